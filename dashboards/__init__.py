@@ -1,0 +1,1 @@
+"""accesstrail's dashboards: what people look at (panels, Grafana, console)."""

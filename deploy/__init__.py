@@ -1,0 +1,1 @@
+"""accesstrail's deployment: the local stack and, later, compose and Kubernetes files."""

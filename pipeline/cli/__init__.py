@@ -1,0 +1,106 @@
+"""The command `accesstrail`: the composition root. One file a command group, loaded only when it is used.
+
+Exit codes (also in `accesstrail --help`): 0 done · 1 differences found · 2 usage · 3 incomplete · 65 bad input data ·
+69 a dependency is unreachable · 70 internal error · 78 configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pipeline.errors import EXIT_OK, AccesstrailError, ConfigError
+
+# command name -> module that defines it (as `<name>_command`), one line of help
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("pipeline.cli.demo", "Run the whole system on this machine and show a first finding."),
+    "up": ("pipeline.cli.stack", "Start the local stack and the worker."),
+    "down": ("pipeline.cli.stack", "Stop the local stack."),
+    "status": ("pipeline.cli.stack", "Say what runs, what is ready and how far each partition is."),
+    "topics": ("pipeline.cli.topics", "Create or show the Kafka topics."),
+    "migrate": ("pipeline.cli.store", "Show or apply the store's schema changes."),
+    "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
+    "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
+    "simulate": (
+        "pipeline.cli.simulate",
+        "Write a believable company's access events, with labelled attacks.",
+    ),
+    "train": ("pipeline.cli.offline", "Train a model directory from history."),
+    "score": ("pipeline.cli.offline", "Score events without any server, with the stream's own code."),
+    "evaluate": ("pipeline.cli.offline", "Compare scores and alerts with labels."),
+    "alerts": ("pipeline.cli.store", "List alerts with their explanations."),
+    "search": ("pipeline.cli.store", "Find who touched a subject, what an actor did, who used a resource."),
+    "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
+    "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
+    "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),
+    "version": ("pipeline.cli.operate", "Print the versions of accesstrail and what it stands on."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command is asked for: `--help` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads the command, or nothing where the name is unknown."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)  # noqa: S101  a wrong module is our bug
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Prints the one-line helps without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 differences, 2 usage, 3 incomplete, 65 bad input data, "
+    "69 unreachable, 70 internal error, 78 configuration.",
+)
+def accesstrail() -> None:
+    """Who touched this customer's data, was that normal, and can you prove it?
+
+    \b
+    Try it:   accesstrail demo
+    Run it:   accesstrail up --state DIR          (then: accesstrail status --state DIR)
+    Ask it:   accesstrail alerts --state DIR      accesstrail search --subject ID --state DIR
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process with a documented exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = accesstrail.main(args=words, prog_name="accesstrail", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as exc:
+        exc.show()
+        sys.exit(exc.exit_code)
+    except AccesstrailError as exc:
+        _report(exc, as_json="--json" in words)
+        sys.exit(exc.exit_code)
+    sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def _report(exc: AccesstrailError, *, as_json: bool) -> None:
+    if as_json:
+        body: dict[str, object] = {"error": exc.code, "message": str(exc)}
+        if isinstance(exc, ConfigError):
+            body["faults"] = list(exc.faults)
+        click.echo(json.dumps(body, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"accesstrail: {exc}", err=True)

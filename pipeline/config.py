@@ -1,0 +1,283 @@
+"""Settings of a running system: one TOML file + environment + secret files, checked as a whole at start.
+
+Every fault is listed at once (`ConfigError`, exit 78). Secrets are never values in the file: only paths to files
+that hold nothing but the secret and that nobody but their owner may read (mode 0600). The environment overrides
+the file: `ACCESSTRAIL_<SECTION>_<KEY>`, e.g. `ACCESSTRAIL_KAFKA_BOOTSTRAP_SERVERS`.
+"""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "ACCESSTRAIL_"
+CONFIG_VARIABLE = "ACCESSTRAIL_CONFIG"
+ROLES = ("migrator", "writer", "reader")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """Where access events come from."""
+
+    bootstrap_servers: str
+    events_topic: str
+    incidents_topic: str
+    partitions: int
+    group: str
+    session_timeout_s: int
+    max_batch_records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickHouseSettings:
+    """Where evidence is kept; one password file a role."""
+
+    host: str
+    native_port: int
+    http_port: int
+    database: str
+    password_files: Mapping[str, Path]
+    timeout_s: int
+    deployment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionSettings:
+    """Keys of tokens and dead letters."""
+
+    token_keys_file: Path
+    attrs_allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionSettings:
+    """What events are judged by."""
+
+    directory: Path
+    model: Path | None
+    budget_per_day: float
+    default_time_zone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoverySettings:
+    """How often profiles are written so that a takeover is short."""
+
+    snapshot_interval_s: int
+    snapshot_events: int
+    drain_timeout_s: int
+    away_alert_after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration; immutable, checked."""
+
+    state_dir: Path
+    retention_class: str
+    kafka: KafkaSettings
+    clickhouse: ClickHouseSettings
+    protection: ProtectionSettings
+    detection: DetectionSettings
+    recovery: RecoverySettings
+    source: Path
+
+
+class _Reader:
+    """Takes typed values out of the raw tables and collects every fault on the way."""
+
+    def __init__(self, raw: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> None:
+        self.faults: list[str] = []
+        self._raw = raw
+        self._base = base
+        self._environment = environment
+        self._taken: dict[str, set[str]] = {}
+
+    def _value(self, section: str, key: str) -> Any:  # noqa: ANN401  TOML values are of any type
+        self._taken.setdefault(section, set()).add(key)
+        variable = f"{ENVIRONMENT_PREFIX}{section}_{key}".upper()
+        if variable in self._environment:
+            return self._environment[variable]
+        table = self._raw.get(section, {})
+        return table.get(key) if isinstance(table, dict) else None
+
+    def text(self, section: str, key: str, default: str | None = None, *, empty_ok: bool = False) -> str:
+        value = self._value(section, key)
+        if value is None:
+            value = default
+        if value is None:
+            self.faults.append(f"[{section}] {key} is missing")
+            return ""
+        if not isinstance(value, str) or (not value and not empty_ok):
+            self.faults.append(f"[{section}] {key} must be a non-empty text")
+            return ""
+        return value
+
+    def number(self, section: str, key: str, default: float, low: float, high: float) -> float:
+        value = self._value(section, key)
+        if value is None:
+            value = default
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                value = None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            self.faults.append(f"[{section}] {key} must be a number from {low:g} to {high:g}")
+            return default
+        return float(value)
+
+    def whole(self, section: str, key: str, default: int, low: int, high: int) -> int:
+        value = self.number(section, key, default, low, high)
+        if value != int(value):
+            self.faults.append(f"[{section}] {key} must be a whole number")
+        return int(value)
+
+    def texts(self, section: str, key: str) -> tuple[str, ...]:
+        value = self._value(section, key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return tuple(part for part in value.split(",") if part)
+        if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
+            self.faults.append(f"[{section}] {key} must be a list of texts")
+            return ()
+        return tuple(value)
+
+    def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
+        """A path, relative to the configuration file; kind: 'secret', 'folder' or 'any'."""
+        text = self.text(section, key, default)
+        path = (self._base / text).absolute()
+        fault = _PATH_CHECKS[kind](path) if text else None
+        if fault:
+            self.faults.append(f"[{section}] {key}: {fault}")
+        return path
+
+    def unknown(self) -> None:
+        for section, table in self._raw.items():
+            if section not in self._taken:
+                self.faults.append(f"unknown section [{section}]")
+            elif not isinstance(table, dict):
+                self.faults.append(f"[{section}] must be a table")
+            else:
+                extra = sorted(set(table) - self._taken[section])
+                self.faults.extend(f"[{section}] {key} is not a known setting" for key in extra)
+
+
+def _secret_fault(path: Path) -> str | None:
+    if not path.is_file():
+        return f"no file at {path}"
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return f"{path} can be read by others: run chmod 600 on it"
+    if not path.stat().st_size:
+        return f"{path} is empty"
+    return None
+
+
+def _folder_fault(path: Path) -> str | None:
+    return None if path.is_dir() else f"no folder at {path}"
+
+
+_PATH_CHECKS: Mapping[str, Callable[[Path], str | None]] = {
+    "secret": _secret_fault,
+    "folder": _folder_fault,
+    "any": lambda path: None,
+}
+
+
+def _check_time_zone(reader: _Reader, name: str) -> None:
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        reader.faults.append(f"[detection] default_time_zone: no time zone named {name!r}")
+
+
+def _kafka(reader: _Reader) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=reader.text("kafka", "bootstrap_servers"),
+        events_topic=reader.text("kafka", "events_topic", "access.events"),
+        incidents_topic=reader.text("kafka", "incidents_topic", "access.incidents"),
+        partitions=reader.whole("kafka", "partitions", 24, 1, 1000),
+        group=reader.text("kafka", "group", "accesstrail-record"),
+        session_timeout_s=reader.whole("kafka", "session_timeout_s", 6, 6, 300),
+        max_batch_records=reader.whole("kafka", "max_batch_records", 5000, 1, 50000),
+    )
+
+
+def _clickhouse(reader: _Reader) -> ClickHouseSettings:
+    return ClickHouseSettings(
+        host=reader.text("clickhouse", "host", "127.0.0.1"),
+        native_port=reader.whole("clickhouse", "native_port", 9000, 1, 65535),
+        http_port=reader.whole("clickhouse", "http_port", 8123, 1, 65535),
+        database=reader.text("clickhouse", "database", "accesstrail"),
+        password_files={
+            role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES
+        },
+        timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
+        deployment=reader.text("clickhouse", "deployment", "single"),
+    )
+
+
+def _detection(reader: _Reader) -> DetectionSettings:
+    model = reader.text("detection", "model", "", empty_ok=True)
+    time_zone = reader.text("detection", "default_time_zone", "Asia/Shanghai")
+    _check_time_zone(reader, time_zone)
+    return DetectionSettings(
+        directory=reader.path("detection", "directory", kind="folder"),
+        # A missing model is no fault: events are stored unscored and `status` says so.
+        model=reader.path("detection", "model", kind="any") if model else None,
+        budget_per_day=reader.number("detection", "budget_per_day", 10, 0.1, 10000),
+        default_time_zone=time_zone,
+    )
+
+
+def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str, str]) -> Settings:
+    """Builds settings from parsed TOML; `source` anchors relative paths.
+
+    Raises: ConfigError: with every fault found.
+    """
+    reader = _Reader(raw, source.parent, environment)
+    settings = Settings(
+        state_dir=reader.path("accesstrail", "state_dir", kind="folder", default="."),
+        retention_class=reader.text("accesstrail", "retention_class", "standard"),
+        kafka=_kafka(reader),
+        clickhouse=_clickhouse(reader),
+        protection=ProtectionSettings(
+            token_keys_file=reader.path("protection", "token_keys_file", kind="secret"),
+            attrs_allowed=reader.texts("protection", "attrs_allowed"),
+        ),
+        detection=_detection(reader),
+        recovery=RecoverySettings(
+            snapshot_interval_s=reader.whole("recovery", "snapshot_interval_s", 30, 1, 3600),
+            snapshot_events=reader.whole("recovery", "snapshot_events", 50_000, 100, 10_000_000),
+            drain_timeout_s=reader.whole("recovery", "drain_timeout_s", 8, 1, 60),
+            away_alert_after_s=reader.whole("recovery", "away_alert_after_s", 60, 1, 3600),
+        ),
+        source=source,
+    )
+    reader.unknown()
+    if reader.faults:
+        raise ConfigError(reader.faults)
+    return settings
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Settings:
+    """Reads and checks the configuration file.
+
+    Raises: ConfigError: the file cannot be read, is no TOML, or has faults (all of them listed).
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError([f"{path} cannot be read: {exc.strerror}"]) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError([f"{path} is not valid TOML: {exc}"]) from exc
+    return settings_from(raw, path.absolute(), environment)

@@ -1,0 +1,131 @@
+"""The one error tree of accesstrail; every layer may import it.
+
+    AccesstrailError            code: low cardinality, fit for a metric label; never payload or personal data
+    ├ ConfigError               wrong settings: every fault at once; exit 78
+    ├ UsageError                wrong command line or input file; exit 2
+    ├ InvalidEvent              one record is bad input: it becomes a dead letter with this reason; never retried
+    ├ DirectoryError            a file of the directory folder is wrong: file and line named; exit 65
+    ├ Away                      broker or store does not answer, is busy, timed out: retry without end; exit 69
+    ├ RejectedRow               the store refuses the content of a block: bisect, the row becomes a dead letter
+    ├ BrokenInvariant           stop this partition and say so
+    │ ├ Fenced                  another writer sealed our position first
+    │ ├ LedgerConflict          re-computed evidence differs from the sealed one
+    │ └ StoreRefused            rights or schema are wrong
+    ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
+    └ LocalStackError           a child process could not be started or kept; message says what to do; exit 70
+
+The three classes of trouble that a partition can meet (Away, RejectedRow, BrokenInvariant) are DESIGN's §4c.
+Exit codes follow sysexits(3) where one fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+EXIT_OK = 0
+EXIT_DIFFERENCES = 1
+EXIT_USAGE = 2
+EXIT_INCOMPLETE = 3
+EXIT_DATA = 65
+EXIT_UNAVAILABLE = 69
+EXIT_SOFTWARE = 70
+EXIT_CONFIG = 78
+
+
+class AccesstrailError(Exception):
+    """Base of all errors this project raises on purpose.
+
+    `code` is of low cardinality (a metric label); the message tells a person what happened and what to do.
+    Neither ever carries payload or personal data.
+    """
+
+    code = "error"
+    exit_code = EXIT_SOFTWARE
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class ConfigError(AccesstrailError):
+    """The configuration is wrong; `faults` lists every fault, not just the first."""
+
+    code = "config"
+    exit_code = EXIT_CONFIG
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        lines = "\n".join(f"  - {fault}" for fault in self.faults)
+        super().__init__(f"the configuration has {len(self.faults)} fault(s):\n{lines}")
+
+
+class UsageError(AccesstrailError):
+    """The command line or an input file it names cannot be used."""
+
+    code = "usage"
+    exit_code = EXIT_USAGE
+
+
+class InvalidEvent(AccesstrailError):
+    """One record is not a valid access event; `code` is the reason its dead letter carries."""
+
+    code = "invalid_event"
+    exit_code = EXIT_DATA
+
+
+class DirectoryError(AccesstrailError):
+    """A file of the directory folder is wrong."""
+
+    code = "directory"
+    exit_code = EXIT_DATA
+
+
+class Away(AccesstrailError):
+    """A dependency does not answer now; the same request may be repeated unchanged."""
+
+    code = "away"
+    exit_code = EXIT_UNAVAILABLE
+
+
+class RejectedRow(AccesstrailError):
+    """The store refuses a block because of its content; splitting it finds the row."""
+
+    code = "store_rejected"
+
+
+class BrokenInvariant(AccesstrailError):
+    """Going on would break a promise: this partition stops and says so."""
+
+    code = "broken_invariant"
+
+
+class Fenced(BrokenInvariant):
+    """Another writer sealed this position of the partition's ledger first."""
+
+    code = "fenced"
+
+
+class LedgerConflict(BrokenInvariant):
+    """Evidence computed again differs from what the ledger has sealed."""
+
+    code = "ledger_conflict"
+
+
+class StoreRefused(BrokenInvariant):
+    """The store refuses us: missing rights, missing table, other schema, too old a server."""
+
+    code = "store_refused"
+
+
+class ModelRejected(AccesstrailError):
+    """A model directory cannot be used; events are stored unscored until one can."""
+
+    code = "model_rejected"
+    exit_code = EXIT_DATA
+
+
+class LocalStackError(AccesstrailError):
+    """A part of the local stack could not be started or kept running."""
+
+    code = "local_stack"

@@ -1,0 +1,1 @@
+"""Keys, tokens and masks: what stands between a raw identifier and everything after `protect`."""

@@ -1,0 +1,1 @@
+"""Everything that brings access events in: decoders of foreign formats, ingest, the simulator."""
