@@ -218,9 +218,7 @@ def _clickhouse(reader: _Reader) -> ClickHouseSettings:
         native_port=reader.whole("clickhouse", "native_port", 9000, 1, 65535),
         http_port=reader.whole("clickhouse", "http_port", 8123, 1, 65535),
         database=reader.text("clickhouse", "database", "accesstrail"),
-        password_files={
-            role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES
-        },
+        password_files={role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES},
         timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
         deployment=reader.text("clickhouse", "deployment", "single"),
     )
