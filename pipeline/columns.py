@@ -1,0 +1,340 @@
+"""The one list of stored columns: type, treatment of the wire field behind it, place in the evidence.
+
+Everything that touches a stored event reads this list: `protect` (which treatment a wire field gets), `row` (which
+bytes a leaf commits to), the migrations (which columns the table has), the block writer (how a column is sent) and
+the generated references. Evidence order is declared order: fixed-width columns first, then texts, arrays, maps.
+Canonical bytes of a row are ClickHouse's `RowBinary` of its evidence columns in this order, so the server itself can
+recompute every leaf: SHA256(concat(char(0), formatRow('RowBinary', …))).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import events
+
+CANON_VERSION = 1
+TOKEN_BYTES = 16
+NO_TOKEN = bytes(TOKEN_BYTES)
+ABSENT = -1
+
+Kind = Literal["fixed", "text", "array_fixed", "array_text", "map"]
+Treatment = Literal["token", "mask", "clear", "vault", "drop", "hash"]
+
+_INTEGER_DTYPES = {
+    "UInt8": "u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8",
+    "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
+}  # fmt: skip
+
+
+def leb128(number: int) -> bytes:
+    """An unsigned integer as LEB128, the length prefix of RowBinary's strings, arrays and maps."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+class Interner(dict[str, int]):
+    """Gives each different text a small integer, once; what is derived from a text hangs on that integer.
+
+    `texts[i]` is the text, `encoded[i]` its RowBinary form (length + UTF-8). Not thread-safe. Id 0 is "".
+    """
+
+    __slots__ = ("encoded", "texts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.encoded: list[bytes] = []
+        self.__missing__("")
+
+    def __missing__(self, text: str) -> int:
+        number = len(self.texts)
+        raw = text.encode()
+        self[text] = number
+        self.texts.append(text)
+        self.encoded.append(leb128(len(raw)) + raw)
+        return number
+
+    def ids(self, texts: Iterable[str], count: int) -> npt.NDArray[np.int32]:
+        """The integers of `count` texts, int32 (count,)."""
+        return np.fromiter(map(self.__getitem__, texts), np.int32, count)
+
+
+@dataclass(slots=True)
+class FixedColumn:
+    """Fixed-width values, (n,), in the dtype of the column's spec."""
+
+    values: npt.NDArray[np.generic]
+
+
+@dataclass(slots=True)
+class TextColumn:
+    """Texts by interned id, int32 (n,)."""
+
+    ids: npt.NDArray[np.int32]
+    interner: Interner
+
+
+@dataclass(slots=True)
+class ArrayColumn:
+    """A list a row: `ends[i]` is where row i's items end in `items`, int64 (n,), cumulative."""
+
+    ends: npt.NDArray[np.int64]
+    items: FixedColumn | TextColumn
+
+
+@dataclass(slots=True)
+class MapColumn:
+    """A text → text map a row, keys in stored order; `ends` as in ArrayColumn."""
+
+    ends: npt.NDArray[np.int64]
+    keys: TextColumn
+    values: TextColumn
+
+
+Column = FixedColumn | TextColumn | ArrayColumn | MapColumn
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSpec:
+    """One stored column. `origin`: the wire field or the stage that fills it. `evidence`: part of the leaf."""
+
+    name: str
+    type: str
+    origin: str
+    about: str
+    evidence: bool = True
+    codec: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """How the column is held in memory and written."""
+        if self.type.startswith("Map("):
+            return "map"
+        if self.type.startswith("Array("):
+            return "array_fixed" if "FixedString" in self.type else "array_text"
+        return "text" if "String)" in self.type or self.type == "String" else "fixed"
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The numpy dtype of a fixed column or of a fixed array's items (little-endian, as RowBinary)."""
+        inner = self.type.removeprefix("Array(").removesuffix(")") if self.kind == "array_fixed" else self.type
+        if inner.startswith("Array"):
+            inner = inner[6:-1]
+        if "FixedString(" in inner:
+            return np.dtype("V" + inner.split("FixedString(")[1].split(")")[0])
+        if inner.startswith("Enum8"):
+            return np.dtype("i1")
+        if inner.startswith("DateTime64"):
+            return np.dtype("<i8")
+        return np.dtype(_INTEGER_DTYPES[inner])
+
+
+_TIME = "DateTime64(6, 'UTC')"
+_TOKEN = f"FixedString({TOKEN_BYTES})"
+_HASH = "FixedString(32)"
+_LOW = "LowCardinality(String)"
+_FLAG = events.enum8(events.FLAG_WORDS)
+
+ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
+    # fixed width
+    ColumnSpec("leaf_kind", events.enum8(events.LEAF_KINDS), "position", "what the leaf is: here always event"),
+    ColumnSpec("canon_version", "UInt8", "position", "version of this list of evidence columns"),
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset", codec="Delta, ZSTD(1)"),
+    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp of the record", codec="Delta, ZSTD(1)"),
+    ColumnSpec("event_time", _TIME, "event_time", "when the access happened", codec="Delta, ZSTD(1)"),
+    ColumnSpec("event_id", "UUID", "event_id", "chosen by the emitter; the idempotency key"),
+    ColumnSpec("duplicate_of", "Int64", "assess", "offset of the first event with this id in this partition, or -1"),
+    ColumnSpec("misrouted", "UInt8", "position", "1 where the record lies in another partition than its key says"),
+    ColumnSpec("actor_token", _TOKEN, "actor_id", "keyed pseudonym of the account that acted"),
+    ColumnSpec("actor_type", events.enum8(events.ACTOR_TYPES), "actor_type", "kind of account"),
+    ColumnSpec("on_behalf_of_token", _TOKEN, "on_behalf_of", "the person behind a service or AI agent"),
+    ColumnSpec("credential_token", _TOKEN, "credential_id", "credential used"),
+    ColumnSpec("session_token", _TOKEN, "session_id", "session"),
+    ColumnSpec("device_token", _TOKEN, "device_id", "device"),
+    ColumnSpec("mfa", _FLAG, "mfa", "multi-factor authentication"),
+    ColumnSpec("user_agent_hash", _TOKEN, "user_agent", "keyed hash of the whole user agent"),
+    ColumnSpec("src_ip", "IPv6", "src_ip", "source address, IPv4 mapped; :: where absent"),
+    ColumnSpec("channel", events.enum8(events.CHANNELS), "channel", "way of access"),
+    ColumnSpec("action", events.enum8(events.ACTIONS), "action", "what was done"),
+    ColumnSpec("outcome", events.enum8(events.OUTCOMES), "outcome", "how it ended"),
+    ColumnSpec("http_status", "UInt16", "http_status", "HTTP status, 0 where absent"),
+    ColumnSpec("source_seq", "Int64", "source_seq", "the source's own counter, -1 where absent"),
+    ColumnSpec("resource_token", _TOKEN, "resource_id", "resource; equal to a subject's token where it is a person"),
+    ColumnSpec("sensitivity", "UInt8", "sensitivity", "1–4: the event's, else the directory's; 0 unknown"),
+    ColumnSpec("records_returned", "Int64", "records_returned", "records handed out, -1 where absent"),
+    ColumnSpec("records_matched", "Int64", "records_matched", "records matched, -1 where absent"),
+    ColumnSpec("bytes_out", "Int64", "bytes_out", "bytes handed out, -1 where absent"),
+    ColumnSpec("subject_count", "Int64", "subject_count", "data subjects touched (the list's length where absent)"),
+    ColumnSpec("subject_manifest_token", _TOKEN, "subject_manifest", "reference to the full list of subjects"),
+    ColumnSpec("recipient_token", _TOKEN, "recipient_id", "who received the data"),
+    ColumnSpec("recipient_type", events.enum8(events.RECIPIENT_TYPES), "recipient_type", "kind of recipient"),
+    ColumnSpec("legal_basis", events.enum8(events.LEGAL_BASES), "legal_basis", "legal basis claimed"),
+    ColumnSpec("case_token", _TOKEN, "case_ref", "ticket, order or assignment claimed"),
+    ColumnSpec("approval_token", _TOKEN, "approval_ref", "approval claimed"),
+    ColumnSpec("break_glass", _FLAG, "break_glass", "emergency access"),
+    ColumnSpec("network_kind", events.enum8(events.NETWORK_KINDS), "enrich", "kind of network the address lies in"),
+    ColumnSpec("day_kind", events.enum8(events.DAY_KINDS), "enrich", "kind of day at the actor's site"),
+    ColumnSpec("actor_status", events.enum8(events.ACTOR_STATUSES), "enrich", "status in the directory at event time"),
+    ColumnSpec("explained", events.enum8(events.EXPLAINED), "enrich", "whether a work item justifies the access"),
+    ColumnSpec("score_status", events.enum8(events.SCORE_STATUSES), "assess", "scored, or why not"),
+    ColumnSpec("anomaly_score", "UInt32", "assess", "model score in millionths, high is abnormal"),
+    ColumnSpec("top3_surprisal", "UInt16", "assess", "sum of the three largest surprisals, hundredths"),
+    ColumnSpec("risk", "UInt16", "assess", "risk in hundredths, 0–10000"),
+    ColumnSpec("versions_id", _HASH, "assess", "version set the event was judged under"),
+    # texts
+    ColumnSpec("tenant_id", _LOW, "tenant_id", "tenant"),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic"),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic (its id)"),
+    ColumnSpec("actor_org", _LOW, "actor_org", "organisation: the directory's, else the event's"),
+    ColumnSpec("actor_dept", _LOW, "actor_dept", "department: the directory's, else the event's"),
+    ColumnSpec("actor_role", _LOW, "actor_role", "role: the directory's, else the event's"),
+    ColumnSpec("user_agent_family", _LOW, "user_agent", "family of the user agent"),
+    ColumnSpec("src_country", _LOW, "src_country", "country of the address: network list, geo table, else the event's"),
+    ColumnSpec("src_city", _LOW, "src_city", "city of the address"),
+    ColumnSpec("network_site", _LOW, "enrich", "site the address belongs to"),
+    ColumnSpec("app_id", _LOW, "app_id", "application"),
+    ColumnSpec("endpoint", _LOW, "endpoint", "route template"),
+    ColumnSpec("source_system", _LOW, "source_system", "application or data store that reports"),
+    ColumnSpec("source_instance", _LOW, "source_instance", "process or host of the source"),
+    ColumnSpec("denial_reason", _LOW, "denial_reason", "why it was denied, masked"),
+    ColumnSpec("resource_type", _LOW, "resource_type", "kind of object"),
+    ColumnSpec("resource_id", "String", "resource_id", "clear only for types the directory declares ids=object"),
+    ColumnSpec("subject_region", _LOW, "subject_region", "region of the subjects"),
+    ColumnSpec("dst_country", _LOW, "dst_country", "country the data went to"),
+    ColumnSpec("purpose", _LOW, "purpose", "purpose code"),
+    ColumnSpec("query_fingerprint", "String", "query_fingerprint", "fingerprint of the query"),
+    ColumnSpec("trace_id", "String", "trace_id", "trace"),
+    ColumnSpec("justification", "String", "justification", "free text, masked"),
+    # lists
+    ColumnSpec("subject_tokens", f"Array({_TOKEN})", "subject_ids", "data subjects, keyed pseudonyms"),
+    ColumnSpec("data_categories", f"Array({_LOW})", "data_categories", "categories: the event's, else the directory's"),
+    ColumnSpec("fields_accessed", f"Array({_LOW})", "fields_accessed", "fields shown"),
+    ColumnSpec("fields_unmasked", f"Array({_LOW})", "fields_unmasked", "fields shown in clear"),
+    ColumnSpec("subject_flags", f"Array({_LOW})", "subject_flags", "flags of the subjects (event and directory)"),
+    ColumnSpec("reasons", f"Array({_LOW})", "assess", "why the risk is what it is, largest first"),
+    ColumnSpec("attrs", f"Map({_LOW}, String)", "attrs", "allow-listed attributes only"),
+    # not evidence: how the row came to be stored
+    ColumnSpec(
+        "batch_id", "UInt64", "row", "first eight bytes of the ledger root that seals the batch", evidence=False
+    ),
+    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
+    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
+    ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
+)
+
+DEAD_LETTER_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("leaf_kind", events.enum8(events.LEAF_KINDS), "position", "dead_letter or gap"),
+    ColumnSpec("canon_version", "UInt8", "position", "version of this list of evidence columns"),
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset; of a gap: the first missing one"),
+    ColumnSpec("last_offset", "UInt64", "position", "of a gap: the last missing one; else the offset itself"),
+    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp; of a gap: of the record after it"),
+    ColumnSpec("payload_bytes", "UInt64", "position", "size of the record's value"),
+    ColumnSpec("payload_digest", _HASH, "protect", "keyed digest of the record (key and value)"),
+    ColumnSpec("versions_id", _HASH, "assess", "version set in force"),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic"),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic (its id)"),
+    ColumnSpec("reason", _LOW, "decode", "reason code"),
+    ColumnSpec("payload", "String", "protect", "key and value, encrypted (AES-256-GCM)", evidence=False),
+    ColumnSpec(
+        "batch_id", "UInt64", "row", "first eight bytes of the ledger root that seals the batch", evidence=False
+    ),
+    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
+    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
+    ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
+)
+
+# wire field -> (treatment, kind of token where the treatment is token or hash)
+WIRE_TREATMENTS: dict[str, tuple[Treatment, str]] = {
+    "schema_version": ("drop", ""),
+    "event_id": ("clear", ""),
+    "event_time": ("clear", ""),
+    "tenant_id": ("clear", ""),
+    "source_system": ("clear", ""),
+    "source_instance": ("clear", ""),
+    "source_seq": ("clear", ""),
+    "channel": ("clear", ""),
+    "action": ("clear", ""),
+    "outcome": ("clear", ""),
+    "http_status": ("clear", ""),
+    "denial_reason": ("mask", ""),
+    "actor_id": ("token", "actor"),
+    "actor_type": ("clear", ""),
+    "actor_org": ("clear", ""),
+    "actor_dept": ("clear", ""),
+    "actor_role": ("clear", ""),
+    "on_behalf_of": ("token", "actor"),
+    "credential_id": ("token", "credential"),
+    "session_id": ("token", "session"),
+    "mfa": ("clear", ""),
+    "device_id": ("token", "device"),
+    "user_agent": ("hash", "user_agent"),
+    "src_ip": ("clear", ""),
+    "src_country": ("clear", ""),
+    "src_city": ("clear", ""),
+    "app_id": ("clear", ""),
+    "endpoint": ("mask", ""),
+    "resource_type": ("clear", ""),
+    "resource_id": ("token", "resource"),
+    "data_categories": ("clear", ""),
+    "sensitivity": ("clear", ""),
+    "fields_accessed": ("clear", ""),
+    "fields_unmasked": ("clear", ""),
+    "records_returned": ("clear", ""),
+    "records_matched": ("clear", ""),
+    "bytes_out": ("clear", ""),
+    "subject_ids": ("token", "subject"),
+    "subject_count": ("clear", ""),
+    "subject_manifest": ("token", "manifest"),
+    "subject_region": ("clear", ""),
+    "subject_flags": ("clear", ""),
+    "recipient_id": ("token", "recipient"),
+    "recipient_type": ("clear", ""),
+    "dst_country": ("clear", ""),
+    "purpose": ("clear", ""),
+    "legal_basis": ("clear", ""),
+    "case_ref": ("token", "case"),
+    "approval_ref": ("token", "case"),
+    "justification": ("mask", ""),
+    "break_glass": ("clear", ""),
+    "query_fingerprint": ("mask", ""),
+    "trace_id": ("mask", ""),
+    "attrs": ("drop", ""),
+}
+"""`attrs` is dropped but for keys the configuration allow-lists; their values are masked."""
+
+
+def evidence(columns: tuple[ColumnSpec, ...]) -> tuple[ColumnSpec, ...]:
+    """The columns a leaf commits to, in canonical order."""
+    return tuple(column for column in columns if column.evidence)
+
+
+@dataclass(slots=True)
+class ColumnBatch:
+    """Rows of one table under construction, by column name; every column has `count` rows."""
+
+    count: int
+    columns: dict[str, Column]
+
+    def fixed(self, name: str) -> npt.NDArray[np.generic]:
+        """The values of a fixed-width column."""
+        column = self.columns[name]
+        assert isinstance(column, FixedColumn), name  # noqa: S101  a wrong kind is our bug
+        return column.values
+
+    def text(self, name: str) -> TextColumn:
+        """A text column."""
+        column = self.columns[name]
+        assert isinstance(column, TextColumn), name  # noqa: S101
+        return column
