@@ -1,0 +1,192 @@
+"""The Faust application: its agents, the partitions they feed, start and orderly stop. No rule of ours lives here.
+
+Place in the flow: `record` receives runs of records (`transport.py`) and hands each to its partition's worker
+(`partition.py`). One process = one Faust worker = one member of the consumer group; a supervisor restarts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import faust
+from faust.types import TP
+from mode import CrashingSupervisor
+
+from pipeline.config import Settings
+from pipeline.errors import EXIT_SOFTWARE
+from pipeline.partition import PartitionStatus, PartitionWorker
+from pipeline.recovery import LogBounds
+from pipeline.transport import RunConsumer, RunTransport
+
+_log = logging.getLogger(__name__)
+
+MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
+ReadBounds = Callable[[str, int], LogBounds]
+
+
+class StatusSink(Protocol):
+    """Where the worker's state is written for `status` and the health checks."""
+
+    def write(self, partitions: list[PartitionStatus], *, assigned: bool) -> None:
+        """Called about once a second from the loop; must not block for long."""
+        ...
+
+
+@dataclass(slots=True)
+class LoopFlow:
+    """Lets a partition's thread steer the fetcher, whose methods belong to Faust's loop (role `partition.Flow`)."""
+
+    app: faust.App
+    read_bounds: ReadBounds
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def bounds(self, topic: str, partition: int) -> LogBounds:
+        """What the broker holds of one partition."""
+        return self.read_bounds(topic, partition)
+
+    def start_at(self, topic: str, partition: int, offset: int) -> None:
+        """Fetch from `offset` on."""
+        asyncio.run_coroutine_threadsafe(self._consumer.start_at(TP(topic, partition), offset), self._running_loop)
+
+    def block(self, topic: str, partition: int) -> None:
+        """Fetch nothing for now."""
+        self._running_loop.call_soon_threadsafe(self._consumer.block, TP(topic, partition))
+
+    def unblock(self, topic: str, partition: int) -> None:
+        """Fetch again."""
+        self._running_loop.call_soon_threadsafe(self._consumer.unblock, TP(topic, partition))
+
+    def sealed(self, topic: str, partition: int, next_offset: int) -> None:
+        """The group may be told that everything below is done."""
+        self._running_loop.call_soon_threadsafe(self._consumer.commit_sealed, TP(topic, partition), next_offset)
+
+    @property
+    def _consumer(self) -> RunConsumer:
+        consumer = self.app.consumer
+        assert isinstance(consumer, RunConsumer)  # noqa: S101  our transport makes no other
+        return consumer
+
+    @property
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        assert self.loop is not None  # noqa: S101  set before any partition starts
+        return self.loop
+
+
+class PartitionPool:
+    """The partitions this process owns now; follows the group's assignments."""
+
+    def __init__(self, make_worker: MakeWorker, flow: LoopFlow, topic: str, drain_timeout_s: float) -> None:
+        self._make_worker, self._flow, self._topic = make_worker, flow, topic
+        self._drain_timeout_s = drain_timeout_s
+        self._workers: dict[TP, PartitionWorker] = {}
+        self.assigned_once = False
+
+    def assign(self, assigned: frozenset[TP]) -> None:
+        """Takes the whole new assignment: closes what is gone, begins what is new, begins anew what stayed."""
+        self._flow.loop = asyncio.get_running_loop()
+        self.assigned_once = True
+        ours = {tp for tp in assigned if tp.topic == self._topic}
+        for tp in [tp for tp in self._workers if tp not in ours]:
+            self._workers.pop(tp).close()
+        for tp in sorted(ours):
+            worker = self._workers.get(tp)
+            if worker is not None:
+                worker.reassign()
+            else:
+                self._workers[tp] = self._make_worker(self._flow, tp.topic, tp.partition)
+                self._workers[tp].start()
+
+    def offer(self, tp: TP, records: list[Any]) -> None:
+        """Hands a run of records to its partition."""
+        worker = self._workers.get(tp)
+        if worker is not None:
+            worker.offer(records)
+
+    def statuses(self) -> list[PartitionStatus]:
+        """The state of every partition we own."""
+        return [worker.status for _, worker in sorted(self._workers.items())]
+
+    def close(self) -> None:
+        """Stops every partition: a running commit ends, nothing more begins. Blocks up to the drain time-out."""
+        deadline = time.monotonic() + self._drain_timeout_s
+        for worker in self._workers.values():
+            worker.close()
+        late = [worker for worker in self._workers.values() if not worker.join(max(0.0, deadline - time.monotonic()))]
+        if late:
+            _log.warning(
+                "stopped without waiting further: partitions=%d (nothing of theirs was acknowledged)", len(late)
+            )
+        self._workers.clear()
+
+
+def _faust_settings(settings: Settings) -> Mapping[str, Any]:
+    kafka = settings.kafka
+    return {
+        "broker": "kafka://" + kafka.bootstrap_servers.replace(",", ";kafka://"),
+        "store": "memory://",
+        "web_enabled": False,
+        "topic_disable_leader": True,
+        "topic_allow_declare": False,
+        "broker_session_timeout": kafka.session_timeout_s,
+        "broker_heartbeat_interval": max(1.0, kafka.session_timeout_s / 6),
+        "broker_rebalance_timeout": max(kafka.session_timeout_s, 10),
+        "broker_request_timeout": max(20, kafka.session_timeout_s),
+        "broker_commit_interval": 2.0,
+        "stream_wait_empty": True,
+        "stream_buffer_maxsize": 64,
+        "consumer_max_fetch_size": 2 << 20,
+        "consumer_auto_offset_reset": "earliest",
+        "datadir": str(settings.state_dir / "run"),
+        "logging_config": None,
+    }
+
+
+def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, status: StatusSink) -> faust.App:
+    """Declares the application and its agents.
+
+    `make_worker` builds one partition's worker; `read_bounds` asks the broker, from the partition's thread.
+    """
+    app = faust.App(settings.kafka.group, **_faust_settings(settings))
+    transport = RunTransport(app.conf.broker_consumer, app)
+    app.transport = transport
+    flow = LoopFlow(app, read_bounds)
+    pool = PartitionPool(make_worker, flow, settings.kafka.events_topic, settings.recovery.drain_timeout_s)
+    transport.on_assignment = pool.assign
+    topic = app.topic(settings.kafka.events_topic, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(topic, concurrency=1, supervisor_strategy=CrashingSupervisor, name="record")
+    async def record(stream: Any) -> None:  # noqa: ANN401  Faust's stream type knows no noack
+        """Hands each fetched run to its partition; never waits, never fails."""
+        async for event in stream.noack().events():
+            pool.offer(event.message.tp, event.value)
+            event.ack()
+
+    @app.task
+    async def report() -> None:
+        """Writes the state for `status`, and ends the process when no partition can go on."""
+        while not app.should_stop:
+            statuses = pool.statuses()
+            status.write(statuses, assigned=pool.assigned_once)
+            if statuses and all(one.state == "stopped" for one in statuses):
+                _log.error("no partition can go on: the worker ends; see the codes above")
+                await app.crash(SystemExit(EXIT_SOFTWARE))
+                return
+            await asyncio.sleep(1.0)
+
+    @app.on_before_shutdown.connect
+    async def drain(*_: Any, **__: Any) -> None:  # noqa: ANN401  Faust's signal arguments
+        """Ends the partitions in order before the consumer goes."""
+        await asyncio.get_running_loop().run_in_executor(None, pool.close)
+
+    _keep(app, record, report, drain)
+    return app
+
+
+def _keep(app: faust.App, *declared: object) -> None:
+    """Faust's signals hold weak references: what was declared lives as long as the application."""
+    app.declared = declared

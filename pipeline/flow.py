@@ -1,0 +1,286 @@
+"""The way of one batch of events, in order: read this file first.
+
+    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row      pure stages (`pipeline/stages/`), one batch at once
+    commit_batch                                                        five numbered steps on ports (`pipeline/ports.py`)
+
+`Chain.form` turns a run of Kafka records of one partition into a `FormedBatch`: rows, dead letters, gaps, alerts and
+the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the duplicate
+window), which `PartitionMemory.commit` keeps and `rollback` undoes. `commit_batch` makes it last.
+Every offset becomes exactly one leaf: an event, a dead letter, or part of a recorded gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import Detector
+from detectors.model import Model
+from detectors.policy import Policy
+from detectors.profile import Profiles
+from pipeline.columns import ColumnBatch
+from pipeline.directory import DirectorySnapshot
+from pipeline.events import Alert, LogPosition, RecordBatch, Rejected
+from pipeline.ledger.append import BatchCounts, seal
+from pipeline.ports import AlertPublisher, EvidenceStore, LedgerEntry
+from pipeline.stages.assess import assess
+from pipeline.stages.decide import alert_columns, decide
+from pipeline.stages.decode import decode
+from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.stages.enrich import EnrichMemory, enrich
+from pipeline.stages.gaps import Gap, find_gaps, gap_columns
+from pipeline.stages.protect import Protector, protect, protect_dead_letters
+from pipeline.stages.row import Leaves, leaves_of, place, seal_columns
+from pipeline.versions import VersionSet
+
+STORE_REJECTED = "store_rejected"
+
+
+@dataclass(slots=True)
+class Judgement:
+    """What one version set judges by; immutable while any batch uses it."""
+
+    versions: VersionSet
+    directory: DirectorySnapshot
+    model: Model | None
+    rules: Sequence[Detector]
+    policy: Policy
+    default_time_zone: str
+    model_fault: str = ""
+
+
+@dataclass(slots=True)
+class PartitionMemory:
+    """What a partition remembers between batches: bounded, rebuilt from store and log after a crash."""
+
+    position: LogPosition
+    sealed: LedgerEntry | None
+    profiles: Profiles
+    window: DuplicateWindow
+
+    @property
+    def next_offset(self) -> int:
+        """The offset the next batch must begin with (or record a gap from)."""
+        return 0 if self.sealed is None else self.sealed.last_offset + 1
+
+    def commit(self, entry: LedgerEntry) -> None:
+        """Keeps what the formed batch taught us, once its ledger entry is sealed."""
+        self.profiles.commit()
+        self.window.commit()
+        self.sealed = entry
+
+    def rollback(self) -> None:
+        """Forgets what the formed batch taught us."""
+        self.profiles.rollback()
+        self.window.rollback()
+
+
+@dataclass(slots=True)
+class FormedBatch:
+    """One batch, ready to be stored: tables' rows by kind and the entry that seals them."""
+
+    position: LogPosition
+    entry: LedgerEntry
+    events: ColumnBatch | None
+    dead_letters: ColumnBatch | None
+    gaps: ColumnBatch | None
+    alert_rows: ColumnBatch | None
+    alerts: list[Alert] = field(default_factory=list)
+
+    def token(self) -> str:
+        """Names exactly this content at exactly this place: a retry is absorbed, another content never is."""
+        place_ = self.position
+        return (
+            f"{place_.topic}:{place_.incarnation}:{place_.partition}:"
+            f"{self.entry.first_offset}-{self.entry.last_offset}:{self.entry.root.hex()}"
+        )
+
+
+class Chain:
+    """The stages with the memory they share (interned values, token and network memos): one thread at a time."""
+
+    def __init__(self, protector: Protector, retention_class: str) -> None:
+        self._protector = protector
+        self._enrich_memory = EnrichMemory()
+        self._retention_class = retention_class
+
+    def form(
+        self,
+        records: RecordBatch,
+        memory: PartitionMemory,
+        judgement: Judgement,
+        rejected_offsets: frozenset[int] = frozenset(),
+    ) -> FormedBatch:
+        """Forms the batch of these records; `rejected_offsets` are records the store refused before.
+
+        Records: offsets strictly increasing, all >= `memory.next_offset`; holes become gaps.
+        """
+        memory.profiles.begin()
+        self._protector.renew_if_full()
+        versions_id = judgement.versions.versions_id
+        decoded = _without(decode(records), records, rejected_offsets)
+        gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
+        formed = _Forming(memory.position)
+        if decoded.events:
+            self._judge(decoded, records, memory, judgement, formed)
+        if decoded.rejected:
+            formed.dead_letters = protect_dead_letters(records, decoded.rejected, self._protector, versions_id)
+        if gaps:
+            formed.gaps = gap_columns(gaps, memory.position, versions_id)
+        return formed.sealed(memory, versions_id, self._retention_class)
+
+    def _judge(
+        self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement, formed: _Forming
+    ) -> None:
+        """The stages from `protect` to `decide`, for the records that are valid events."""
+        protected = protect(decoded.events, self._protector)
+        arrays = enrich(
+            protected,
+            judgement.directory,
+            default_time_zone=judgement.default_time_zone,
+            memory=self._enrich_memory,
+        )
+        columns = protected.columns
+        place(columns, records, decoded.rows)
+        _mark_duplicates(columns, arrays, memory.window)
+        assessment = assess(columns, arrays, judgement.model, memory.profiles, judgement.rules)
+        columns.columns["versions_id"] = FixedColumn(
+            np.full(columns.count, np.void(judgement.versions.versions_id), "V32")
+        )
+        formed.events = columns
+        formed.alerts = decide(columns, arrays, assessment, memory.profiles, judgement.policy, judgement.model)
+
+
+@dataclass(slots=True)
+class _Forming:
+    """A batch while the stages fill it."""
+
+    position: LogPosition
+    events: ColumnBatch | None = None
+    dead_letters: ColumnBatch | None = None
+    gaps: ColumnBatch | None = None
+    alerts: list[Alert] = field(default_factory=list)
+
+    def sealed(self, memory: PartitionMemory, versions_id: bytes, retention_class: str) -> FormedBatch:
+        """Hashes the leaves in offset order, computes the ledger entry and writes its mark into every row."""
+        parts = [table for table in (self.events, self.dead_letters, self.gaps) if table is not None]
+        entry = seal(memory.sealed, self.position, _leaves(parts), _counts(self), versions_id)
+        alert_rows = alert_columns(self.alerts, self.events) if self.alerts and self.events is not None else None
+        for table in (*parts, *([alert_rows] if alert_rows is not None else [])):
+            seal_columns(table, entry, retention_class)
+        return FormedBatch(self.position, entry, self.events, self.dead_letters, self.gaps, alert_rows, self.alerts)
+
+
+def _nothing(step: int) -> None:
+    """Between the steps of a commit, nothing: tests put a crash here."""
+
+
+def commit_batch(
+    batch: FormedBatch,
+    store: EvidenceStore,
+    publisher: AlertPublisher,
+    writer: str,
+    after_step: Callable[[int], None] = _nothing,
+) -> None:
+    """Makes a formed batch last; may be repeated unchanged after any failure and after a crash at any point.
+
+    1. new identities → vault (none yet: the vault comes with the evidence features)
+    2. rows, dead letters, gaps and alerts → store, each under a token that names exactly this content
+    3. alerts → Kafka, acknowledged
+    4. ledger entry → store: the commit point; from here on the rows are visible
+    5. acknowledge: the caller keeps the memory and tells the fetcher
+
+    Crash before 4: the rows are invisible; recovery forms the same range under the same versions, repeats 2 (a no-op)
+    and 3 (the same alert ids) and seals. Crash after 4: recovery goes on behind the entry.
+    Raises: Away: repeat unchanged; RejectedRow: bisect (`find_rejected`); BrokenInvariant: stop.
+    """
+    token = batch.token()
+    after_step(1)
+    if batch.events is not None:
+        store.insert_events(batch.events, token)
+    if batch.dead_letters is not None:
+        store.insert_dead_letters(batch.dead_letters, token)
+    if batch.gaps is not None:
+        store.insert_dead_letters(batch.gaps, f"{token}:gaps")
+    if batch.alert_rows is not None:
+        store.insert_alerts(batch.alert_rows, token)
+    after_step(2)
+    if batch.alerts and batch.events is not None:
+        publisher.publish(batch.position, batch.alerts, batch.events)
+    after_step(3)
+    store.seal(batch.entry, writer)
+    after_step(4)
+
+
+def find_rejected(batch: FormedBatch, store: EvidenceStore) -> frozenset[int]:
+    """Offsets of the rows that the store refuses, by bisection.
+
+    Parts that pass leave rows behind whose batch is never sealed: nobody sees them.
+    Raises: StoreRefused: no single row is to blame; Away: repeat.
+    """
+    if batch.events is None:
+        raise StoreRefused("the store refuses dead letters or alerts: its schema is not ours; run `accesstrail doctor`")
+    offsets = batch.events.fixed("offset")
+    found: set[int] = set()
+    pending = [np.arange(batch.events.count)]
+    while pending:
+        rows = pending.pop()
+        token = f"{batch.token()}:probe:{offsets[rows[0]]}-{offsets[rows[-1]]}"
+        try:
+            store.insert_events(take_rows(batch.events, rows), token)
+        except RejectedRow:
+            if len(rows) == 1:
+                found.add(int(offsets[rows[0]]))
+            else:
+                middle = len(rows) // 2
+                pending += [rows[:middle], rows[middle:]]
+    if not found:
+        raise StoreRefused("the store refuses a batch but none of its rows alone: run `accesstrail doctor`")
+    return frozenset(found)
+
+
+def close_log(store: EvidenceStore, last: LedgerEntry, versions_id: bytes, retention_class: str, writer: str) -> None:
+    """Closes an older life of a topic with a gap over its unread rest: nothing is skipped in silence.
+
+    The gap reaches to `END_OF_LOG` because nobody can say any more how long that log was.
+    """
+    position = LogPosition(last.topic, last.incarnation, last.partition)
+    gap = Gap(last.last_offset + 1, END_OF_LOG, last.last_received_at_us, TOPIC_RECREATED)
+    rows = gap_columns([gap], position, versions_id)
+    forming = _Forming(position, gaps=rows)
+    memory_entry = seal(last, position, _leaves([rows]), _counts(forming), versions_id)
+    seal_columns(rows, memory_entry, retention_class)
+    batch = FormedBatch(position, memory_entry, None, None, rows, None)
+    store.insert_dead_letters(rows, f"{batch.token()}:gaps")
+    store.seal(memory_entry, writer)
+
+
+def _without(decoded: Decoded, records: RecordBatch, rejected_offsets: frozenset[int]) -> Decoded:
+    """Turns events that the store refused before into rejected records."""
+    if not rejected_offsets:
+        return decoded
+    refused = np.isin(records.offsets[decoded.rows], np.fromiter(rejected_offsets, np.int64))
+    rejected = decoded.rejected + [Rejected(int(row), STORE_REJECTED) for row in decoded.rows[refused]]
+    kept = np.flatnonzero(~refused)
+    return Decoded(
+        events=[decoded.events[i] for i in kept],
+        rows=decoded.rows[kept],
+        rejected=sorted(rejected, key=lambda one: one.index),
+    )
+
+
+def _mark_duplicates(columns: ColumnBatch, arrays: EventArrays, window: DuplicateWindow) -> None:
+    """Fills `duplicate_of`; a duplicate is stored but neither judged nor learnt."""
+    duplicate_of = window.mark(
+        columns.fixed("event_id"), columns.fixed("offset").astype(np.int64), columns.fixed("received_at")
+    )
+    columns.columns["duplicate_of"] = FixedColumn(duplicate_of)
+    arrays.scorable[duplicate_of >= 0] = 0
+
+
+def _leaves(tables: Sequence[ColumnBatch]) -> list[OffsetLeaf]:
+    """The leaves of all tables in offset order."""
+    return sorted(leaf for table in tables for leaf in offset_leaves(table))

@@ -1,0 +1,156 @@
+"""Where a partition goes on after an assignment: read from the ledger, never from memory or the group's offset.
+
+Place in the flow: between an assignment (`app.py`) and the first batch (`partition.py`). The three steps:
+
+1. next offset = last sealed + 1, in the log incarnation that Kafka has now;
+2. profiles = newest snapshot + Kafka read again from there to the sealed offset, through the same stages with output
+   suppressed, each re-computed ledger entry equal to the sealed one;
+3. rows above the sealed offset: exactly that range is formed again under its versions, inserted again with the same
+   token (a no-op) and sealed.
+
+If Kafka no longer holds the range for step 2, the snapshot is used as it is and `profile_gap` is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.events import LogPosition
+from pipeline.ports import EvidenceStore, LedgerEntry, ProfileSnapshot, UnsealedBatch
+
+_ENTRIES_AT_ONCE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """What the broker holds of one partition: topic id, first offset, offset of the next record."""
+
+    topic_id: str
+    first_offset: int
+    end_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRange:
+    """A range that must be formed exactly so: `sealed` is its ledger entry, or None where it must be sealed yet."""
+
+    first_offset: int
+    last_offset: int
+    versions_id: bytes
+    sealed: LedgerEntry | None
+
+
+@dataclass(slots=True)
+class ResumePlan:
+    """How one partition goes on.
+
+    `base` is the ledger entry the profiles stand at (None: nothing sealed before); `closing` is the newest entry of an
+    older life of the topic that has not been closed with a gap yet.
+    """
+
+    position: LogPosition
+    base: LedgerEntry | None
+    snapshot: ProfileSnapshot | None
+    ranges: list[PlannedRange] = field(default_factory=list)
+    fetch_from: int = 0
+    profile_gap: bool = False
+    closing: LedgerEntry | None = None
+
+
+def plan(
+    store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str
+) -> ResumePlan:
+    """Reads the store and says where to go on.
+
+    Raises: Away: the store or the broker does not answer; StoreRefused: rights or schema are wrong.
+    """
+    position, closing = _incarnation(store, topic, partition, bounds)
+    last = store.last_entry(position)
+    snapshot = store.load_profiles(position)
+    if snapshot is not None and (last is None or snapshot.feature_version != feature_version):
+        snapshot = None
+    resume = ResumePlan(position=position, base=None, snapshot=snapshot, closing=closing)
+    if last is not None:
+        _plan_sealed(store, resume, last, bounds)
+    sealed_next = 0 if last is None else last.last_offset + 1
+    unsealed = store.unsealed(position, sealed_next - 1)
+    if unsealed is not None and _still_there(unsealed, sealed_next, bounds):
+        resume.ranges.append(
+            PlannedRange(unsealed.first_offset, unsealed.last_offset, unsealed.versions_id, sealed=None)
+        )
+    resume.fetch_from = max(resume.ranges[0].first_offset if resume.ranges else sealed_next, bounds.first_offset)
+    return resume
+
+
+def _still_there(unsealed: UnsealedBatch, sealed_next: int, bounds: LogBounds) -> bool:
+    """Whether Kafka can give the unsealed range again; else its rows stay invisible and a gap is recorded."""
+    return unsealed.first_offset >= sealed_next and bounds.first_offset <= unsealed.last_offset < bounds.end_offset
+
+
+def _plan_sealed(store: EvidenceStore, resume: ResumePlan, last: LedgerEntry, bounds: LogBounds) -> None:
+    """Step 2: which sealed ranges must be read again to bring the profiles to the sealed offset."""
+    standing = -1 if resume.snapshot is None else resume.snapshot.sealed_offset
+    if standing >= last.last_offset:
+        resume.base = last
+        return
+    # The entry that ends at the snapshot comes first: the re-computed chain hangs on its frontier.
+    entries = _entries(store, resume.position, standing - 1)
+    base, again = _split(entries, standing)
+    if again and again[0].first_offset < bounds.first_offset:
+        resume.profile_gap = True
+        resume.base = last
+        return
+    resume.base = base
+    resume.ranges = [
+        PlannedRange(entry.first_offset, entry.last_offset, entry.versions_id, sealed=entry) for entry in again
+    ]
+
+
+def _entries(store: EvidenceStore, position: LogPosition, after_offset: int) -> list[LedgerEntry]:
+    found: list[LedgerEntry] = []
+    while True:
+        page = store.entries(position, after_offset, _ENTRIES_AT_ONCE)
+        found.extend(page)
+        if len(page) < _ENTRIES_AT_ONCE:
+            return found
+        after_offset = page[-1].last_offset
+
+
+def _split(entries: Sequence[LedgerEntry], standing: int) -> tuple[LedgerEntry | None, list[LedgerEntry]]:
+    if entries and entries[0].last_offset <= standing:
+        return entries[0], list(entries[1:])
+    return None, list(entries)
+
+
+def _incarnation(
+    store: EvidenceStore, topic: str, partition: int, bounds: LogBounds
+) -> tuple[LogPosition, LedgerEntry | None]:
+    """The life of the log we are in, and the last entry of an older life that is not closed yet.
+
+    A topic made anew has a new id. A log shorter than what is sealed under the same id (an unclean loss at the
+    broker) is a new life too: `<topic id>+1`, `+2`, …; a recreated topic never silently skips.
+    """
+    lives = list(store.incarnations(topic, partition))
+    same_topic = [entry for entry in lives if entry.incarnation.split("+")[0] == bounds.topic_id]
+    newest = max(same_topic, key=lambda entry: _life(entry.incarnation), default=None)
+    incarnation = bounds.topic_id if newest is None else newest.incarnation
+    if newest is not None and (is_closed(newest) or newest.last_offset + 1 > bounds.end_offset):
+        incarnation = f"{bounds.topic_id}+{_life(newest.incarnation) + 1}"
+    older = [entry for entry in lives if entry.incarnation != incarnation and not is_closed(entry)]
+    closing = max(older, key=lambda entry: entry.last_received_at_us, default=None)
+    return LogPosition(topic, incarnation, partition), closing
+
+
+def _life(incarnation: str) -> int:
+    _, _, number = incarnation.partition("+")
+    return int(number) if number else 0
+
+
+END_OF_LOG = 2**63 - 1
+"""Last offset of the gap that closes an older life: "the rest of that log, whatever there was"."""
+
+
+def is_closed(entry: LedgerEntry) -> bool:
+    """Whether this entry closed its life of the topic."""
+    return entry.last_offset == END_OF_LOG

@@ -1,0 +1,141 @@
+"""Faust's Kafka consumer, changed so that one item of a stream is one fetched run of records of one partition.
+
+Place in the flow: between the broker and the agent `record` (`app.py`). This file alone knows Faust's private names
+(pinned exactly; `tests/contracts/test_transport.py` fails when one of them moves). What it changes, and why:
+
+- `getmany` yields one message a run instead of one a record: Faust's cost is per message (about 75 µs), so a run of
+  thousands of records costs next to nothing.
+- The truth about progress is the ledger in the store, not the group's committed offset. `perform_seek`, which Faust
+  calls after every assignment, seeks nowhere: partitions are *held* (nothing is fetched from them) until whoever owns
+  the partition has asked the store and calls `start_at(tp, offset)`. A store that is away thus never fails a
+  rebalance: the worker keeps its assignment, polls and heart-beats.
+- Faust's own acknowledgement is a no-op: it acknowledges in a `finally`, also after an exception. What is committed to
+  the group is what the ledger has sealed (`commit_sealed`), as a hint for lag tools and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, cast
+
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP, ConsumerMessage, Message
+
+_IDLE_S = 0.05
+
+AssignmentListener = Callable[[frozenset[TP]], None]
+
+
+class RunConsumer(Consumer):
+    """Delivers runs of records; partitions flow only between `start_at` and the next assignment."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  Faust's own signature
+        super().__init__(*args, **kwargs)
+        self._positioned: set[TP] = set()
+        self._blocked: set[TP] = set()
+        self._sealed_next: dict[TP, int] = {}
+
+    # -- what the owner of the partitions calls, always on Faust's loop
+
+    async def start_at(self, tp: TP, offset: int) -> None:
+        """Starts delivering `tp` at `offset`; ignored where the partition is no longer ours."""
+        if tp not in self.assignment():
+            return
+        await self.seek_wait({tp: offset})
+        self._blocked.discard(tp)
+        self._positioned.add(tp)
+
+    def hold(self, tp: TP) -> None:
+        """Stops delivering `tp` until it is positioned again."""
+        self._positioned.discard(tp)
+
+    def block(self, tp: TP) -> None:
+        """Back-pressure: no more of `tp` for now; polling and heart-beats go on."""
+        self._blocked.add(tp)
+
+    def unblock(self, tp: TP) -> None:
+        """Ends the back-pressure of `tp`."""
+        self._blocked.discard(tp)
+
+    def commit_sealed(self, tp: TP, next_offset: int) -> None:
+        """Notes what the ledger has sealed: the group's committed offset follows within the commit interval."""
+        self._sealed_next[tp] = next_offset
+
+    async def log_bounds(self, tp: TP) -> tuple[int, int]:
+        """First offset the broker still has, and the offset the next record will get."""
+        first = await self.earliest_offsets(tp)
+        end = await self.highwaters(tp)
+        return _only(first), _only(end)
+
+    # -- what Faust calls
+
+    async def perform_seek(self) -> None:
+        """Seeks nowhere: holds every partition of the new assignment and says who owns what now."""
+        assigned = frozenset(self.assignment())
+        self._positioned.clear()
+        self._blocked.clear()
+        for tp in list(self._sealed_next):
+            if tp not in assigned:
+                del self._sealed_next[tp]
+        cast(RunTransport, self.transport).announce(assigned)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Fetches, and yields each partition's run as one message whose value is the list of records."""
+        generation_id = self.app.consumer_generation_id
+        records, _ = await self._wait_next_records(timeout)
+        if not records or self.should_stop:
+            return
+        for tp, run in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation_id:
+                return
+            if run and tp in self._positioned:
+                # Faust's own search for holes in the offsets is switched off: holes are recorded by the ledger.
+                self._read_offset[tp] = None
+                yield tp, self._run_message(tp, run)
+
+    def _run_message(self, tp: TP, run: list[Any]) -> Message:
+        last = run[-1]
+        value = cast(bytes, run)  # Faust carries it untouched: the topic is declared with the raw serializer
+        return ConsumerMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, None, None, value,
+            None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401  Faust's RecordMap
+        """Fetches only from partitions whose position came from the store and that are not blocked."""
+        wanted = (active_partitions or set()) & self._positioned - self._blocked
+        if not wanted:
+            await self.sleep(_IDLE_S)
+            return {}
+        # A partition may come back while we wait for the others: look again soon where one is missing.
+        waiting = active_partitions is not None and len(wanted) < len(active_partitions)
+        return await super()._getmany(wanted, min(timeout, _IDLE_S) if waiting else timeout)
+
+    def ack(self, message: Message) -> bool:
+        """Marks Faust's message as done; says nothing about the records in it."""
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return True
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """What the ledger has sealed and the group does not know yet."""
+        return {tp: offset for tp, offset in self._sealed_next.items() if self._should_commit(tp, offset)}
+
+
+def _only(offsets: Mapping[TP, int]) -> int:
+    return next(iter(offsets.values()))
+
+
+class RunTransport(Transport):
+    """Installs `RunConsumer` and tells the application about assignments."""
+
+    Consumer = RunConsumer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  Faust's own signature
+        super().__init__(*args, **kwargs)
+        self.on_assignment: AssignmentListener | None = None
+
+    def announce(self, assigned: frozenset[TP]) -> None:
+        """Passes the whole new assignment on."""
+        if self.on_assignment is not None:
+            self.on_assignment(assigned)
