@@ -1,0 +1,31 @@
+"""What `protect` hands on: the batch without any raw identifier. Everything after it reads only this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.columns import ColumnBatch, FixedColumn
+
+
+@dataclass(slots=True)
+class Protected:
+    """One batch of protected events, n rows in log order.
+
+    `columns`: every column of ACCESS_EVENT_COLUMNS that a wire field fills. `sequence` uint32 (n,): order-preserving
+    surrogate of the number the resource's id (else the first subject's id) ends in, shifted modulo 2^32 by a secret
+    per actor; differences within one actor survive, the number does not; 0 none. `home_partitions` int32 (n,): the
+    partition that the actor's key belongs to. `subject_rows` int32 (s,): the row of each item of `subject_tokens`.
+    """
+
+    columns: ColumnBatch
+    sequence: npt.NDArray[np.uint32]
+    home_partitions: npt.NDArray[np.int32]
+    subject_rows: npt.NDArray[np.int32]
+
+    def mark_misrouted(self, partition: int) -> None:
+        """Fills column `misrouted`: 1 where a record of this partition belongs to another one."""
+        misrouted = (self.home_partitions != partition).astype(np.uint8)
+        self.columns.columns["misrouted"] = FixedColumn(misrouted)

@@ -1,0 +1,191 @@
+"""Turns identifiers into tokens fast: each different identifier is hashed once, then known by a small integer.
+
+Place in the flow: inside `protect`. Equal to `Keyring.token` bit for bit (tested). HMAC-SHA256 is two hashes whose
+first blocks depend on the key alone, so both states are prepared once and copied (RFC 2104, section 4).
+Memory is bounded by two generations: when the young table is full it becomes the old one; an identifier found
+there moves over without being hashed again. Row numbers live until `renew_if_full`, called between two batches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.columns import NO_TOKEN, TOKEN_BYTES
+from pipeline.privacy.keys import Keyring, length_prefixed, normalised
+
+GENERATION_ENTRIES = 1 << 16
+_BLOCK_BYTES = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+Value = TypeVar("Value")
+
+
+class Tokeniser:
+    """Tokens of one tenant and kind; `Tokeniser(...)(identifier)` equals `Keyring.token(...)`."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, keyring: Keyring, tenant: str, kind: str) -> None:
+        block = keyring.tenant_key(tenant, kind).ljust(_BLOCK_BYTES, b"\0")
+        self._inner = hashlib.sha256(block.translate(_INNER) + length_prefixed(kind))
+        self._outer = hashlib.sha256(block.translate(_OUTER))
+
+    def __call__(self, identifier: str) -> bytes:
+        """The 16-byte token of one identifier."""
+        inner = self._inner.copy()
+        inner.update(normalised(identifier).encode())
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[:TOKEN_BYTES]
+
+
+class BytesTable(dict[str | None, int]):
+    """Text → row of a table of 16-byte values; row 0 is the absent value (all zero). Not thread-safe."""
+
+    __slots__ = ("_limit", "_old", "_old_rows", "rows")
+
+    def __init__(self, limit: int = GENERATION_ENTRIES) -> None:
+        super().__init__({None: 0})
+        self._limit = limit
+        self._old: dict[str | None, int] = {}
+        self._old_rows = b""
+        self.rows = bytearray(NO_TOKEN)
+
+    def compute(self, text: str) -> bytes:
+        """The 16 bytes of a text that was never seen."""
+        raise NotImplementedError
+
+    def __missing__(self, text: str) -> int:
+        row = len(self.rows) // TOKEN_BYTES
+        before = self._old.get(text)
+        if before is None:
+            self.rows += self.compute(text)
+        else:
+            self.rows += self._old_rows[before * TOKEN_BYTES : (before + 1) * TOKEN_BYTES]
+        self[text] = row
+        return row
+
+    def ids(self, texts: Iterable[str | None], count: int) -> npt.NDArray[np.int32]:
+        """The rows of `count` texts, int32 (count,)."""
+        return np.fromiter(map(self.__getitem__, texts), np.int32, count)
+
+    def take(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.void]:
+        """The values of these rows, V16, same shape."""
+        return np.frombuffer(self.rows, f"V{TOKEN_BYTES}")[ids]
+
+    def tokens(self, texts: Iterable[str | None], count: int) -> npt.NDArray[np.void]:
+        """The values of `count` texts, V16 (count,)."""
+        return self.take(self.ids(texts, count))
+
+    def renew_if_full(self) -> None:
+        """Starts a new generation when this one is full. Row numbers given before it are void."""
+        if len(self) < self._limit:
+            return
+        self._old, self._old_rows = dict(self), bytes(self.rows)
+        self.clear()
+        self[None] = 0
+        self.rows = bytearray(NO_TOKEN)
+
+
+class TokenTable(BytesTable):
+    """Identifiers of one tenant and kind → tokens."""
+
+    __slots__ = ("_tokeniser",)
+
+    def __init__(self, tokeniser: Tokeniser, limit: int = GENERATION_ENTRIES) -> None:
+        super().__init__(limit)
+        self._tokeniser = tokeniser
+
+    def compute(self, text: str) -> bytes:
+        """The token."""
+        return self._tokeniser(text)
+
+
+class AddressTable(BytesTable):
+    """Internet addresses as text → 16 bytes of IPv6, IPv4 mapped (RFC 4291, section 2.5.5.2)."""
+
+    __slots__ = ()
+
+    def compute(self, text: str) -> bytes:
+        """The packed address."""
+        packed = ip_address(text).packed
+        return packed if len(packed) == TOKEN_BYTES else b"\0" * 10 + b"\xff\xff" + packed
+
+
+class NumberTable(Generic[Value], dict[Value, int]):
+    """Value → 32-bit number, computed once; bounded as the tables above, but without rows."""
+
+    __slots__ = ("_limit", "_old")
+
+    def __init__(self, limit: int = GENERATION_ENTRIES) -> None:
+        super().__init__()
+        self._limit = limit
+        self._old: dict[Value, int] = {}
+
+    def compute(self, value: Value) -> int:
+        """The number of a value that was never seen."""
+        raise NotImplementedError
+
+    def __missing__(self, value: Value) -> int:
+        number = self._old.get(value)
+        if number is None:
+            number = self.compute(value)
+        self[value] = number
+        return number
+
+    def numbers(self, values: Iterable[Value], count: int) -> npt.NDArray[np.uint32]:
+        """The numbers of `count` values, uint32 (count,)."""
+        return np.fromiter(map(self.__getitem__, values), np.uint32, count)
+
+    def renew_if_full(self) -> None:
+        """Starts a new generation when this one is full."""
+        if len(self) >= self._limit:
+            self._old = dict(self)
+            self.clear()
+
+
+class TrailingNumbers(NumberTable[str]):
+    """Identifier → the decimal number it ends in, modulo 2^32, plus one; 0 where it ends in none."""
+
+    __slots__ = ()
+
+    def compute(self, value: str) -> int:
+        """1 + trailing number (mod 2^32 - 1, so that 0 stays free)."""
+        head = value.rstrip("0123456789")
+        return int(value[len(head) :]) % 0xFFFFFFFF + 1 if len(head) < len(value) else 0
+
+
+class ActorTable(TokenTable):
+    """Actors of one tenant: token, the secret shift of their resource numbers, and the partition their key names."""
+
+    __slots__ = ("_partition_of", "_shift_of", "partitions", "shifts")
+
+    def __init__(
+        self, keyring: Keyring, tenant: str, partition_of: NumberTable[str], limit: int = GENERATION_ENTRIES
+    ) -> None:
+        super().__init__(Tokeniser(keyring, tenant, "actor"), limit)
+        self._shift_of = Tokeniser(keyring, tenant, "sequence")
+        self._partition_of = partition_of
+        self.shifts = array("I", [0])
+        self.partitions = array("i", [-1])
+
+    def __missing__(self, text: str) -> int:
+        row = super().__missing__(text)
+        self.shifts.append(int.from_bytes(self._shift_of(text)[:4], "big"))
+        self.partitions.append(self._partition_of[text])
+        return row
+
+    def renew_if_full(self) -> None:
+        """Starts a new generation when this one is full."""
+        super().renew_if_full()
+        if len(self) == 1:
+            self.shifts = array("I", [0])
+            self.partitions = array("i", [-1])
