@@ -1,0 +1,58 @@
+"""Faust's private names that `pipeline/transport.py` stands on: a new version that moves one fails here first."""
+
+from __future__ import annotations
+
+import inspect
+
+import aiokafka
+import faust
+import pytest
+from faust.transport.consumer import Consumer as BaseConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+
+from pipeline.transport import RunConsumer, RunTransport
+
+
+def test_versions_are_the_ones_the_transport_was_written_against() -> None:
+    assert faust.__version__ == "0.15.3"
+    assert aiokafka.__version__ == "0.14.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("getmany", ["self", "timeout"]),
+        ("_wait_next_records", ["self", "timeout"]),
+        ("perform_seek", ["self"]),
+        ("ack", ["self", "message"]),
+        ("_filter_committable_offsets", ["self", "tps"]),
+        ("_should_commit", ["self", "tp", "offset"]),
+    ],
+)
+def test_overridden_methods_keep_their_signatures(name: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(BaseConsumer, name)).parameters) == parameters
+    assert list(inspect.signature(getattr(RunConsumer, name)).parameters) == parameters
+
+
+def test_fetching_goes_through_the_method_we_override() -> None:
+    assert "self._getmany(" in inspect.getsource(BaseConsumer._wait_next_records)
+    assert list(inspect.signature(Consumer._getmany).parameters) == ["self", "active_partitions", "timeout"]
+
+
+def test_the_drain_loop_skips_its_search_for_holes_where_the_read_offset_is_none() -> None:
+    source = inspect.getsource(BaseConsumer._drain_messages)
+    assert "if r_offset is None or offset >= r_offset" in source
+    assert "if gap > 1 and r_offset" in source
+
+
+def test_commits_are_chosen_by_the_method_we_override() -> None:
+    assert "self._filter_committable_offsets(tps)" in inspect.getsource(BaseConsumer._commit_tps)
+
+
+def test_fetched_records_are_asked_for_by_partition() -> None:
+    assert "active_partitions," in inspect.getsource(AIOKafkaConsumerThread._fetch_records)
+
+
+def test_the_transport_makes_our_consumer() -> None:
+    assert issubclass(RunTransport, Transport)
+    assert RunTransport.Consumer is RunConsumer
