@@ -1,0 +1,128 @@
+"""Builds the columns of one batch field by field: token, mask, code, number, text or list.
+
+Place in the flow: inside `protect`; each method takes one value an event and adds one column. A field that no event
+of the batch carries costs one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.columns import (
+    TOKEN_BYTES,
+    WIRE_TREATMENTS,
+    ArrayColumn,
+    Column,
+    FixedColumn,
+    MapColumn,
+    TextColumn,
+)
+from pipeline.privacy.masks import mask_text
+from pipeline.privacy.protector import Protector
+
+_TOKEN_DTYPE = f"V{TOKEN_BYTES}"
+
+
+class ColumnBuilder:
+    """The columns of one batch under construction; every method takes one value an event and adds one column."""
+
+    def __init__(self, tenants: Sequence[str], protector: Protector) -> None:
+        """`tenants`: the tenant of each event, at least one."""
+        self.count = len(tenants)
+        self.protector = protector
+        self.columns: dict[str, Column] = {}
+        self.text("tenant_id", tenants)
+        self.tenants: list[tuple[str, npt.NDArray[np.int64] | None]] = [(tenants[0], None)]
+        distinct = sorted(set(tenants))
+        if len(distinct) > 1:
+            table = protector.texts("tenant_id")
+            tenant_ids = table.column(tenants, self.count).ids
+            self.tenants = [(tenant, np.flatnonzero(tenant_ids == table[tenant])) for tenant in distinct]
+
+    def tokens(self, kind: str, values: Sequence[str | None]) -> npt.NDArray[np.void]:
+        """Tokens of one value an event, V16 (n,), under each event's tenant."""
+        if not any(values):
+            return np.zeros(self.count, _TOKEN_DTYPE)
+        out = np.empty(self.count, _TOKEN_DTYPE)
+        for tenant, rows in self.tenants:
+            table = self.protector.tokens(tenant, kind)
+            if rows is None:
+                return table.tokens(values, self.count)
+            out[rows] = table.tokens([values[row] for row in rows.tolist()], len(rows))
+        return out
+
+    def token(self, name: str, field: str, values: Sequence[str | None]) -> None:
+        """A column of tokens, of the kind that the wire field `field` has."""
+        self.fixed(name, self.tokens(WIRE_TREATMENTS[field][1], values))
+
+    def fixed(self, name: str, values: npt.NDArray[np.generic]) -> None:
+        """A fixed-width column."""
+        self.columns[name] = FixedColumn(values)
+
+    def codes(self, name: str, values: Iterable[str | bool | None], table: Mapping[str | bool | None, int]) -> None:
+        """A column of small integers for words."""
+        self.fixed(name, np.fromiter(map(table.__getitem__, values), np.int8, self.count))
+
+    def numbers(self, name: str, values: Sequence[int | None], absent: int, dtype: str) -> None:
+        """A column of integers; `absent` where the event has none."""
+        missing = values.count(None)
+        if missing == self.count:
+            self.fixed(name, np.full(self.count, absent, dtype))
+        elif missing:
+            self.fixed(name, np.array([absent if value is None else value for value in values], dtype))
+        else:
+            self.fixed(name, np.array(values, dtype))
+
+    def text(self, name: str, values: Sequence[str | None], transform: Callable[[str], str] | None = None) -> None:
+        """A text column, clear or through `transform`."""
+        texts = self.protector.texts(name, transform)
+        if any(values):
+            self.columns[name] = texts.column(values, self.count)
+        else:
+            self.columns[name] = TextColumn(np.zeros(self.count, np.int32), texts.interner)
+
+    def masked(self, name: str, values: Sequence[str | None]) -> None:
+        """A text column through the free-text scanner."""
+        self.text(name, values, mask_text)
+
+    def lists(self, name: str, values: Sequence[Sequence[str] | None]) -> None:
+        """A column of lists of words."""
+        texts = self.protector.texts(name)
+        if any(values):
+            ends = np.cumsum([len(value) if value else 0 for value in values])
+            items = texts.column(chain.from_iterable(filter(None, values)), int(ends[-1]))
+        else:
+            ends, items = np.zeros(self.count, np.int64), texts.column((), 0)
+        self.columns[name] = ArrayColumn(ends, items)
+
+    def attrs(self, values: Sequence[Mapping[str, str] | None]) -> None:
+        """The allow-listed attributes, keys in sorted order, values through the free-text scanner."""
+        allowed = self.protector.attrs_allowed
+        keys, contents = self.protector.texts("attrs"), self.protector.texts("attrs values", mask_text)
+        kept: list[list[tuple[str, str]]] = []
+        if allowed and any(values):
+            kept = [[(key, value[key]) for key in allowed if key in value] if value else [] for value in values]
+            ends = np.cumsum([len(pairs) for pairs in kept])
+        else:
+            ends = np.zeros(self.count, np.int64)
+        flat = list(chain.from_iterable(kept))
+        self.columns["attrs"] = MapColumn(
+            ends,
+            keys.column([key for key, _ in flat], len(flat)),
+            contents.column([value for _, value in flat], len(flat)),
+        )
+
+    def subject_tokens(self, flat: Sequence[str], subject_rows: npt.NDArray[np.int32]) -> npt.NDArray[np.void]:
+        """Tokens of all subjects of all events, V16 (s,)."""
+        out = np.empty(len(flat), _TOKEN_DTYPE)
+        for tenant, rows in self.tenants:
+            table = self.protector.tokens(tenant, "subject")
+            if rows is None:
+                return table.tokens(flat, len(flat))
+            own = np.flatnonzero(np.isin(subject_rows, rows))
+            out[own] = table.tokens([flat[place] for place in own.tolist()], len(own))
+        return out
