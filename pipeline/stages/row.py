@@ -1,0 +1,162 @@
+"""Row: the position of each event, the canonical bytes of each row, and the mark of the batch that seals it.
+
+Place in the flow: the last pure stage. Canonical bytes are ClickHouse's `RowBinary` of the evidence columns in declared
+order (`pipeline/columns.py`), so that the server can recompute every leaf itself:
+`SHA256(concat(char(0), formatRow('RowBinary', …)))`. Fixed-width columns come first in that order: they are packed
+once for the whole batch, and only texts, lists and maps are put together row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.columns import (
+    CANON_VERSION,
+    ArrayColumn,
+    Column,
+    ColumnBatch,
+    ColumnSpec,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+    evidence,
+    leb128,
+)
+from pipeline.events import LEAF_KINDS, RecordBatch, codes
+from pipeline.ledger.leaf import leaf_hash
+from pipeline.ports import LedgerEntry
+
+_LEAF_CODES = codes(LEAF_KINDS)
+_SHORT_LENGTHS = [leb128(number) for number in range(1024)]
+
+
+def place(columns: ColumnBatch, records: RecordBatch, rows: npt.NDArray[np.int64], kind: str = "event") -> None:
+    """Fills the position columns: `rows` (n,) is the index of each row's record in the batch."""
+    count, position = columns.count, records.position
+    names = Interner()
+    columns.columns.update(
+        {
+            "leaf_kind": FixedColumn(np.full(count, _LEAF_CODES[kind], np.int8)),
+            "canon_version": FixedColumn(np.full(count, CANON_VERSION, np.uint8)),
+            "partition": FixedColumn(np.full(count, position.partition, np.uint32)),
+            "offset": FixedColumn(records.offsets[rows].astype(np.uint64)),
+            "received_at": FixedColumn(records.received_at_us[rows]),
+            "topic": TextColumn(np.full(count, names[position.topic], np.int32), names),
+            "incarnation": TextColumn(np.full(count, names[position.incarnation], np.int32), names),
+        }
+    )
+
+
+def canonical_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[bytes]:
+    """RowBinary of the evidence columns of each row, in declared order; (n,) byte strings."""
+    parts: list[Iterator[bytes]] = []
+    fixed: list[ColumnSpec] = []
+    for spec in evidence(tuple(specs)):
+        if spec.kind == "fixed":
+            fixed.append(spec)
+            continue
+        if fixed:
+            parts.append(_packed(columns, fixed))
+            fixed = []
+        parts.append(_encoded(columns.columns[spec.name], columns.count))
+    if fixed:
+        parts.append(_packed(columns, fixed))
+    return list(map(b"".join, zip(*parts, strict=True)))
+
+
+def _packed(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> Iterator[bytes]:
+    """Neighbouring fixed-width columns as one structured array, a slice a row."""
+    dtype = np.dtype([(spec.name, spec.dtype) for spec in specs])
+    table = np.zeros(columns.count, dtype)
+    for spec in specs:
+        table[spec.name] = columns.fixed(spec.name).astype(spec.dtype, copy=False)
+    raw, width = table.tobytes(), dtype.itemsize
+    return (raw[start : start + width] for start in range(0, len(raw), width))
+
+
+def _encoded(column: Column, count: int) -> Iterator[bytes]:
+    if isinstance(column, TextColumn):
+        return map(column.interner.encoded.__getitem__, column.ids.tolist())
+    if isinstance(column, ArrayColumn):
+        return _encoded_lists(column)
+    if isinstance(column, MapColumn):
+        return _encoded_maps(column)
+    raise TypeError(f"{type(column).__name__} is packed, not encoded")
+
+
+def _length(number: int) -> bytes:
+    return _SHORT_LENGTHS[number] if number < len(_SHORT_LENGTHS) else leb128(number)
+
+
+def _encoded_lists(column: ArrayColumn) -> Iterator[bytes]:
+    if isinstance(column.items, TextColumn):
+        items = list(map(column.items.interner.encoded.__getitem__, column.items.ids.tolist()))
+        start = 0
+        for end in column.ends.tolist():
+            yield _length(end - start) + b"".join(items[start:end])
+            start = end
+        return
+    raw, width = column.items.values.tobytes(), column.items.values.dtype.itemsize
+    start = 0
+    for end in column.ends.tolist():
+        yield _length(end - start) + raw[start * width : end * width]
+        start = end
+
+
+def _encoded_maps(column: MapColumn) -> Iterator[bytes]:
+    keys = list(map(column.keys.interner.encoded.__getitem__, column.keys.ids.tolist()))
+    values = list(map(column.values.interner.encoded.__getitem__, column.values.ids.tolist()))
+    start = 0
+    for end in column.ends.tolist():
+        pairs = (part for pair in zip(keys[start:end], values[start:end], strict=True) for part in pair)
+        yield _length(end - start) + b"".join(pairs)
+        start = end
+
+
+def offset_leaves(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[tuple[int, bytes]]:
+    """(Kafka offset, leaf hash) of each row."""
+    leaves = map(leaf_hash, canonical_rows(columns, specs))
+    return list(zip(columns.fixed("offset").tolist(), leaves, strict=True))
+
+
+def seal_columns(columns: ColumnBatch, entry: LedgerEntry, retention_class: str) -> None:
+    """Writes into every row which batch it belongs to; not evidence, but what readers' views filter by."""
+    count = columns.count
+    names = Interner()
+    columns.columns.update(
+        {
+            "batch_id": FixedColumn(np.full(count, entry.batch_id, np.uint64)),
+            "batch_first_offset": FixedColumn(np.full(count, entry.first_offset, np.uint64)),
+            "batch_last_offset": FixedColumn(np.full(count, entry.last_offset, np.uint64)),
+            "retention_class": TextColumn(np.full(count, names[retention_class], np.int32), names),
+        }
+    )
+
+
+def take_rows(columns: ColumnBatch, rows: npt.NDArray[np.int64]) -> ColumnBatch:
+    """Only these rows, in this order."""
+    return ColumnBatch(len(rows), {name: _take(column, rows) for name, column in columns.columns.items()})
+
+
+def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+    if isinstance(column, FixedColumn):
+        return FixedColumn(column.values[rows])
+    if isinstance(column, TextColumn):
+        return TextColumn(column.ids[rows], column.interner)
+    starts = np.concatenate(([0], column.ends[:-1]))[rows]
+    sizes = column.ends[rows] - starts
+    ends = np.cumsum(sizes)
+    places = np.arange(int(ends[-1]) if len(rows) else 0) + np.repeat(starts - (ends - sizes), sizes)
+    pick: Callable[[FixedColumn | TextColumn], Column] = lambda items: _take(items, places)  # noqa: E731
+    if isinstance(column, ArrayColumn):
+        items = pick(column.items)
+        assert isinstance(items, FixedColumn | TextColumn)  # noqa: S101  a column's kind never changes
+        return ArrayColumn(ends, items)
+    keys, values = pick(column.keys), pick(column.values)
+    assert isinstance(keys, TextColumn)  # noqa: S101
+    assert isinstance(values, TextColumn)  # noqa: S101
+    return MapColumn(ends, keys, values)
