@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -148,6 +148,11 @@ class DirectorySnapshot:
     work_items: WorkItems = field(default_factory=WorkItems.empty)
     calendar: WorkingCalendar = field(default_factory=WorkingCalendar.of_package)
 
+    def __post_init__(self) -> None:
+        # Canonical order: what is derived from a snapshot must not depend on the order of lines in a file.
+        for name in _ROW_TYPES:
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+
     @cached_property
     def site_of(self) -> Mapping[str, SiteRow]:
         """Sites by name."""
@@ -161,10 +166,7 @@ class DirectorySnapshot:
     def artefacts(self) -> dict[str, bytes]:
         """The snapshot as immutable content, one artefact a kind; `from_artefacts` gives it back."""
         head = {"format": FORMAT, "tenant": self.tenant, "key_version": self.key_version}
-        made = {
-            name: _canonical({**head, "rows": [_plain(row) for row in sorted(getattr(self, name), key=_sort_key)]})
-            for name in _ROW_TYPES
-        }
+        made = {name: _canonical({**head, "rows": [_plain(row) for row in getattr(self, name)]}) for name in _ROW_TYPES}
         made["work_items"] = _canonical({**head, "rows": self.work_items.rows()})
         made["calendar"] = self.calendar.content()
         return {f"directory.{name}": content for name, content in made.items()}
@@ -205,10 +207,6 @@ _ROW_TYPES: Mapping[str, type[Any]] = {
 }
 
 
-def _sort_key(row: object) -> str:
-    return json.dumps(_plain(row), ensure_ascii=False)
-
-
 def _plain(value: Any) -> Any:  # noqa: ANN401  any field of any row
     if isinstance(value, bytes):
         return value.hex()
@@ -216,7 +214,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  any field of any row
         return [_plain(item) for item in value]
     if value is None or isinstance(value, str | int | float):
         return value
-    return [_plain(item) for item in astuple(value)]
+    return [_plain(getattr(value, spec.name)) for spec in fields(value)]
 
 
 def _row(row_type: type[Row], values: list[Any]) -> Row:
