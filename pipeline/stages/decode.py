@@ -1,0 +1,401 @@
+"""Decode: from the bytes of Kafka records to access events, or to a reason why a record is none.
+
+First stage of the flow: what it refuses becomes a dead letter with the reason code, never an exception. Total: any
+bytes give an event or one of `REASONS`. Wire format: accesstrail/access-event/1 (JSON Schema 2020-12, formats asserted,
+RFC 8259 JSON, RFC 3339 times, RFC 9562 UUIDs). Everything the schema refuses is refused; where more is refused, the
+reason stands in `STRICTER`. Pure: times are compared with the record's own `received_at`, never with a clock, so a
+replay refuses the same records.
+
+Two speeds. Valid events, nearly all, take typed msgspec decoding and then column-wise checks over the whole batch.
+A refused record is looked at again, slowly, to name the reason; which checks come first is fixed, because the reason is
+evidence and must not depend on the batch around a record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import InvalidEvent
+from pipeline.events import DEFAULT_TENANT, AccessEvent, RecordBatch, Rejected
+from pipeline.timestamps import NO_TIME_US, utc_us, utc_us_column
+
+__all__ = ["MAX_VALUE_BYTES", "REASONS", "STRICTER", "Decoded", "decode", "decode_event", "decode_values"]
+
+MAX_VALUE_BYTES = 900 * 1024
+MAX_DEPTH = 32
+EARLIEST_US = utc_us("2000-01-01T00:00:00Z")
+LATEST_AFTER_RECEIPT_US = 24 * 3600 * 1_000_000
+
+REASONS: dict[str, str] = {
+    "tombstone": "the record has no value; access events are never deleted",
+    "too_large": "the value is larger than 900 KiB; send a large export as several events with one trace_id",
+    "empty": "the value is empty or only white space",
+    "bad_utf8": "the value is not valid UTF-8",
+    "too_deep": f"objects or lists are nested deeper than {MAX_DEPTH}",
+    "bad_json": "the value is not one JSON value (syntax, NaN, byte order mark, or text after the end)",
+    "lone_surrogate": "a text holds half of a UTF-16 surrogate pair",
+    "unknown_field": "a field is not in the schema",
+    "missing_field": "a required field is absent",
+    "wrong_type": "a value has another JSON type than the schema says (null and 1.0 for an integer included)",
+    "out_of_bounds": "a text, list or number is shorter, longer, smaller or larger than the schema allows",
+    "bad_word": "a value is not one of the words the schema lists",
+    "schema_version": "schema_version is not 1",
+    "duplicate_key": "a key occurs twice in one object",
+    "nul_character": "a text holds the character U+0000",
+    "bad_uuid": "event_id is not a UUID in its 36-character form",
+    "bad_time": "event_time is no RFC 3339 time with an offset (leap seconds, :60, are refused)",
+    "time_out_of_range": "event_time lies before the year 2000 or more than one day after the record arrived",
+    "bad_address": "src_ip is no IPv4 or IPv6 address",
+    "count_without_manifest": "subject_count is larger than the list of subject_ids, and no subject_manifest is given",
+    "count_too_small": "subject_count is smaller than the number of different subject_ids",
+}
+"""Reason code → what is wrong, in words fit for a sender; the codes are of low cardinality and stay as they are."""
+
+STRICTER: dict[str, str] = {
+    "too_large": "JSON Schema cannot bound the size of the whole value",
+    "wrong_type": "JSON Schema takes 1.0 and 1e2 for integers; here an integer is written as one",
+    "out_of_bounds": "event_id and event_time have a format but no length; here at most 64 characters",
+    "lone_surrogate": "JSON Schema sees decoded text and says nothing about halves of pairs",
+    "duplicate_key": "JSON Schema sees the object after one of the two was dropped",
+    "nul_character": "JSON allows U+0000; stores, files and other programs cut texts there",
+    "bad_uuid": "format uuid as commonly checked takes signs, spaces and underscores inside",
+    "bad_time": "format date-time as commonly checked takes digits of other scripts and a line feed at the end",
+    "time_out_of_range": "JSON Schema cannot compare with the time of arrival",
+    "count_without_manifest": "JSON Schema cannot compare a number with the length of a list",
+    "count_too_small": "as above",
+}
+"""Reasons for which an event is refused although the JSON Schema accepts it → why."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What came out of one batch.
+
+    `rows` int64 (n,): index in the batch of each event, increasing; `event_time_us` int64 (n,): UTC microseconds of
+    each event; `rejected`: the other records, by increasing index.
+    """
+
+    events: list[AccessEvent]
+    rows: npt.NDArray[np.int64]
+    rejected: list[Rejected]
+    event_time_us: npt.NDArray[np.int64]
+
+
+def decode(batch: RecordBatch) -> Decoded:
+    """Decodes and checks every record of a batch; never raises for bad input."""
+    return decode_values(batch.values, batch.received_at_us)
+
+
+def decode_event(value: bytes, received_at_us: int) -> AccessEvent:
+    """Decodes one value; for many, `decode_values` costs far less each.
+
+    Raises: InvalidEvent: `code` is the reason, the message its explanation.
+    """
+    decoded = decode_values([value], np.array([received_at_us], np.int64))
+    if decoded.rejected:
+        reason = decoded.rejected[0].reason
+        raise InvalidEvent(REASONS[reason], code=reason)
+    return decoded.events[0]
+
+
+def decode_values(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.int64]) -> Decoded:
+    """Decodes values that arrived at these times (UTC microseconds, int64 (n,))."""
+    parts = [
+        _decode_run(values[first : first + _RUN_VALUES], received_at_us[first : first + _RUN_VALUES], first)
+        for first in range(0, len(values), _RUN_VALUES)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    nothing = np.zeros(0, np.int64)
+    return Decoded(
+        events=[event for part in parts for event in part.events],
+        rows=np.concatenate([nothing, *(part.rows for part in parts)]),
+        rejected=[rejected for part in parts for rejected in part.rejected],
+        event_time_us=np.concatenate([nothing, *(part.event_time_us for part in parts)]),
+    )
+
+
+_RUN_VALUES = 512  # about 300 kB of 600-byte events: the checks find them still in the processor's cache
+
+
+def _decode_run(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.int64], first: int) -> Decoded:
+    """Decodes one run of values; `first` is the index of the first of them in the whole batch."""
+    events, rows, reasons = _typed(values)
+    rows_array = np.array(rows, np.int64)
+    texts = [values[row] or b"" for row in rows]
+    times = utc_us_column([event.event_time for event in events])
+    faults = _faults(events, texts, times, received_at_us[rows_array])
+    if faults:
+        kept = [place for place in range(len(events)) if place not in faults]
+        reasons.update((rows[place], reason) for place, reason in faults.items())
+        events = [events[place] for place in kept]
+        rows_array, times = rows_array[kept], times[kept]
+    rejected = [Rejected(first + row, reasons[row]) for row in sorted(reasons)]
+    return Decoded(_canonical_ids(events), rows_array + first, rejected, times)
+
+
+# Typed decoding
+
+
+_decoder = msgspec.json.Decoder(AccessEvent)
+
+
+def _typed(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], list[int], dict[int, str]]:
+    """Events with their places, and the reasons of the values that do not even have the right types."""
+    read = _decoder.decode
+    events: list[AccessEvent] = []
+    rows: list[int] = []
+    reasons: dict[int, str] = {}
+    for row, value in enumerate(values):
+        if value is None:
+            reasons[row] = "tombstone"
+        elif len(value) > MAX_VALUE_BYTES:
+            reasons[row] = "too_large"
+        else:
+            try:
+                events.append(read(value))
+                rows.append(row)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+                reasons[row] = _syntax_fault(value) or _type_fault(str(exc))
+    return events, rows, reasons
+
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STEP = np.zeros(256, np.int8)
+_STEP[list(b"[{")] = 1
+_STEP[list(b"]}")] = -1
+
+
+def _depth(value: bytes) -> int:
+    """Deepest nesting; counted here because a parser's own limit depends on the stack it happens to run on."""
+    steps = _STEP[np.frombuffer(_STRING.sub(b"", value), np.uint8)]
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
+
+
+def _syntax_fault(value: bytes) -> str | None:
+    """Why a value is no JSON that can be kept, or None where only types or bounds are wrong."""
+    if not value.strip(b" \t\r\n"):
+        return "empty"
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return "bad_utf8"
+    if _depth(value) > MAX_DEPTH:
+        return "too_deep"
+    try:
+        msgspec.json.decode(value)
+    except msgspec.MsgspecError:
+        return _finer_syntax_fault(text)
+    return None
+
+
+def _finer_syntax_fault(text: str) -> str:
+    """Tells lone surrogates and numbers without end from bad syntax: the standard library's parser accepts both."""
+    try:
+        parsed = json.loads(text, parse_int=_zero, parse_float=_zero, parse_constant=_refuse)
+    except ValueError:
+        return "bad_json"
+    try:
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "lone_surrogate"
+    return "out_of_bounds"
+
+
+def _zero(_: str) -> int:
+    return 0
+
+
+def _refuse(_: str) -> int:
+    raise ValueError
+
+
+_TYPE_FAULTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), reason)
+    for pattern, reason in (
+        (r"Object contains unknown field", "unknown_field"),
+        (r"Object missing required field", "missing_field"),
+        (r"Invalid enum value .* - at `\$\.schema_version`$", "schema_version"),
+        (r"Invalid enum value", "bad_word"),
+        (r"(Integer value|Number) out of range", "out_of_bounds"),
+        (r"Expected `\w+` (of length|matching regex|>=|<=)", "out_of_bounds"),
+    )
+)
+
+
+def _type_fault(message: str) -> str:
+    """The reason behind a message of msgspec; what is none of the others is a wrong type."""
+    for pattern, reason in _TYPE_FAULTS:
+        if pattern.match(message):
+            return reason
+    return "wrong_type"
+
+
+# Checks over the columns of typed events: each names the places of the events at fault
+
+
+def _faults(
+    events: Sequence[AccessEvent],
+    values: Sequence[bytes],
+    times: npt.NDArray[np.int64],
+    received_at_us: npt.NDArray[np.int64],
+) -> dict[int, str]:
+    """Place → reason; where an event has several faults, the first check here that finds one names it."""
+    no_time = times == NO_TIME_US
+    out_of_range = (times < EARLIEST_US) | (times > received_at_us + LATEST_AFTER_RECEIPT_US)
+    faults: dict[int, str] = {}
+    for reason, places in (
+        ("duplicate_key", _duplicate_keys(events, values)),
+        ("nul_character", _nul_characters(values)),
+        ("bad_uuid", _bad_uuids(events)),
+        ("bad_time", np.flatnonzero(no_time).tolist()),
+        ("time_out_of_range", np.flatnonzero(out_of_range).tolist()),
+        ("bad_address", _bad_addresses(events)),
+    ):
+        for place in places:
+            faults.setdefault(place, reason)
+    for place, reason in _count_faults(events):
+        faults.setdefault(place, reason)
+    return faults
+
+
+_FIELDS = len(AccessEvent.__struct_fields__)
+_TENANT_PLACE = AccessEvent.__struct_fields__.index("tenant_id")
+_ATTRS_PLACE = AccessEvent.__struct_fields__.index("attrs")
+_COLON = ord(":")
+_ENDS_KEY = np.zeros(256, np.bool_)
+_ENDS_KEY[list(b'" \t\r\n')] = True
+
+
+def _duplicate_keys(events: Sequence[AccessEvent], values: Sequence[bytes]) -> list[int]:
+    """Events one of whose objects has a key twice (msgspec keeps the last without a word).
+
+    Each key has one colon, after a quotation mark or white space. As many such colons as the event has keys: no key
+    came twice. More: a text may hold such a colon, so that value is parsed once more, slowly and exactly.
+    """
+    known = np.fromiter(map(_keys_known, events), np.int64, len(events))
+    suspects = np.flatnonzero(_key_colons(values) != known).tolist()
+    return [place for place in suspects if _has_duplicate_key(values[place])]
+
+
+def _keys_known(event: AccessEvent) -> int:
+    """Different keys in the value that this event was decoded from.
+
+    A tenant that was absent is the default object itself; one that was sent is an object of its own.
+    """
+    values = msgspec.structs.astuple(event)
+    attrs = values[_ATTRS_PLACE]
+    absent = values.count(None) + (values[_TENANT_PLACE] is DEFAULT_TENANT)
+    return _FIELDS - absent + (len(attrs) if attrs else 0)
+
+
+def _key_colons(values: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    """Colons that may end a key, of each value, int64 (n,); every value has at least one."""
+    if not values:
+        return np.zeros(0, np.int64)
+    characters = np.frombuffer(b"".join(values), np.uint8)
+    colons = np.flatnonzero(characters == _COLON)
+    ends_key = _ENDS_KEY[characters[colons - 1]]
+    starts = np.zeros(len(values), np.int64)
+    np.cumsum(list(map(len, values[:-1])), out=starts[1:])
+    return np.add.reduceat(ends_key, np.searchsorted(colons, starts), dtype=np.int64)
+
+
+def _has_duplicate_key(value: bytes) -> bool:
+    try:
+        json.loads(value, object_pairs_hook=_unique)
+    except KeyError:
+        return True
+    return False
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise KeyError
+    return members
+
+
+_NUL_ESCAPE = b"\\u0000"
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an even number of backslashes before it are characters of their own
+
+
+def _nul_characters(values: Sequence[bytes]) -> list[int]:
+    """Values with an escaped U+0000; a bare one is no JSON."""
+    return [
+        place
+        for place, value in enumerate(values)
+        if b"\\" in value and _NUL_ESCAPE in value and _NUL.search(value) is not None
+    ]
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE).fullmatch
+_UUID_CHARACTERS = 36
+_UUID_HYPHENS = [8, 13, 18, 23]
+_HEXADECIMAL = np.zeros(256, np.bool_)
+_HEXADECIMAL[list(b"0123456789abcdef")] = True
+
+
+def _bad_uuids(events: Sequence[AccessEvent]) -> list[int]:
+    """Events whose id is no UUID of 36 characters."""
+    ids = [event.event_id for event in events]
+    if _all_canonical(ids):
+        return []
+    return [place for place, text in enumerate(ids) if _UUID(text) is None]
+
+
+def _all_canonical(ids: Sequence[str]) -> bool:
+    joined = "".join(ids)
+    if not joined.isascii() or set(map(len, ids)) != {_UUID_CHARACTERS}:
+        return False
+    characters = np.frombuffer(joined.encode(), np.uint8).reshape(-1, _UUID_CHARACTERS)
+    right = _HEXADECIMAL[characters]
+    right[:, _UUID_HYPHENS] = characters[:, _UUID_HYPHENS] == ord("-")
+    return bool(right.all())
+
+
+def _canonical_ids(events: list[AccessEvent]) -> list[AccessEvent]:
+    """The events with ids in small letters (RFC 9562, section 4): one id has one form, however it was written."""
+    if "".join([event.event_id for event in events]).islower():
+        return events
+    return [msgspec.structs.replace(event, event_id=event.event_id.lower()) for event in events]
+
+
+@lru_cache(maxsize=65_536)
+def _is_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address, without a zone (RFC 4291, section 2.2)."""
+    kind: Callable[[str], IPv4Address | IPv6Address] = IPv6Address if ":" in text else IPv4Address
+    try:
+        kind(text)
+    except AddressValueError:
+        return False
+    return "%" not in text
+
+
+def _bad_addresses(events: Sequence[AccessEvent]) -> list[int]:
+    """Events whose source address is none."""
+    addresses = [event.src_ip for event in events]
+    bad = {text for text in set(addresses) if text is not None and not _is_address(text)}
+    return [place for place, text in enumerate(addresses) if text in bad] if bad else []
+
+
+def _count_faults(events: Sequence[AccessEvent]) -> Iterable[tuple[int, str]]:
+    """Events whose number of subjects contradicts their list of subjects."""
+    for place, event in enumerate(events):
+        count = event.subject_count
+        if count is None:
+            continue
+        subjects = event.subject_ids or ()
+        if count > len(subjects) and event.subject_manifest is None:
+            yield place, "count_without_manifest"
+        elif count < len(subjects) and count < len(set(subjects)):
+            yield place, "count_too_small"
