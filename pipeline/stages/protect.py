@@ -23,6 +23,7 @@ from pipeline.privacy.keys import normalised
 from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protector
 from pipeline.privacy.user_agents import user_agent_family
+from pipeline.timestamps import utc_us_column
 
 __all__ = ["Protected", "Protector", "protect", "protect_dead_letters"]
 
@@ -45,15 +46,21 @@ _FLAGS: Mapping[str | bool | None, int] = {None: 0, False: 1, True: 2}
 
 
 def protect(
-    events: Sequence[AccessEvent], protector: Protector, object_types: frozenset[str] = frozenset()
+    events: Sequence[AccessEvent],
+    protector: Protector,
+    object_types: frozenset[str] = frozenset(),
+    event_time_us: npt.NDArray[np.int64] | None = None,
 ) -> Protected:
     """Columns of a batch of at least one event, without any raw identifier.
 
     `object_types`: resource types whose ids the directory declares to name objects, never persons; only theirs are
-    stored in clear (through the free-text scanner).
+    stored in clear (through the free-text scanner). `event_time_us`: the events' times, where `decode` gave them.
     """
     builder = ColumnBuilder([event.tenant_id for event in events], protector)
     sequence_shifts, home_partitions = _who(events, builder)
+    if event_time_us is None:
+        event_time_us = utc_us_column([event.event_time for event in events])
+    builder.fixed("event_time", event_time_us)
     _what(events, builder)
     _where_from(events, builder)
     _why(events, builder)
@@ -93,9 +100,8 @@ def _who(events: Sequence[AccessEvent], builder: ColumnBuilder) -> tuple[npt.NDA
 
 
 def _what(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
-    """The event itself: identity, time, action, outcome, volume."""
+    """The event itself: identity, action, outcome, volume."""
     builder.fixed("event_id", _uuids([event.event_id for event in events]))
-    builder.fixed("event_time", np.array([event.event_time_us for event in events], np.int64))
     builder.text("source_system", [event.source_system for event in events])
     builder.text("source_instance", [event.source_instance for event in events])
     builder.numbers("source_seq", [event.source_seq for event in events], ABSENT, "<i8")
