@@ -255,6 +255,74 @@ DEAD_LETTER_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
 )
 
+ALERT_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("alert_id", "UUID", "decide", "a function of incarnation, partition, offset and detector"),
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition of the event"),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset of the event"),
+    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp of the event"),
+    ColumnSpec("event_time", _TIME, "position", "when the access happened"),
+    ColumnSpec("event_id", "UUID", "position", "the event that raised the alert"),
+    ColumnSpec("actor_token", _TOKEN, "position", "who acted"),
+    ColumnSpec("risk", "UInt16", "decide", "risk in hundredths, 0–10000"),
+    ColumnSpec("severity", events.enum8(events.SEVERITIES), "decide", "from risk, sensitivity and explanation"),
+    ColumnSpec("versions_id", _HASH, "decide", "version set the event was judged under"),
+    ColumnSpec("tenant_id", _LOW, "position", "tenant"),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic"),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic"),
+    ColumnSpec("detector", _LOW, "decide", "what raised it; system:… are the system's own alarms"),
+    ColumnSpec("explanation_en", "String", "decide", "the explanation in English"),
+    ColumnSpec("explanation_zh", "String", "decide", "the explanation in Chinese"),
+    ColumnSpec("reasons", f"Array({_LOW})", "decide", "reason codes, largest first"),
+    ColumnSpec("seen", f"Map({_LOW}, Float64)", "decide", "the numbers behind the explanation"),
+    ColumnSpec("batch_id", "UInt64", "row", "the batch that seals it; 0 for alerts without an event", evidence=False),
+    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
+    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
+    ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
+)
+
+LEDGER_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("canon_version", "UInt8", "row", "version of the evidence columns"),
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
+    ColumnSpec("epoch", "UInt32", "row", "0; a restored store whose history is shorter than an anchor opens the next"),
+    ColumnSpec("first_offset", "UInt64", "position", "first offset of the batch"),
+    ColumnSpec("last_offset", "UInt64", "position", "last offset of the batch"),
+    ColumnSpec("tree_size_before", "UInt64", "row", "leaves before the batch"),
+    ColumnSpec("tree_size", "UInt64", "row", "leaves after the batch"),
+    ColumnSpec("n_events", "UInt64", "row", "events in the batch"),
+    ColumnSpec("n_dead_letters", "UInt64", "row", "dead letters in the batch"),
+    ColumnSpec("n_gaps", "UInt64", "row", "gaps in the batch"),
+    ColumnSpec("n_subjects", "UInt64", "row", "subject ids listed by the batch's events"),
+    ColumnSpec("n_alerts", "UInt64", "row", "alerts the batch raised"),
+    ColumnSpec("n_unscored", "UInt64", "row", "events stored without a score although one was due"),
+    ColumnSpec("batch_id", "UInt64", "row", "first eight bytes of the root, little-endian"),
+    ColumnSpec("first_received_at", _TIME, "position", "smallest broker timestamp of the batch"),
+    ColumnSpec("last_received_at", _TIME, "position", "largest broker timestamp of the batch"),
+    ColumnSpec("root", _HASH, "row", "RFC 6962 root of the partition's tree after the batch"),
+    ColumnSpec("previous_hash", _HASH, "row", "entry_hash of the entry before"),
+    ColumnSpec("versions_id", _HASH, "row", "version set of the batch"),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic"),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic"),
+    ColumnSpec("frontier", f"Array({_HASH})", "row", "roots of the tree's complete subtrees, largest first"),
+    ColumnSpec("entry_hash", _HASH, "row", "SHA-256(0x02 ‖ RowBinary of the columns above)", evidence=False),
+    ColumnSpec("writer", _LOW, "row", "the process that sealed it", evidence=False),
+)
+
+PROFILE_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
+    ColumnSpec("sealed_offset", "UInt64", "position", "the profile includes everything up to here"),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic"),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic"),
+    ColumnSpec("feature_version", _LOW, "assess", "version of the features the state belongs to"),
+    ColumnSpec("actor_key", "String", "assess", "tenant, a zero byte, actor token; empty marks the whole snapshot"),
+    ColumnSpec("state", "String", "assess", "the actor's state, zstd-compressed"),
+)
+
+ARTEFACT_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("artefact_id", _HASH, "assess", "SHA-256 of the content"),
+    ColumnSpec("kind", _LOW, "assess", "what it is"),
+    ColumnSpec("content", "String", "assess", "the immutable bytes"),
+)
+
 # wire field -> (treatment, kind of token where the treatment is token or hash)
 WIRE_TREATMENTS: dict[str, tuple[Treatment, str]] = {
     "schema_version": ("drop", ""),
@@ -338,3 +406,10 @@ class ColumnBatch:
         column = self.columns[name]
         assert isinstance(column, TextColumn), name  # noqa: S101
         return column
+
+
+def raw_texts(values: Iterable[bytes]) -> TextColumn:
+    """A column of arbitrary bytes for a String column of the store; each value is written once, none is interned."""
+    interner = Interner()
+    interner.encoded.extend(leb128(len(raw)) + raw for raw in values)
+    return TextColumn(np.arange(1, len(interner.encoded), dtype=np.int32), interner)

@@ -1,0 +1,210 @@
+"""ClickHouse behind two methods: insert a block, run a query. One client a thread; disconnect after any error.
+
+Adapter of vendor clickhouse-driver 0.2.11 (native protocol). Its errors become ours by code (`ServerCode`), never by
+message: the server's text may hold data. Servers older than the oldest one that was run are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+from clickhouse_driver import errors as driver_errors
+
+from pipeline.adapters.block import BlockClient, native_rows
+from pipeline.columns import ColumnBatch, ColumnSpec
+from pipeline.config import ClickHouseSettings
+from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
+
+OLDEST_SERVER = (26, 7)
+RAW_DATABASE = "accesstrail_raw"
+
+
+class ServerCode(IntEnum):
+    """The server's error codes that we act on (ClickHouse, src/Common/ErrorCodes.cpp)."""
+
+    CANNOT_PARSE_TEXT = 6
+    CANNOT_PARSE_INPUT_ASSERTION_FAILED = 27
+    ARGUMENT_OUT_OF_BOUND = 69
+    CANNOT_PARSE_QUOTED_STRING = 26
+    CANNOT_PARSE_DATE = 38
+    CANNOT_PARSE_DATETIME = 41
+    CANNOT_CONVERT_TYPE = 70
+    CANNOT_PARSE_NUMBER = 72
+    TOO_LARGE_STRING_SIZE = 131
+    FUNCTION_THROW_IF_VALUE_IS_NON_ZERO = 395
+    VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE = 321
+    VIOLATED_CONSTRAINT = 469
+    UNKNOWN_ELEMENT_OF_ENUM = 691
+    TIMEOUT_EXCEEDED = 159
+    TOO_MANY_SIMULTANEOUS_QUERIES = 202
+    NO_FREE_CONNECTION = 203
+    SOCKET_TIMEOUT = 209
+    NETWORK_ERROR = 210
+    MEMORY_LIMIT_EXCEEDED = 241
+    TABLE_IS_READ_ONLY = 242
+    NOT_ENOUGH_SPACE = 243
+    TOO_MANY_PARTS = 252
+    CANNOT_WRITE_TO_FILE = 75
+    CANNOT_OPEN_FILE = 76
+    CANNOT_CREATE_DIRECTORY = 12
+    QUERY_WAS_CANCELLED = 394
+    ABORTED = 236
+    READONLY = 164
+
+
+_ROW_CODES = frozenset(
+    {
+        ServerCode.CANNOT_PARSE_TEXT,
+        ServerCode.CANNOT_PARSE_INPUT_ASSERTION_FAILED,
+        ServerCode.ARGUMENT_OUT_OF_BOUND,
+        ServerCode.CANNOT_PARSE_QUOTED_STRING,
+        ServerCode.CANNOT_PARSE_DATE,
+        ServerCode.CANNOT_PARSE_DATETIME,
+        ServerCode.CANNOT_CONVERT_TYPE,
+        ServerCode.CANNOT_PARSE_NUMBER,
+        ServerCode.TOO_LARGE_STRING_SIZE,
+        ServerCode.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO,
+        ServerCode.VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+        ServerCode.VIOLATED_CONSTRAINT,
+        ServerCode.UNKNOWN_ELEMENT_OF_ENUM,
+    }
+)
+_AWAY_CODES = frozenset(
+    {
+        ServerCode.TIMEOUT_EXCEEDED,
+        ServerCode.TOO_MANY_SIMULTANEOUS_QUERIES,
+        ServerCode.NO_FREE_CONNECTION,
+        ServerCode.SOCKET_TIMEOUT,
+        ServerCode.NETWORK_ERROR,
+        ServerCode.MEMORY_LIMIT_EXCEEDED,
+        ServerCode.TABLE_IS_READ_ONLY,
+        ServerCode.NOT_ENOUGH_SPACE,
+        ServerCode.TOO_MANY_PARTS,
+        ServerCode.CANNOT_WRITE_TO_FILE,
+        ServerCode.CANNOT_OPEN_FILE,
+        ServerCode.CANNOT_CREATE_DIRECTORY,
+        ServerCode.QUERY_WAS_CANCELLED,
+        ServerCode.ABORTED,
+    }
+)
+
+
+def translated(exc: Exception) -> AccesstrailError:
+    """Our error for one of the driver's; never repeats the server's text."""
+    if isinstance(exc, driver_errors.ServerException):
+        code = exc.code
+        if code in _AWAY_CODES:
+            return Away(f"ClickHouse cannot serve now (its code {code}): it is retried", code="store_busy")
+        if code in _ROW_CODES:
+            return RejectedRow(f"ClickHouse refuses a row (its code {code})")
+        return StoreRefused(
+            f"ClickHouse refuses the request (its code {code}): check the role's rights "
+            "and run `accesstrail migrate --plan`"
+        )
+    return Away("ClickHouse does not answer: check that it runs and the address in [clickhouse]", code="store_away")
+
+
+_NETWORK_ERRORS = (driver_errors.Error, OSError, EOFError)
+
+
+class ClickHouse:
+    """One connection as one role. Not thread-safe: one a thread."""
+
+    def __init__(self, settings: ClickHouseSettings, role: str) -> None:
+        password = settings.password_files[role].read_text(encoding="utf-8").strip()
+        self._client = BlockClient(
+            settings.host,
+            port=settings.native_port,
+            user=role,
+            password=password,
+            connect_timeout=min(settings.timeout_s, 10),
+            send_receive_timeout=settings.timeout_s,
+            client_name="accesstrail",
+            settings={"server_side_params": True},
+        )
+        self._checked = False
+
+    def insert(self, table: str, columns: ColumnBatch, specs: Sequence[ColumnSpec], *, token: str | None) -> None:
+        """One INSERT of one block; the same token within the table's window is stored once.
+
+        Raises: Away: unknown outcome or busy, repeat unchanged; RejectedRow; StoreRefused.
+        """
+        self._check_server()
+        names = ", ".join(f"`{spec.name}`" for spec in specs)
+        settings: dict[str, Any] = {"async_insert": 0}
+        if token is not None:
+            settings["insert_deduplication_token"] = token
+        try:
+            self._client.execute(
+                f"INSERT INTO {table} ({names}) VALUES", native_rows(columns, specs), settings=settings
+            )
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        except StoreRefused:
+            self._client.disconnect()
+            raise
+
+    def query(
+        self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows of one statement; `{name:Type}` in the text is replaced by the server, never by us.
+
+        Raises: Away; StoreRefused: rights, unknown table or a statement it cannot run.
+        """
+        self._check_server()
+        return self._run(sql, parameters, settings)
+
+    def query_with_columns(self, sql: str) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
+        """Rows and (name, type) of each column of a person's own statement.
+
+        Raises: UsageError: the statement cannot be run, in the server's words (they are the person's own).
+        """
+        self._check_server()
+        try:
+            rows, columns = self._client.execute(sql, with_column_types=True)
+        except driver_errors.ServerException as exc:
+            self._client.disconnect()
+            if exc.code in _AWAY_CODES:
+                raise translated(exc) from None
+            raise UsageError(f"the query cannot be run: {exc.message.splitlines()[0]}") from None
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        return rows, columns
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._client.disconnect()
+
+    def _run(
+        self, sql: str, parameters: Mapping[str, object] | None, settings: Mapping[str, object] | None = None
+    ) -> list[tuple[Any, ...]]:
+        try:
+            result = self._client.execute(sql, dict(parameters) if parameters else None, settings=settings)
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        return result if isinstance(result, list) else []
+
+    def _check_server(self) -> None:
+        if self._checked:
+            return
+        version = str(self._run("SELECT version()", None)[0][0])
+        refuse_old(version)
+        self._checked = True
+
+
+def refuse_old(version: str) -> None:
+    """Raises: StoreRefused: the server is older than the oldest one accesstrail was run on."""
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    if numbers < OLDEST_SERVER:
+        oldest = ".".join(map(str, OLDEST_SERVER))
+        raise StoreRefused(f"ClickHouse {version} is too old: accesstrail needs {oldest} or newer", code="old_server")
+
+
+def connect(settings: ClickHouseSettings, role: str) -> ClickHouse:
+    """A connection as one of the roles migrator, writer, reader; connects at the first use."""
+    return ClickHouse(settings, role)

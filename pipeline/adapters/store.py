@@ -1,0 +1,273 @@
+"""The evidence store on ClickHouse: the role `EvidenceStore` of `pipeline/ports.py`, as the database role writer.
+
+One connection, so one instance a thread. Statements are our own text; every value is a typed parameter that the server
+puts in. Hashes travel as hex in results: the driver would read fixed strings as text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.columns import (
+    ACCESS_EVENT_COLUMNS,
+    ALERT_COLUMNS,
+    ARTEFACT_COLUMNS,
+    DEAD_LETTER_COLUMNS,
+    LEDGER_COLUMNS,
+    PROFILE_COLUMNS,
+    ArrayColumn,
+    Column,
+    ColumnBatch,
+    FixedColumn,
+    Interner,
+    TextColumn,
+    raw_texts,
+)
+from pipeline.config import ClickHouseSettings
+from pipeline.errors import Fenced, StoreRefused
+from pipeline.events import LogPosition
+from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
+
+RAW = "accesstrail_raw"
+STORE_REJECTED = "store_rejected"
+_HERE = "topic = {topic:String} AND incarnation = {incarnation:String} AND partition = {partition:UInt32}"
+_ENTRY = (
+    "topic, incarnation, partition, epoch, first_offset, last_offset, tree_size_before, tree_size, n_events, "
+    "n_dead_letters, n_gaps, n_subjects, n_alerts, n_unscored, hex(root), arrayMap(h -> hex(h), frontier), "
+    "hex(previous_hash), hex(entry_hash), canon_version, hex(versions_id), batch_id, "
+    "toUnixTimestamp64Micro(first_received_at), toUnixTimestamp64Micro(last_received_at)"
+)
+
+
+def _place(position: LogPosition) -> dict[str, object]:
+    return {"topic": position.topic, "incarnation": position.incarnation, "partition": position.partition}
+
+
+class ClickHouseStore:
+    """Evidence in ClickHouse; every method may raise Away, RejectedRow or StoreRefused."""
+
+    def __init__(self, client: ClickHouse) -> None:
+        self._client = client
+
+    # -- the ledger
+
+    def last_entry(self, position: LogPosition) -> LedgerEntry | None:
+        """The newest sealed entry of this life of the partition."""
+        sql = f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} ORDER BY first_offset DESC LIMIT 1"
+        rows = self._client.query(sql, _place(position))
+        return _entry(rows[0]) if rows else None
+
+    def incarnations(self, topic: str, partition: int) -> Sequence[LedgerEntry]:
+        """The newest sealed entry of every life of the partition."""
+        sql = (
+            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE topic = {{topic:String}} AND partition = {{partition:UInt32}} "
+            "ORDER BY first_offset DESC LIMIT 1 BY incarnation"
+        )
+        return [_entry(row) for row in self._client.query(sql, {"topic": topic, "partition": partition})]
+
+    def entries(self, position: LogPosition, after_offset: int, limit: int) -> Sequence[LedgerEntry]:
+        """Sealed entries with `last_offset` > `after_offset`, in order."""
+        sql = (
+            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} AND toInt64(last_offset) > {{after:Int64}} "
+            "ORDER BY first_offset LIMIT {limit:UInt64}"
+        )
+        rows = self._client.query(sql, {**_place(position), "after": after_offset, "limit": limit})
+        return [_entry(row) for row in rows]
+
+    def seal(self, entry: LedgerEntry, writer: str) -> None:
+        """Writes the entry under its position's token: the first writer wins. Raises: Fenced: it was not us."""
+        token = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
+        self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
+        sql = (
+            f"SELECT hex(entry_hash) FROM {RAW}.ledger WHERE {_HERE} "
+            "AND tree_size_before = {before:UInt64} AND epoch = {epoch:UInt32}"
+        )
+        parameters = {**_place(entry.position), "before": entry.tree_size_before, "epoch": entry.epoch}
+        found = {bytes.fromhex(row[0]) for row in self._client.query(sql, parameters)}
+        if found != {entry.entry_hash}:
+            raise Fenced(
+                f"partition {entry.partition}: another worker has sealed offset {entry.first_offset} already; "
+                "this one wrote nothing that anyone can see"
+            )
+
+    # -- rows
+
+    def unsealed(self, position: LogPosition, after_offset: int) -> UnsealedBatch | None:
+        """The first range of stored rows above `after_offset` that no entry seals."""
+        select = (
+            "SELECT batch_first_offset, batch_last_offset, hex(versions_id) AS versions, max(stored_at) AS at "
+            f"FROM {RAW}.{{table}} WHERE {_HERE} AND offset > {{after:Int64}} "
+            f"AND batch_id NOT IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
+            "AND toInt64(batch_first_offset) = {after:Int64} + 1 GROUP BY ALL"
+        )
+        sql = " UNION ALL ".join(select.replace("{table}", name) for name in ("access_events", "dead_letters"))
+        rows = self._client.query(
+            f"SELECT batch_first_offset, batch_last_offset, versions FROM ({sql}) ORDER BY at DESC LIMIT 1",
+            {**_place(position), "after": after_offset},
+        )
+        return UnsealedBatch(rows[0][0], rows[0][1], bytes.fromhex(rows[0][2])) if rows else None
+
+    def event_ids(
+        self, position: LogPosition, last_offset: int, count: int
+    ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Ids, offsets and received_at (µs) of the newest `count` sealed first occurrences, in offset order."""
+        sql = (
+            "SELECT reinterpretAsUInt64(substring(raw, 1, 8)), reinterpretAsUInt64(substring(raw, 9, 8)), offset, at "
+            "FROM ("
+            "SELECT reinterpretAsFixedString(event_id) AS raw, offset, toUnixTimestamp64Micro(received_at) AS at "
+            f"FROM {RAW}.access_events WHERE {_HERE} AND offset <= {{last:UInt64}} AND duplicate_of < 0 "
+            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
+            "ORDER BY offset DESC LIMIT 1 BY offset LIMIT {count:UInt64}) ORDER BY offset"
+        )
+        rows = self._client.query(sql, {**_place(position), "last": last_offset, "count": count})
+        halves = np.array([row[:2] for row in rows], np.uint64).reshape(len(rows), 2)
+        numbers = np.array([row[2:] for row in rows], np.int64).reshape(len(rows), 2)
+        return halves.view("V16").reshape(len(rows)), numbers[:, 0].copy(), numbers[:, 1].copy()
+
+    def rejected_offsets(self, position: LogPosition, first_offset: int, last_offset: int) -> Sequence[int]:
+        """Offsets of sealed dead letters with the reason `store_rejected`."""
+        sql = (
+            f"SELECT DISTINCT offset FROM {RAW}.dead_letters WHERE {_HERE} AND reason = {{reason:String}} "
+            "AND offset BETWEEN {first:UInt64} AND {last:UInt64} "
+            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE})"
+        )
+        span = {"first": first_offset, "last": last_offset, "reason": STORE_REJECTED}
+        return [int(row[0]) for row in self._client.query(sql, {**_place(position), **span})]
+
+    def insert_events(self, rows: ColumnBatch, token: str) -> None:
+        """Stores one batch's events in one insert."""
+        self._client.insert(f"{RAW}.access_events", rows, ACCESS_EVENT_COLUMNS, token=token)
+
+    def insert_dead_letters(self, rows: ColumnBatch, token: str) -> None:
+        """Stores one batch's dead letters or gaps in one insert."""
+        self._client.insert(f"{RAW}.dead_letters", rows, DEAD_LETTER_COLUMNS, token=token)
+
+    def insert_alerts(self, rows: ColumnBatch, token: str) -> None:
+        """Stores alerts in one insert."""
+        self._client.insert(f"{RAW}.alerts", rows, ALERT_COLUMNS, token=token)
+
+    # -- profiles and artefacts
+
+    def save_profiles(
+        self,
+        position: LogPosition,
+        sealed_offset: int,
+        feature_version: str,
+        keys: Sequence[bytes],
+        states: Sequence[bytes],
+    ) -> None:
+        """One insert of one block: the changed profiles and the marker that names the snapshot, all or none."""
+        compress = zstandard.ZstdCompressor(level=1).compress
+        count = len(keys) + 1
+        names = Interner()
+
+        def text(value: str) -> Column:
+            return TextColumn(np.full(count, names[value], np.int32), names)
+
+        rows = ColumnBatch(
+            count,
+            {
+                "partition": FixedColumn(np.full(count, position.partition, np.uint32)),
+                "sealed_offset": FixedColumn(np.full(count, sealed_offset, np.uint64)),
+                "topic": text(position.topic),
+                "incarnation": text(position.incarnation),
+                "feature_version": text(feature_version),
+                "actor_key": raw_texts([b"", *keys]),
+                "state": raw_texts([b"", *map(compress, states)]),
+            },
+        )
+        self._client.insert(f"{RAW}.actor_profiles", rows, PROFILE_COLUMNS, token=None)
+
+    def load_profiles(self, position: LogPosition) -> ProfileSnapshot | None:
+        """The newest snapshot: the marker's offset and every actor's newest state."""
+        sql = (
+            "SELECT base64Encode(actor_key), base64Encode(state), sealed_offset, feature_version "
+            f"FROM {RAW}.actor_profiles FINAL WHERE {_HERE}"
+        )
+        rows = self._client.query(sql, _place(position))
+        marker = next((row for row in rows if not row[0]), None)
+        if marker is None:
+            return None
+        expand = zstandard.ZstdDecompressor().decompress
+        kept = sorted((base64.b64decode(row[0]), row[1]) for row in rows if row[0] and row[3] == marker[3])
+        return ProfileSnapshot(
+            int(marker[2]),
+            str(marker[3]),
+            [key for key, _ in kept],
+            [expand(base64.b64decode(state)) for _, state in kept],
+        )
+
+    def save_artefact(self, kind: str, content: bytes) -> str:
+        """Keeps immutable content; returns its id, the SHA-256 in hex."""
+        digest = sha256(content)
+        names = Interner()
+        rows = ColumnBatch(
+            1,
+            {
+                "artefact_id": FixedColumn(np.array([np.void(digest.digest())])),
+                "kind": TextColumn(np.array([names[kind]], np.int32), names),
+                "content": raw_texts([content]),
+            },
+        )
+        identity = digest.hexdigest()
+        if not self._client.query(
+            f"SELECT 1 FROM {RAW}.artefacts WHERE artefact_id = unhex({{id:String}}) LIMIT 1", {"id": identity}
+        ):
+            self._client.insert(f"{RAW}.artefacts", rows, ARTEFACT_COLUMNS, token=f"artefact:{identity}")
+        return identity
+
+    def load_artefact(self, artefact_id: str) -> bytes:
+        """The content of an artefact; its id is checked against the bytes."""
+        sql = f"SELECT base64Encode(content) FROM {RAW}.artefacts WHERE artefact_id = unhex({{id:String}}) LIMIT 1"
+        rows = self._client.query(sql, {"id": artefact_id})
+        content = base64.b64decode(rows[0][0]) if rows else b""
+        if not rows or sha256(content).hexdigest() != artefact_id:
+            raise StoreRefused(f"artefact {artefact_id[:12]}… is missing or damaged in the store")
+        return content
+
+
+def _entry(row: Sequence[Any]) -> LedgerEntry:
+    (
+        topic, incarnation, partition, epoch, first_offset, last_offset, size_before, size, events, dead, gaps,
+        subjects, alerts, unscored, root, frontier, previous, own, canon, versions, batch_id, first_at, last_at,
+    ) = row  # fmt: skip
+    return LedgerEntry(
+        topic=topic, incarnation=incarnation, partition=partition, epoch=epoch, first_offset=first_offset,
+        last_offset=last_offset, tree_size_before=size_before, tree_size=size, n_events=events, n_dead_letters=dead,
+        n_gaps=gaps, n_subjects=subjects, n_alerts=alerts, n_unscored=unscored, root=bytes.fromhex(root),
+        frontier=tuple(map(bytes.fromhex, frontier)), previous_hash=bytes.fromhex(previous),
+        entry_hash=bytes.fromhex(own), canon_version=canon, versions_id=bytes.fromhex(versions), batch_id=batch_id,
+        first_received_at_us=first_at, last_received_at_us=last_at,
+    )  # fmt: skip
+
+
+def _entry_row(entry: LedgerEntry, writer: str) -> ColumnBatch:
+    names = Interner()
+    special = {"first_received_at": entry.first_received_at_us, "last_received_at": entry.last_received_at_us}
+    columns: dict[str, Column] = {}
+    for spec in LEDGER_COLUMNS:
+        if spec.name == "frontier":
+            items = FixedColumn(np.array([np.void(one) for one in entry.frontier], "V32"))
+            columns[spec.name] = ArrayColumn(np.array([len(entry.frontier)], np.int64), items)
+            continue
+        value = writer if spec.name == "writer" else special.get(spec.name, getattr(entry, spec.name, None))
+        if isinstance(value, str):
+            columns[spec.name] = TextColumn(np.array([names[value]], np.int32), names)
+        elif isinstance(value, bytes):
+            columns[spec.name] = FixedColumn(np.array([np.void(value)]))
+        else:
+            columns[spec.name] = FixedColumn(np.array([value], spec.dtype))
+    return ColumnBatch(1, columns)
+
+
+def open_store(settings: ClickHouseSettings) -> ClickHouseStore:
+    """A store as the role writer, with a connection of its own."""
+    return ClickHouseStore(connect(settings, "writer"))

@@ -1,0 +1,77 @@
+"""Random rows for any list of columns: what the store, the leaves and the block writer are tested with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline import events
+from pipeline.columns import (
+    ArrayColumn,
+    Column,
+    ColumnBatch,
+    ColumnSpec,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+)
+
+TEXTS = ("", "a", "customer_profile", "客服部", "é\u0301", "'quo\\ted'", "x" * 200, "tab\tnew\nline", "😀", "{{7*7}}")
+_ENUM_SIZES = {
+    events.enum8(words): len(words)
+    for words in (
+        events.LEAF_KINDS, events.ACTOR_TYPES, events.FLAG_WORDS, events.CHANNELS, events.ACTIONS, events.OUTCOMES,
+        events.RECIPIENT_TYPES, events.LEGAL_BASES, events.NETWORK_KINDS, events.DAY_KINDS, events.ACTOR_STATUSES,
+        events.EXPLAINED, events.SCORE_STATUSES, events.SEVERITIES,
+    )
+}  # fmt: skip
+_FIRST_US, _LAST_US = 946_684_800_000_000, 1_900_000_000_000_000
+
+
+def random_rows(specs: Sequence[ColumnSpec], count: int, seed: int) -> ColumnBatch:
+    """`count` rows with every column of `specs`, extremes included."""
+    chance = random.Random(seed)
+    return ColumnBatch(count, {spec.name: _column(spec, count, chance) for spec in specs})
+
+
+def _column(spec: ColumnSpec, count: int, chance: random.Random) -> Column:
+    if spec.kind == "fixed":
+        return FixedColumn(_fixed(spec, count, chance))
+    if spec.kind == "text":
+        return _texts(count, chance)
+    sizes = [chance.choice((0, 0, 1, 2, 7)) for _ in range(count)]
+    ends, total = np.cumsum(sizes, dtype=np.int64), sum(sizes)
+    if spec.kind == "map":
+        return MapColumn(ends, _texts(total, chance), _map_values(spec, total, chance))
+    if spec.kind == "array_fixed":
+        return ArrayColumn(ends, FixedColumn(_bytes(spec.dtype.itemsize, total, chance)))
+    return ArrayColumn(ends, _texts(total, chance))
+
+
+def _map_values(spec: ColumnSpec, total: int, chance: random.Random) -> TextColumn:
+    assert spec.type.endswith("String)"), spec.type
+    return _texts(total, chance)
+
+
+def _texts(count: int, chance: random.Random) -> TextColumn:
+    interner = Interner()
+    return TextColumn(interner.ids((chance.choice(TEXTS) for _ in range(count)), count), interner)
+
+
+def _bytes(width: int, count: int, chance: random.Random) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    return np.frombuffer(chance.randbytes(width * count), f"V{width}")
+
+
+def _fixed(spec: ColumnSpec, count: int, chance: random.Random) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+    if spec.dtype.kind == "V":
+        return _bytes(spec.dtype.itemsize, count, chance)
+    if spec.type in _ENUM_SIZES:
+        return np.array([chance.randrange(_ENUM_SIZES[spec.type] + 1) for _ in range(count)], spec.dtype)
+    if spec.type.startswith("DateTime64"):
+        return np.array([chance.randrange(_FIRST_US, _LAST_US) for _ in range(count)], spec.dtype)
+    limits = np.iinfo(spec.dtype)  # type: ignore[type-var]  # integers only are left
+    values = (0, 1, limits.max, limits.min, chance.randrange(limits.min, int(limits.max) + 1))
+    return np.array([chance.choice(values) for _ in range(count)], spec.dtype)
