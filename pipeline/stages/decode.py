@@ -68,7 +68,7 @@ STRICTER: dict[str, str] = {
     "duplicate_key": "JSON Schema sees the object after one of the two was dropped",
     "nul_character": "JSON allows U+0000; stores, files and other programs cut texts there",
     "bad_uuid": "format uuid as commonly checked takes signs, spaces and underscores inside",
-    "bad_time": "format date-time as commonly checked takes digits of other scripts and a line feed at the end",
+    "bad_time": "RFC 3339 allows a leap second (:60); format date-time as commonly checked, a line feed at the end",
     "time_out_of_range": "JSON Schema cannot compare with the time of arrival",
     "count_without_manifest": "JSON Schema cannot compare a number with the length of a list",
     "count_too_small": "as above",
