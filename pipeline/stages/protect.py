@@ -20,6 +20,7 @@ from pipeline.events import AccessEvent
 from pipeline.privacy.column_builder import ColumnBuilder
 from pipeline.privacy.dead_letters import protect_dead_letters
 from pipeline.privacy.keys import normalised
+from pipeline.privacy.own_identifiers import texts_without_own_identifiers, without_own_identifiers
 from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protector
 from pipeline.privacy.user_agents import user_agent_family
@@ -62,6 +63,7 @@ def protect(
         event_time_us = utc_us_column([event.event_time for event in events])
     builder.fixed("event_time", event_time_us)
     _what(events, builder)
+    _free_texts(events, builder, object_types)
     _where_from(events, builder)
     _why(events, builder)
     subject_rows, numbers = _whose(events, builder, object_types)
@@ -109,17 +111,37 @@ def _what(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
     builder.codes("action", [event.action for event in events], _ACTIONS)
     builder.codes("outcome", [event.outcome for event in events], _OUTCOMES)
     builder.numbers("http_status", [event.http_status for event in events], 0, "<u2")
-    builder.masked("denial_reason", [event.denial_reason for event in events])
     builder.text("app_id", [event.app_id for event in events])
-    builder.masked("endpoint", [event.endpoint for event in events])
     builder.lists("fields_accessed", [event.fields_accessed for event in events])
     builder.lists("fields_unmasked", [event.fields_unmasked for event in events])
     builder.numbers("records_returned", [event.records_returned for event in events], ABSENT, "<i8")
     builder.numbers("records_matched", [event.records_matched for event in events], ABSENT, "<i8")
     builder.numbers("bytes_out", [event.bytes_out for event in events], ABSENT, "<i8")
-    builder.masked("query_fingerprint", [event.query_fingerprint for event in events])
-    builder.masked("trace_id", [event.trace_id for event in events])
-    builder.attrs([event.attrs for event in events])
+
+
+def _free_texts(events: Sequence[AccessEvent], builder: ColumnBuilder, object_types: frozenset[str]) -> None:
+    """What people and programs write freely: without the event's own identifiers, personal numbers masked."""
+    texts: dict[str, Sequence[str | None]] = {
+        "denial_reason": [event.denial_reason for event in events],
+        "endpoint": [event.endpoint for event in events],
+        "query_fingerprint": [event.query_fingerprint for event in events],
+        "trace_id": [event.trace_id for event in events],
+        "justification": [event.justification for event in events],
+    }
+    for name, values in texts.items():
+        if any(values):
+            values = texts_without_own_identifiers(values, events, object_types)
+        builder.masked(name, values)
+    allowed = builder.protector.attrs_allowed
+    attrs = [event.attrs for event in events]
+    if allowed and any(attrs):
+        attrs = [
+            {key: without_own_identifiers(value[key], event, object_types) for key in allowed if key in value}
+            if value
+            else None
+            for value, event in zip(attrs, events, strict=True)
+        ]
+    builder.attrs(attrs)
 
 
 def _where_from(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
@@ -136,7 +158,6 @@ def _why(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
     builder.codes("legal_basis", [event.legal_basis for event in events], _LEGAL_BASES)
     builder.token("case_token", "case_ref", [event.case_ref for event in events])
     builder.token("approval_token", "approval_ref", [event.approval_ref for event in events])
-    builder.masked("justification", [event.justification for event in events])
     builder.codes("break_glass", [event.break_glass for event in events], _FLAGS)
     builder.token("recipient_token", "recipient_id", [event.recipient_id for event in events])
     builder.codes("recipient_type", [event.recipient_type for event in events], _RECIPIENT_TYPES)
@@ -174,6 +195,8 @@ def _whose(
     tokens[mask] = builder.tokens("subject", person)[mask]
     builder.fixed("resource_token", tokens)
     clear = [resource if kind in object_types else None for resource, kind in zip(thing, resource_types, strict=True)]
+    if any(clear):
+        clear = list(texts_without_own_identifiers(clear, events, object_types))
     builder.masked("resource_id", clear)
 
     trailing = builder.protector.trailing_numbers
