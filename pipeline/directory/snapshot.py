@@ -169,7 +169,7 @@ class DirectorySnapshot:
         made = {name: _canonical({**head, "rows": [_plain(row) for row in getattr(self, name)]}) for name in _ROW_TYPES}
         made["work_items"] = _canonical({**head, "rows": self.work_items.rows()})
         made["calendar"] = self.calendar.content()
-        return {f"directory.{name}": content for name, content in made.items()}
+        return made
 
     @classmethod
     def from_artefacts(cls, artefacts: Mapping[str, bytes]) -> DirectorySnapshot:
@@ -177,7 +177,7 @@ class DirectorySnapshot:
 
         Raises: KeyError, ValueError, TypeError: they are not; artefacts are checked against their id before.
         """
-        parsed = {name: json.loads(artefacts[f"directory.{name}"]) for name in (*_ROW_TYPES, "work_items")}
+        parsed = {name: json.loads(artefacts[name]) for name in (*_ROW_TYPES, "work_items")}
         formats = {document["format"] for document in parsed.values()}
         if formats != {FORMAT}:
             raise ValueError("directory artefacts of another format")
@@ -189,7 +189,7 @@ class DirectorySnapshot:
             tenant=parsed["actors"]["tenant"],
             key_version=parsed["actors"]["key_version"],
             work_items=WorkItems.from_rows(parsed["work_items"]["rows"]),
-            calendar=WorkingCalendar.from_content(artefacts["directory.calendar"]),
+            calendar=WorkingCalendar.from_content(artefacts["calendar"]),
             **rows,
         )
 
