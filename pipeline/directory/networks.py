@@ -32,7 +32,11 @@ class PrefixTable(Generic[Value]):
     def find(self, address: bytes) -> Value | None:
         """The value of the longest range that holds this address (16 bytes, IPv4 mapped); None where none does."""
         number = int.from_bytes(address, "big")
+        # An IPv6 range such as ::/0 says nothing about IPv4, although it holds the mapped form.
+        longest = _BITS - 96 if number >> 32 == 0xFFFF else _BITS
         for free_bits, starts in self._by_length:
+            if free_bits > longest:
+                break
             value = starts.get(number >> free_bits)
             if value is not None:
                 return value

@@ -14,6 +14,7 @@ from pipeline.partitioning import partition_of
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.sealing import Sealer
 from pipeline.privacy.tokens import (
+    GENERATION_CHARACTERS,
     GENERATION_ENTRIES,
     ActorTable,
     AddressTable,
@@ -29,16 +30,18 @@ _MAXIMUM_TABLES = 512
 class Texts(dict[str | None, int]):
     """Text as it arrived → id of the text that is stored (clear, masked, or a family); id 0 is "absent"."""
 
-    __slots__ = ("_transform", "interner")
+    __slots__ = ("_characters", "_transform", "interner")
 
     def __init__(self, transform: Callable[[str], str] | None = None) -> None:
         super().__init__({None: 0})
+        self._characters = 0
         self._transform = transform
         self.interner = Interner()
 
     def __missing__(self, text: str) -> int:
         number = self.interner[text if self._transform is None else self._transform(text)]
         self[text] = number
+        self._characters += len(text)
         return number
 
     def column(self, values: Iterable[str | None], count: int) -> TextColumn:
@@ -47,7 +50,8 @@ class Texts(dict[str | None, int]):
 
     def renew_if_full(self) -> None:
         """Starts anew when the table is full; columns made before keep their own interner."""
-        if len(self) >= GENERATION_ENTRIES:
+        if len(self) >= GENERATION_ENTRIES or self._characters >= GENERATION_CHARACTERS:
+            self._characters = 0
             self.clear()
             self[None] = 0
             self.interner = Interner()

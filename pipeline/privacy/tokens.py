@@ -21,6 +21,8 @@ from pipeline.columns import NO_TOKEN, TOKEN_BYTES
 from pipeline.privacy.keys import Keyring, length_prefixed, normalised
 
 GENERATION_ENTRIES = 1 << 16
+# Long texts must not make a table of few entries large: 4 million characters are at most 16 MB.
+GENERATION_CHARACTERS = 1 << 22
 _BLOCK_BYTES = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -50,11 +52,12 @@ class Tokeniser:
 class BytesTable(dict[str | None, int]):
     """Text → row of a table of 16-byte values; row 0 is the absent value (all zero). Not thread-safe."""
 
-    __slots__ = ("_limit", "_old", "_old_rows", "rows")
+    __slots__ = ("_characters", "_limit", "_old", "_old_rows", "rows")
 
     def __init__(self, limit: int = GENERATION_ENTRIES) -> None:
         super().__init__({None: 0})
         self._limit = limit
+        self._characters = 0
         self._old: dict[str | None, int] = {}
         self._old_rows = b""
         self.rows = bytearray(NO_TOKEN)
@@ -65,6 +68,7 @@ class BytesTable(dict[str | None, int]):
 
     def __missing__(self, text: str) -> int:
         row = len(self.rows) // TOKEN_BYTES
+        self._characters += len(text)
         before = self._old.get(text)
         if before is None:
             self.rows += self.compute(text)
@@ -87,8 +91,9 @@ class BytesTable(dict[str | None, int]):
 
     def renew_if_full(self) -> None:
         """Starts a new generation when this one is full. Row numbers given before it are void."""
-        if len(self) < self._limit:
+        if len(self) < self._limit and self._characters < GENERATION_CHARACTERS:
             return
+        self._characters = 0
         self._old, self._old_rows = dict(self), bytes(self.rows)
         self.clear()
         self[None] = 0

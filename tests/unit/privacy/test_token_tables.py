@@ -10,7 +10,7 @@ import pytest
 from pipeline.columns import NO_TOKEN
 from pipeline.partitioning import murmur2, partition_of
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import HomePartitions, Protector
+from pipeline.privacy.protector import HomePartitions, Protector, Texts
 from pipeline.privacy.tokens import ActorTable, AddressTable, Tokeniser, TokenTable, TrailingNumbers
 from pipeline.privacy.user_agents import user_agent_family
 
@@ -50,6 +50,27 @@ def test_a_table_that_is_not_full_keeps_its_rows() -> None:
     row = tokens["a"]
     tokens.renew_if_full()
     assert tokens["a"] == row
+
+
+def test_long_texts_renew_a_table_before_it_has_many_entries() -> None:
+    tokens, texts = table(limit=1 << 16), Texts()
+    for number in range(9):
+        long = f"{number}" * (1 << 19)
+        tokens.tokens([long], 1)
+        texts.column([long], 1)
+    tokens.renew_if_full()
+    texts.renew_if_full()
+    assert len(tokens) == len(texts) == 1
+    assert len(texts.interner.texts) == 1
+
+
+def test_a_column_made_before_a_renewal_keeps_its_texts() -> None:
+    texts = Texts()
+    column = texts.column(["a", None, "b"], 3)
+    texts.column(["x" * (1 << 22)], 1)
+    texts.renew_if_full()
+    assert [column.interner.texts[number] for number in column.ids] == ["a", "", "b"]
+    assert texts.column(["b"], 1).ids.tolist() == [1]
 
 
 def test_actor_tables_keep_shifts_and_partitions_beside_the_tokens() -> None:
