@@ -28,7 +28,16 @@ from pipeline.errors import InvalidEvent
 from pipeline.events import DEFAULT_TENANT, AccessEvent, RecordBatch, Rejected
 from pipeline.timestamps import NO_TIME_US, utc_us, utc_us_column
 
-__all__ = ["MAX_VALUE_BYTES", "REASONS", "STRICTER", "Decoded", "decode", "decode_event", "decode_values"]
+__all__ = [
+    "MAX_VALUE_BYTES",
+    "REASONS",
+    "STRICTER",
+    "Decoded",
+    "decode",
+    "decode_event",
+    "decode_values",
+    "syntax_fault",
+]
 
 MAX_VALUE_BYTES = 900 * 1024
 MAX_DEPTH = 32
@@ -165,7 +174,7 @@ def _typed(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], list[int]
                 events.append(read(value))
                 rows.append(row)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-                reasons[row] = _syntax_fault(value) or _type_fault(str(exc))
+                reasons[row] = syntax_fault(value) or _type_fault(str(exc))
     return events, rows, reasons
 
 
@@ -181,7 +190,7 @@ def _depth(value: bytes) -> int:
     return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
 
 
-def _syntax_fault(value: bytes) -> str | None:
+def syntax_fault(value: bytes) -> str | None:
     """Why a value is no JSON that can be kept, or None where only types or bounds are wrong."""
     if not value.strip(b" \t\r\n"):
         return "empty"
