@@ -98,7 +98,7 @@ class MapColumn:
 
     ends: npt.NDArray[np.int64]
     keys: TextColumn
-    values: TextColumn
+    values: TextColumn | FixedColumn
 
 
 Column = FixedColumn | TextColumn | ArrayColumn | MapColumn

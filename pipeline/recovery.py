@@ -58,9 +58,7 @@ class ResumePlan:
     closing: LedgerEntry | None = None
 
 
-def plan(
-    store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str
-) -> ResumePlan:
+def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str) -> ResumePlan:
     """Reads the store and says where to go on.
 
     Raises: Away: the store or the broker does not answer; StoreRefused: rights or schema are wrong.

@@ -1,0 +1,151 @@
+"""The isolation forest: fitted by scikit-learn, scored by a compiled walk of the same trees.
+
+Liu, Ting, Zhou: Isolation Forest (ICDM 2008). The walk equals `IsolationForest.score_samples` to 1e-12 (a property
+test, boundary rows included): nodes are renumbered breadth-first so that the right child follows the left one, leaves
+point to themselves, and thresholds are rounded down to float32, which keeps every comparison as scikit-learn makes it
+(float32 values against float64 thresholds). Eight rows go through a tree side by side. Only this file knows sklearn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import F32, F64
+
+TREES = 100
+MAX_SAMPLES = 4096
+_RANDOM_STATE = 20261124
+
+
+@dataclass(frozen=True, slots=True)
+class Forest:
+    """Flat trees: `feature` int32 (nodes,), `threshold` float32 (nodes,) (+inf at leaves), `left` int32 (nodes,),
+    `path` float64 (nodes,) (depth + expected rest, at leaves), `roots` int32 (trees,), `depths` int32 (trees,),
+    `norm` = trees × c(max_samples)."""
+
+    feature: npt.NDArray[np.int32]
+    threshold: npt.NDArray[np.float32]
+    left: npt.NDArray[np.int32]
+    path: npt.NDArray[np.float64]
+    roots: npt.NDArray[np.int32]
+    depths: npt.NDArray[np.int32]
+    norm: float
+
+
+def average_path(samples: int) -> float:
+    """c(n): the expected path length of an unsuccessful search in a tree of n samples."""
+    if samples <= 1:
+        return 0.0
+    if samples == 2:
+        return 1.0
+    return 2.0 * (math.log(samples - 1.0) + np.euler_gamma) - 2.0 * (samples - 1.0) / samples
+
+
+def fit(rows: F32) -> Forest:
+    """Fits scikit-learn's forest to history (n, k), deterministic, and flattens it."""
+    from sklearn.ensemble import IsolationForest
+
+    fitted = IsolationForest(
+        n_estimators=TREES, max_samples=min(MAX_SAMPLES, len(rows)), random_state=_RANDOM_STATE, n_jobs=1
+    ).fit(rows)
+    return flatten(fitted)
+
+
+def flatten(fitted: object) -> Forest:
+    """The flat form of a fitted `sklearn.ensemble.IsolationForest`."""
+    parts = [_flatten_tree(estimator.tree_) for estimator in fitted.estimators_]  # type: ignore[attr-defined]
+    sizes = [len(part[0]) for part in parts]
+    roots = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int32)
+    left = np.concatenate([part[2] + root for part, root in zip(parts, roots, strict=True)]).astype(np.int32)
+    return Forest(
+        feature=np.concatenate([part[0] for part in parts]).astype(np.int32),
+        threshold=np.concatenate([part[1] for part in parts]).astype(np.float32),
+        left=left,
+        path=np.concatenate([part[3] for part in parts]),
+        roots=roots,
+        depths=np.array([part[4] for part in parts], np.int32),
+        norm=len(parts) * average_path(int(fitted.max_samples_)),  # type: ignore[attr-defined]
+    )
+
+
+def _rounded_down(thresholds: F64) -> F32:
+    """The largest float32 not above each threshold: x <= t stays as it is for every float32 x."""
+    near = thresholds.astype(np.float32)
+    return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+
+
+def _flatten_tree(tree: object) -> tuple[npt.NDArray[np.int32], F32, npt.NDArray[np.int32], F64, int]:
+    left_of, right_of = tree.children_left, tree.children_right  # type: ignore[attr-defined]
+    order, depth = [0], [0]
+    number = {0: 0}
+    for place, node in enumerate(order):  # grows while it is read: breadth-first
+        if left_of[node] >= 0:
+            for child in (left_of[node], right_of[node]):
+                number[child] = len(order)
+                order.append(child)
+                depth.append(depth[place] + 1)
+    nodes = np.array(order)
+    leaf = left_of[nodes] < 0
+    samples = tree.n_node_samples[nodes]  # type: ignore[attr-defined]
+    feature = np.where(leaf, 0, tree.feature[nodes]).astype(np.int32)  # type: ignore[attr-defined]
+    threshold = np.where(leaf, np.float32(np.inf), _rounded_down(tree.threshold[nodes]))  # type: ignore[attr-defined]
+    left = np.array([number[left_of[node]] if left_of[node] >= 0 else number[node] for node in order], np.int32)
+    rest = np.array([average_path(int(count)) for count in samples])
+    path = np.where(leaf, np.array(depth, np.float64) + rest, 0.0)
+    return feature, threshold.astype(np.float32), left, path, max(depth)
+
+
+@numba.njit(cache=True)
+def _walk(
+    rows: F32,
+    feature: npt.NDArray[np.int32],
+    threshold: npt.NDArray[np.float32],
+    left: npt.NDArray[np.int32],
+    path: npt.NDArray[np.float64],
+    roots: npt.NDArray[np.int32],
+    depths: npt.NDArray[np.int32],
+    out: F64,
+) -> None:
+    n = rows.shape[0]
+    whole = n - n % 8
+    for start in range(0, whole, 8):
+        for t in range(roots.shape[0]):
+            n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = roots[t]
+            for _ in range(depths[t]):
+                n0 = left[n0] + (rows[start, feature[n0]] > threshold[n0])
+                n1 = left[n1] + (rows[start + 1, feature[n1]] > threshold[n1])
+                n2 = left[n2] + (rows[start + 2, feature[n2]] > threshold[n2])
+                n3 = left[n3] + (rows[start + 3, feature[n3]] > threshold[n3])
+                n4 = left[n4] + (rows[start + 4, feature[n4]] > threshold[n4])
+                n5 = left[n5] + (rows[start + 5, feature[n5]] > threshold[n5])
+                n6 = left[n6] + (rows[start + 6, feature[n6]] > threshold[n6])
+                n7 = left[n7] + (rows[start + 7, feature[n7]] > threshold[n7])
+            out[start] += path[n0]
+            out[start + 1] += path[n1]
+            out[start + 2] += path[n2]
+            out[start + 3] += path[n3]
+            out[start + 4] += path[n4]
+            out[start + 5] += path[n5]
+            out[start + 6] += path[n6]
+            out[start + 7] += path[n7]
+    for i in range(whole, n):
+        for t in range(roots.shape[0]):
+            node = roots[t]
+            for _ in range(depths[t]):
+                node = left[node] + (rows[i, feature[node]] > threshold[node])
+            out[i] += path[node]
+
+
+def scores(forest: Forest, rows: F32) -> F64:
+    """Anomaly score in (0, 1), high is abnormal, float64 (n,); rows float32 (n, k) without NaN."""
+    total = np.zeros(len(rows), np.float64)
+    _walk(
+        np.ascontiguousarray(rows), forest.feature, forest.threshold, forest.left, forest.path, forest.roots,
+        forest.depths, total,
+    )  # fmt: skip
+    return np.exp2(-total / forest.norm)

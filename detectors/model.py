@@ -1,0 +1,194 @@
+"""A model directory: arrays, a manifest, golden rows; no pickle ever.
+
+    forest.npz  tables.npz   arrays, loaded with allow_pickle=False after their SHA-256 was checked
+    manifest.json            feature names and order, windows, counts, versions, metrics, alert threshold, file hashes
+    golden.npz               rows and the integer scores they must give on this machine
+
+`load` checks hashes before any byte is parsed, then version and order of features, then the golden rows; anything else
+is `ModelRejected` and events are stored unscored until a good model is there. The model's id is the SHA-256 of its
+manifest, which holds the hashes of all other files.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import F32
+from detectors.combine import Calibration, Tail, judge
+from detectors.features import FEATURE_VERSION, NAMES
+from detectors.isolation_forest import Forest
+from detectors.surprisal import PeerStatistics, surprisals
+from pipeline.errors import ModelRejected
+
+MODEL_VERSION = 1
+MANIFEST = "manifest.json"
+FILES = ("forest.npz", "golden.npz", "tables.npz")
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything a batch is judged by besides rules and policy."""
+
+    forest: Forest
+    peers: PeerStatistics
+    calibration: Calibration
+    threshold: int
+    golden: F32
+    about: Mapping[str, Any] = field(default_factory=dict)
+    model_id: str = ""
+
+    def expected(self) -> npt.NDArray[np.int64]:
+        """Integer scores of the golden rows, (g, 3)."""
+        table = np.zeros(len(self.golden), np.int32)
+        return np.stack(judge(self.forest, self.calibration, surprisals(self.golden, table, self.peers)), 1).astype(
+            np.int64
+        )
+
+
+def save(model: Model, folder: Path) -> str:
+    """Writes the directory, all or nothing; returns the model's id."""
+    files = _files(model)
+    manifest = _manifest(model, files)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary.mkdir(parents=True)
+    for name, content in {**files, MANIFEST: manifest}.items():
+        (temporary / name).write_bytes(content)
+    if folder.exists():
+        shutil.rmtree(folder)
+    temporary.rename(folder)
+    return sha256(manifest).hexdigest()
+
+
+def load(folder: Path) -> Model:
+    """Reads and checks a directory. Raises: ModelRejected."""
+    if not (folder / MANIFEST).is_file():
+        raise ModelRejected(f"no model at {folder}: make one with `accesstrail train`", code="model_missing")
+    try:
+        manifest = (folder / MANIFEST).read_bytes()
+        files = {name: (folder / name).read_bytes() for name in FILES}
+    except OSError as exc:
+        raise ModelRejected(f"the model at {folder} cannot be read: {exc.strerror}", code="model_missing") from None
+    return _checked(manifest, files)
+
+
+def pack(model: Model) -> bytes:
+    """The directory as one deterministic byte string, for the store's artefacts."""
+    files = _files(model)
+    parts = {**files, MANIFEST: _manifest(model, files)}
+    return b"".join(
+        struct.pack("<I", len(name)) + name.encode() + struct.pack("<Q", len(parts[name])) + parts[name]
+        for name in sorted(parts)
+    )
+
+
+def unpack(content: bytes) -> Model:
+    """The model that `pack` wrote. Raises: ModelRejected."""
+    parts: dict[str, bytes] = {}
+    view = memoryview(content)
+    try:
+        while view:
+            (length,) = struct.unpack_from("<I", view)
+            name = bytes(view[4 : 4 + length]).decode()
+            (size,) = struct.unpack_from("<Q", view, 4 + length)
+            parts[name] = bytes(view[12 + length : 12 + length + size])
+            view = view[12 + length + size :]
+        return _checked(parts[MANIFEST], {name: parts[name] for name in FILES})
+    except (struct.error, UnicodeDecodeError, KeyError):
+        raise ModelRejected("the stored model is damaged", code="model_corrupt") from None
+
+
+def _files(model: Model) -> dict[str, bytes]:
+    forest, peers, calibration = model.forest, model.peers, model.calibration
+    tails = {"forest": calibration.forest, "baseline": calibration.baseline, "fused": calibration.fused}
+    tables: dict[str, npt.NDArray[Any]] = {
+        "peer_values": peers.values,
+        "peer_levels": peers.levels,
+        "peer_slopes": peers.slopes,
+    }
+    for name, tail in tails.items():
+        tables[f"{name}_values"], tables[f"{name}_levels"] = tail.values, tail.levels
+        tables[f"{name}_slope"] = np.array([tail.slope])
+    trees = {name: getattr(forest, name) for name in ("feature", "threshold", "left", "path", "roots", "depths")}
+    return {
+        "forest.npz": _npz({**trees, "norm": np.array([forest.norm])}),
+        "tables.npz": _npz(tables),
+        "golden.npz": _npz({"rows": model.golden, "expected": model.expected()}),
+    }
+
+
+def _npz(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """Arrays as .npz with fixed dates: the same arrays give the same bytes."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            body = io.BytesIO()
+            np.lib.format.write_array(body, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _FIXED_DATE), body.getvalue(), zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def _manifest(model: Model, files: Mapping[str, bytes]) -> bytes:
+    content = {
+        "model_version": MODEL_VERSION,
+        "feature_version": FEATURE_VERSION,
+        "features": list(NAMES),
+        "peer_groups": list(model.peers.groups),
+        "threshold": model.threshold,
+        "about": dict(model.about),
+        "sha256": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
+    }
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
+    try:
+        about = json.loads(manifest)
+        hashes, version = about["sha256"], (about["model_version"], about["feature_version"], tuple(about["features"]))
+        groups, threshold = tuple(map(str, about["peer_groups"])), int(about["threshold"])
+    except (ValueError, KeyError, TypeError):
+        raise ModelRejected("the model's manifest cannot be read: train again", code="model_corrupt") from None
+    for name in FILES:
+        if sha256(files[name]).hexdigest() != hashes.get(name):
+            raise ModelRejected(f"{name} of the model is damaged (another hash): train again", code="model_corrupt")
+    if version != (MODEL_VERSION, FEATURE_VERSION, NAMES):
+        raise ModelRejected(
+            "the model belongs to another version of the features: train again", code="model_other_version"
+        )
+    golden, tables, trees = (_arrays(files[name]) for name in ("golden.npz", "tables.npz", "forest.npz"))
+    model = Model(
+        forest=Forest(**{name: trees[name] for name in trees if name != "norm"}, norm=float(trees["norm"][0])),
+        peers=PeerStatistics(groups, tables["peer_values"], tables["peer_levels"], tables["peer_slopes"]),
+        calibration=Calibration(*(_tail(tables, name) for name in ("forest", "baseline", "fused"))),
+        threshold=threshold,
+        golden=golden["rows"],
+        about=about["about"],
+        model_id=sha256(manifest).hexdigest(),
+    )
+    if not np.array_equal(model.expected(), golden["expected"]):
+        raise ModelRejected(
+            "the model's golden rows score otherwise on this machine: train again here", code="model_golden_mismatch"
+        )
+    return model
+
+
+def _tail(tables: Mapping[str, npt.NDArray[Any]], name: str) -> Tail:
+    return Tail(tables[f"{name}_values"], tables[f"{name}_levels"], float(tables[f"{name}_slope"][0]))
+
+
+def _arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

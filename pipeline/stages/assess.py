@@ -1,0 +1,126 @@
+"""Assess: how unusual each event is, in integers.
+
+Place in the flow: after `duplicates`, before `decide`. Features learn from every scorable event, also while no model
+can be used: then events are stored unscored, baselines go on. Fills score_status, anomaly_score, top3_surprisal, risk
+and reasons. Duplicates and heartbeats are neither judged nor learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import U8, U16, Assessment, Detector, EventArrays
+from detectors.combine import judge
+from detectors.features import N_FEATURES, NAMES, compute
+from detectors.model import Model
+from detectors.profile import Profiles
+from detectors.surprisal import N_ORDER, surprisals
+from pipeline.columns import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.events import SCORE_STATUSES, codes
+
+WATCH_RISK = 4000
+"""Reasons are kept from this risk on (hundredths): one event in a hundred."""
+MAX_REASONS = 3
+MIN_SURPRISAL = 1.0
+_STATUS = codes(SCORE_STATUSES)
+
+
+def assess(
+    columns: ColumnBatch,
+    events: EventArrays,
+    model: Model | None,
+    profiles: Profiles,
+    rules: Sequence[Detector],
+) -> Assessment:
+    """Judges the batch and fills the assessment columns. `model` None: everything scorable is `unscored`."""
+    features, usual = compute(events, profiles)
+    duplicate = columns.fixed("duplicate_of").astype(np.int64) >= 0
+    rule_codes = [code for rule in rules for code in rule.reasons]
+    names = [*(f"feature:{name}" for name in NAMES), *rule_codes]
+    count = events.count
+    if model is None:
+        assessment = Assessment(
+            status=_statuses(events.scorable, duplicate, "unscored"),
+            anomaly_score=np.zeros(count, np.uint32),
+            top3_surprisal=np.zeros(count, np.uint16),
+            risk=np.zeros(count, np.uint16),
+            reason_ends=np.zeros(count, np.int64),
+            reasons=np.zeros(0, np.int32),
+            reason_codes=names,
+            features=features,
+            surprisals=np.zeros((count, N_FEATURES + N_ORDER), np.float32),
+            usual=usual,
+        )
+    else:
+        assessment = _judged(events, model, rules, features, usual, duplicate, names)
+    _fill(columns, assessment)
+    return assessment
+
+
+def _judged(
+    events: EventArrays,
+    model: Model,
+    rules: Sequence[Detector],
+    features: npt.NDArray[np.float32],
+    usual: npt.NDArray[np.float32],
+    duplicate: npt.NDArray[np.bool_],
+    names: Sequence[str],
+) -> Assessment:
+    table = model.peers.index(events.peer_groups, events.peer_group_ids)
+    surprise = surprisals(features, table, model.peers)
+    anomaly, top3, risk = judge(model.forest, model.calibration, surprise)
+    floors = [rule.risk(events, features, surprise) for rule in rules]
+    for floor in floors:
+        risk = np.maximum(risk, floor)
+    silent = events.scorable == 0
+    anomaly[silent], top3[silent], risk[silent] = 0, 0, 0
+    ends, reasons = _reasons(surprise, risk, floors)
+    return Assessment(
+        status=_statuses(events.scorable, duplicate, "scored"),
+        anomaly_score=anomaly,
+        top3_surprisal=top3,
+        risk=risk,
+        reason_ends=ends,
+        reasons=reasons,
+        reason_codes=names,
+        features=features,
+        surprisals=surprise,
+        usual=usual,
+    )
+
+
+def _statuses(scorable: U8, duplicate: npt.NDArray[np.bool_], judged: str) -> U8:
+    status = np.where(scorable == 1, _STATUS[judged], _STATUS["not_scored"])
+    return np.where(duplicate, _STATUS["duplicate"], status).astype(np.uint8)
+
+
+def _reasons(
+    surprise: npt.NDArray[np.float32], risk: U16, floors: Sequence[U16]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Rules that hold, then the most surprising features, for every event from the watch level on."""
+    sizes = np.zeros(len(risk), np.int64)
+    reasons: list[int] = []
+    for row in np.flatnonzero(risk >= WATCH_RISK).tolist():
+        own = [N_FEATURES + index for index, floor in enumerate(floors) if floor[row]]
+        order = np.argsort(-surprise[row, :N_FEATURES], kind="stable")[:MAX_REASONS]
+        own += [int(index) for index in order if surprise[row, index] >= MIN_SURPRISAL]
+        sizes[row] = len(own)
+        reasons += own
+    return np.cumsum(sizes), np.array(reasons, np.int32)
+
+
+def _fill(columns: ColumnBatch, assessment: Assessment) -> None:
+    interner = Interner()
+    ids = interner.ids(assessment.reason_codes, len(assessment.reason_codes))
+    columns.columns.update(
+        {
+            "score_status": FixedColumn(assessment.status.astype(np.int8)),
+            "anomaly_score": FixedColumn(assessment.anomaly_score),
+            "top3_surprisal": FixedColumn(assessment.top3_surprisal),
+            "risk": FixedColumn(assessment.risk),
+            "reasons": ArrayColumn(assessment.reason_ends, TextColumn(ids[assessment.reasons], interner)),
+        }
+    )
