@@ -35,7 +35,7 @@ class NativeRows(list[Any]):
 
     def __init__(self, layout: Sequence[tuple[str, str]], count: int, body: bytes) -> None:
         super().__init__()
-        self.layout, self.count, self.body = list(layout), count, body
+        self.layout, self.row_count, self.body = list(layout), count, body
 
 
 class BlockClient(Client):  # type: ignore[misc]  # the driver ships no types
@@ -44,7 +44,7 @@ class BlockClient(Client):  # type: ignore[misc]  # the driver ships no types
     def send_data(
         self,
         sample_block: BaseBlock,
-        data: Any,
+        data: Any,  # noqa: ANN401  whatever else the driver takes
         types_check: bool = False,
         columnar: bool = False,
     ) -> int:
@@ -64,13 +64,13 @@ class BlockClient(Client):  # type: ignore[misc]  # the driver ships no types
         write_binary_str("", out)
         BlockInfo().write(out)
         write_varint(len(data.layout), out)
-        write_varint(data.count, out)
+        write_varint(data.row_count, out)
         out.write(data.body)
         out.flush()
         self.receive_profile_events()
         self.connection.send_data(ColumnOrientedBlock())
         self.receive_profile_events()
-        return data.count
+        return data.row_count
 
 
 def native_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> NativeRows:
