@@ -413,3 +413,27 @@ def raw_texts(values: Iterable[bytes]) -> TextColumn:
     interner = Interner()
     interner.encoded.extend(leb128(len(raw)) + raw for raw in values)
     return TextColumn(np.arange(1, len(interner.encoded), dtype=np.int32), interner)
+
+
+def take_rows(columns: ColumnBatch, rows: npt.NDArray[np.int64]) -> ColumnBatch:
+    """Only these rows, in this order."""
+    return ColumnBatch(len(rows), {name: _take(column, rows) for name, column in columns.columns.items()})
+
+
+def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+    if isinstance(column, FixedColumn):
+        return FixedColumn(column.values[rows])
+    if isinstance(column, TextColumn):
+        return TextColumn(column.ids[rows], column.interner)
+    starts = np.concatenate(([0], column.ends[:-1]))[rows]
+    sizes = column.ends[rows] - starts
+    ends = np.cumsum(sizes)
+    places = np.arange(int(ends[-1]) if len(rows) else 0) + np.repeat(starts - (ends - sizes), sizes)
+    if isinstance(column, ArrayColumn):
+        items = _take(column.items, places)
+        assert isinstance(items, FixedColumn | TextColumn)  # noqa: S101  a column's kind never changes
+        return ArrayColumn(ends, items)
+    keys, values = _take(column.keys, places), _take(column.values, places)
+    assert isinstance(keys, TextColumn)  # noqa: S101
+    assert isinstance(values, TextColumn | FixedColumn)  # noqa: S101
+    return MapColumn(ends, keys, values)

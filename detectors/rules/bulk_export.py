@@ -26,7 +26,7 @@ class BulkExport:
                 code=code,
                 title_en="bulk export without approval or work item",
                 title_zh="无审批且无工单的批量导出",
-                next_step_en="Ask the account's manager whether this export was ordered; hold the file at its recipient.",
+                next_step_en="Ask the account's manager whether it was ordered; hold the file at its recipient.",
                 next_step_zh="向其主管确认是否有此导出任务，并在接收方处冻结文件。",
                 articles=("pipl-51", "pipl-55"),
             )

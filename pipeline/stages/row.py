@@ -8,7 +8,7 @@ once for the whole batch, and only texts, lists and maps are put together row by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -136,28 +136,3 @@ def seal_columns(columns: ColumnBatch, entry: LedgerEntry, retention_class: str)
             "retention_class": TextColumn(np.full(count, names[retention_class], np.int32), names),
         }
     )
-
-
-def take_rows(columns: ColumnBatch, rows: npt.NDArray[np.int64]) -> ColumnBatch:
-    """Only these rows, in this order."""
-    return ColumnBatch(len(rows), {name: _take(column, rows) for name, column in columns.columns.items()})
-
-
-def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    if isinstance(column, FixedColumn):
-        return FixedColumn(column.values[rows])
-    if isinstance(column, TextColumn):
-        return TextColumn(column.ids[rows], column.interner)
-    starts = np.concatenate(([0], column.ends[:-1]))[rows]
-    sizes = column.ends[rows] - starts
-    ends = np.cumsum(sizes)
-    places = np.arange(int(ends[-1]) if len(rows) else 0) + np.repeat(starts - (ends - sizes), sizes)
-    pick: Callable[[FixedColumn | TextColumn], Column] = lambda items: _take(items, places)  # noqa: E731
-    if isinstance(column, ArrayColumn):
-        items = pick(column.items)
-        assert isinstance(items, FixedColumn | TextColumn)  # noqa: S101  a column's kind never changes
-        return ArrayColumn(ends, items)
-    keys, values = pick(column.keys), pick(column.values)
-    assert isinstance(keys, TextColumn)  # noqa: S101
-    assert isinstance(values, TextColumn | FixedColumn)  # noqa: S101
-    return MapColumn(ends, keys, values)

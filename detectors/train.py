@@ -1,0 +1,135 @@
+"""From history to a model: baselines, peer tables, forest, calibration and the alert threshold of a budget.
+
+Two passes over the same arrays would see the same features, so one is made: features are computed in time order while
+profiles learn, the first part of the days only warms them up, the rest is what the model is fitted to. Deterministic:
+rows are sampled by their place, never by a random generator that was not seeded by content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors import isolation_forest, surprisal
+from detectors.base import F32, Assessment, Detector, EventArrays
+from detectors.combine import calibrate, judge, top3
+from detectors.features import N_FEATURES, NAMES, compute
+from detectors.model import Model
+from detectors.policy import budget_for, row_kinds, threshold_for_budget
+from detectors.profile import Profiles
+from pipeline.errors import UsageError
+
+MIN_ROWS = 2_000
+SAMPLE_ROWS = 100_000
+WARM_UP_SHARE = 0.3
+BUDGET_DAYS = 14
+_GOLDEN_ROWS = 64
+_DAY_US = 86_400_000_000
+
+Reasons = Callable[[F32, npt.NDArray[np.uint16], Sequence[npt.NDArray[np.uint16]]], tuple[
+    npt.NDArray[np.int64], npt.NDArray[np.int32]
+]]  # fmt: skip
+
+
+@dataclass(slots=True)
+class _History:
+    """What is kept of every event of the fitted part."""
+
+    features: list[F32] = field(default_factory=list)
+    groups: list[npt.NDArray[np.int32]] = field(default_factory=list)
+    time_us: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    actors: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    floors: list[npt.NDArray[np.uint16]] = field(default_factory=list)
+
+
+def train(
+    batches: Iterable[tuple[EventArrays, npt.NDArray[np.bool_]]],
+    first_us: int,
+    last_us: int,
+    rules: Sequence[Detector],
+    reasons: Reasons,
+    *,
+    budget_per_day: float | None = None,
+) -> Model:
+    """Fits a model to history in time order; each batch comes with the mask of rows to leave out.
+
+    `first_us`, `last_us`: event times of the first and last event. `budget_per_day`: alerts accepted, default by the
+    number of active actors. Raises: UsageError: too little history.
+    """
+    warm_until_us = first_us + int((last_us - first_us) * WARM_UP_SHARE)
+    profiles, history, group_names = Profiles(), _History(), dict[str, int]()
+    for events, left_out in batches:
+        profiles.begin()
+        features, _ = compute(events, profiles)
+        slots = profiles.slot_of(events.actor_keys)
+        profiles.commit()
+        keep = (events.scorable == 1) & ~left_out & (events.event_time_us >= warm_until_us)
+        rows = np.flatnonzero(keep)
+        names = np.array([group_names.setdefault(name, len(group_names)) for name in events.peer_groups], np.int32)
+        empty = np.zeros((events.count, N_FEATURES + surprisal.N_ORDER), np.float32)
+        floors = np.stack([rule.risk(events, features, empty) for rule in rules], 1)
+        history.features.append(features[rows])
+        history.groups.append(names[events.peer_group_ids[rows]])
+        history.time_us.append(events.event_time_us[rows])
+        history.actors.append(slots[rows])
+        history.floors.append(floors[rows])
+    features = np.concatenate(history.features) if history.features else np.zeros((0, N_FEATURES), np.float32)
+    if len(features) < MIN_ROWS:
+        raise UsageError(
+            f"too little history: {len(features)} usable events after the warm-up, at least {MIN_ROWS} are needed"
+        )
+    return _fitted(features, history, list(group_names), rules, reasons, budget_per_day)
+
+
+def _fitted(
+    features: F32,
+    history: _History,
+    group_names: list[str],
+    rules: Sequence[Detector],
+    reasons: Reasons,
+    budget_per_day: float | None,
+) -> Model:
+    groups, time_us = np.concatenate(history.groups), np.concatenate(history.time_us)
+    actors, floors = np.concatenate(history.actors), np.concatenate(history.floors)
+    peers = surprisal.fit(features, group_names, groups)
+    table = peers.index(group_names, groups)
+    surprise = surprisal.surprisals(features, table, peers)
+    step = max(1, -(-len(features) // SAMPLE_ROWS))
+    forest = isolation_forest.fit(surprise[::step])
+    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise))
+    anomaly, top, risk = judge(forest, calibration, surprise)
+    by_rule = [floors[:, index] for index in range(floors.shape[1])]
+    for floor in by_rule:
+        risk = np.maximum(risk, floor)
+    ends, codes = reasons(surprise, risk, by_rule)
+    names = [*(f"feature:{name}" for name in NAMES), *(code for rule in rules for code in rule.reasons)]
+    judged = Assessment(
+        np.ones(len(risk), np.uint8), anomaly, top, risk, ends, codes, names, features, surprise, features
+    )
+    recent = time_us >= time_us.max() - BUDGET_DAYS * _DAY_US
+    days = max(1.0, float(time_us[recent].max() - time_us[recent].min()) / _DAY_US)
+    active = _active_a_day(actors[recent], time_us[recent])
+    budget = budget_for(active) if budget_per_day is None else budget_per_day
+    threshold = threshold_for_budget(
+        actors[recent], time_us[recent], risk[recent].astype(np.int64), row_kinds(judged)[recent], budget * days
+    )
+    about = {
+        "rows": len(features),
+        "first_event_us": int(time_us.min()),
+        "last_event_us": int(time_us.max()),
+        "peer_groups": {name: int((groups == index).sum()) for index, name in enumerate(group_names)},
+        "actors_active_a_day": round(active, 1),
+        "budget_per_day": round(budget, 3),
+        "forest": {"trees": isolation_forest.TREES, "max_samples": isolation_forest.MAX_SAMPLES, "sampled_every": step},
+    }
+    golden = features[np.argsort(-anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]]
+    return Model(forest, peers, calibration, threshold, golden[:_GOLDEN_ROWS].copy(), about)
+
+
+def _active_a_day(actors: npt.NDArray[np.int64], time_us: npt.NDArray[np.int64]) -> float:
+    """Mean number of actors seen on a day that has any."""
+    pairs = np.unique(np.stack((time_us // _DAY_US, actors), 1), axis=0)
+    return len(pairs) / max(1, len(np.unique(pairs[:, 0])))
