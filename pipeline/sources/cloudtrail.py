@@ -33,7 +33,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Any
 from uuid import UUID, uuid5
@@ -42,9 +43,13 @@ import msgspec
 
 from pipeline.errors import InvalidEvent
 from pipeline.sources.cloudtrail_actions import action_of
+from pipeline.sources.records import Line
 from pipeline.stages.decode import MAX_VALUE_BYTES, REASONS, syntax_fault
 
 JsonObject = Mapping[str, Any]
+
+MAX_DELIVERED_FILE_BYTES = 64 * 1024 * 1024
+"""Bound of one line: a file that CloudTrail delivers is one line that holds all its records."""
 
 _NAMESPACE = UUID("8d3c1b0e-9b0f-5e55-9a5e-0c6f3c1f6d21")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
@@ -75,6 +80,33 @@ def decode_cloudtrail(record: bytes) -> dict[str, Any]:
     Raises: InvalidEvent: not JSON, or without eventName, eventSource or a time; `code` as in the decoder's REASONS.
     """
     return access_event(_parsed(record), uuid5(_NAMESPACE, hashlib.sha256(record).hexdigest()))
+
+
+class _DeliveredFile(msgspec.Struct):
+    """What CloudTrail writes to a bucket: all records of some minutes in one object."""
+
+    records: list[msgspec.Raw] = msgspec.field(name="Records")
+
+
+_delivered_file = msgspec.json.Decoder(_DeliveredFile)
+
+
+def split_delivered_files(lines: Iterable[Line]) -> Iterator[Line]:
+    """One line a record, whether a file holds records line by line or is one object with `Records`.
+
+    Of the latter the numbers count records, since all lie on one line.
+    """
+    for line in lines:
+        if line.data is None or b'"Records"' not in line.data[:64]:
+            yield line
+            continue
+        try:
+            records = _delivered_file.decode(line.data).records
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            yield line
+            continue
+        for number, record in enumerate(records, start=1):
+            yield replace(line, number=number, data=bytes(record))
 
 
 def access_event(record: JsonObject, fallback_id: UUID) -> dict[str, Any]:
@@ -184,14 +216,14 @@ def _actor(record: JsonObject, identity: JsonObject) -> dict[str, Any]:
     session_name = arn.rsplit("/", 1)[-1] if arn and ":assumed-role/" in arn else ""
     if _MACHINE_SESSION(session_name):
         arn = _text(_object(context, "sessionIssuer").get("arn"), MAX_VALUE_BYTES) or arn
-    account, invoked_by = _text(identity.get("accountId"), 128), identity.get("invokedBy")
-    caller = _text(record.get("sourceIPAddress"), 256)
-    actor = arn or identity.get("principalId") or invoked_by or account or caller
+    account, invoked_by = _text(identity.get("accountId"), 128), _text(identity.get("invokedBy"), 256)
+    caller = _text(record.get("sourceIPAddress"), 256) or "unknown"
+    actor = arn or _text(identity.get("principalId"), MAX_VALUE_BYTES) or invoked_by or account or caller
     is_instance = _INSTANCE_SESSION(session_name) is not None or "ec2RoleDelivery" in context
     key = _identifier(identity.get("accessKeyId"), 256)
     return {
-        "actor_id": _identifier(actor, 256) or "unknown",
-        "actor_type": _actor_type(record, kind, account, is_service=is_instance or (arn is None and bool(invoked_by))),
+        "actor_id": _identifier(actor, 256),
+        "actor_type": _actor_type(record, kind, account, is_service=is_instance or actor in (invoked_by, caller)),
         "actor_org": account,
         "on_behalf_of": _identifier(session_name, 256) if arn and _SSO_ROLE in arn else None,
         "credential_id": key,

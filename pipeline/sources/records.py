@@ -25,8 +25,8 @@ STANDARD_INPUT = "-"
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BUFFER_BYTES = 256 * 1024
-# A zstd block of 4 bytes can stand for 128 KiB: this many bytes at once unpack to 32 MiB at the very most.
-_ZSTD_INPUT_BYTES = 1024
+# A zstd block of 4 bytes can stand for 128 KiB: this many bytes at once unpack to 8 MiB at the very most.
+_ZSTD_INPUT_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
