@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -100,6 +101,19 @@ def test_a_default_tenant_hides_no_duplicate_key(tenant: dict[str, str]) -> None
     with pytest.raises(InvalidEvent) as caught:
         decode_event(value[:-1] + b',"actor_id":"other"}', RECEIVED_AT_US)
     assert caught.value.code == "duplicate_key"
+
+
+@pytest.mark.parametrize("fields", [{}, {"tenant_id": "default"}, {"attrs": {"a": "b", "c": "d"}}, {"mfa": False}])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", "\t: ")])
+def test_an_ordinary_event_is_parsed_only_once(
+    fields: dict[str, Any], separators: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parsed_again(value: bytes) -> bool:
+        raise AssertionError
+
+    monkeypatch.setattr("pipeline.stages.decode._has_duplicate_key", parsed_again)
+    value = json.dumps(event("once", src_ip="2001:db8::1", **fields), separators=separators).encode()
+    assert decode_event(value, RECEIVED_AT_US).src_ip == "2001:db8::1"
 
 
 def test_ids_come_out_in_small_letters_whatever_their_neighbours() -> None:
