@@ -22,73 +22,73 @@ RAW_DATABASE = "accesstrail_raw"
 
 
 class ServerCode(IntEnum):
-    """The server's error codes that we act on (ClickHouse, src/Common/ErrorCodes.cpp)."""
+    """The server's error codes that we act on; names are the server's own (checked against `system.errors`)."""
 
+    # The content of a block
     CANNOT_PARSE_TEXT = 6
-    CANNOT_PARSE_INPUT_ASSERTION_FAILED = 27
-    ARGUMENT_OUT_OF_BOUND = 69
     CANNOT_PARSE_QUOTED_STRING = 26
+    CANNOT_PARSE_INPUT_ASSERTION_FAILED = 27
+    ATTEMPT_TO_READ_AFTER_EOF = 32
     CANNOT_PARSE_DATE = 38
     CANNOT_PARSE_DATETIME = 41
+    TYPE_MISMATCH = 53
+    ARGUMENT_OUT_OF_BOUND = 69
     CANNOT_CONVERT_TYPE = 70
     CANNOT_PARSE_NUMBER = 72
+    INCORRECT_DATA = 117
     TOO_LARGE_STRING_SIZE = 131
-    FUNCTION_THROW_IF_VALUE_IS_NON_ZERO = 395
     VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE = 321
+    FUNCTION_THROW_IF_VALUE_IS_NON_ZERO = 395
+    DECIMAL_OVERFLOW = 407
     VIOLATED_CONSTRAINT = 469
     UNKNOWN_ELEMENT_OF_ENUM = 691
+    # The server's own trouble
+    CANNOT_WRITE_TO_OSTREAM = 24
+    CANNOT_READ_ALL_DATA = 33
+    CANNOT_WRITE_TO_FILE_DESCRIPTOR = 75
+    CANNOT_OPEN_FILE = 76
     TIMEOUT_EXCEEDED = 159
+    CANNOT_CREATE_DIRECTORY = 172
+    CANNOT_ALLOCATE_MEMORY = 173
+    DNS_ERROR = 198
+    QUOTA_EXCEEDED = 201
     TOO_MANY_SIMULTANEOUS_QUERIES = 202
     NO_FREE_CONNECTION = 203
     SOCKET_TIMEOUT = 209
     NETWORK_ERROR = 210
+    ABORTED = 236
     MEMORY_LIMIT_EXCEEDED = 241
     TABLE_IS_READ_ONLY = 242
     NOT_ENOUGH_SPACE = 243
     TOO_MANY_PARTS = 252
-    CANNOT_WRITE_TO_FILE = 75
-    CANNOT_OPEN_FILE = 76
-    CANNOT_CREATE_DIRECTORY = 12
+    ALL_CONNECTION_TRIES_FAILED = 279
+    TOO_FEW_LIVE_REPLICAS = 285
+    UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE = 286
+    CANNOT_WRITE_TO_FILE = 294
+    UNKNOWN_STATUS_OF_INSERT = 319
     QUERY_WAS_CANCELLED = 394
-    ABORTED = 236
-    READONLY = 164
+    SYSTEM_ERROR = 425
+    DEADLOCK_AVOIDED = 473
+    USER_SESSION_LIMIT_EXCEEDED = 700
+    SERVER_OVERLOADED = 745
+    KEEPER_EXCEPTION = 999
+    POCO_EXCEPTION = 1000
+    STD_EXCEPTION = 1001
 
 
 _ROW_CODES = frozenset(
     {
-        ServerCode.CANNOT_PARSE_TEXT,
-        ServerCode.CANNOT_PARSE_INPUT_ASSERTION_FAILED,
-        ServerCode.ARGUMENT_OUT_OF_BOUND,
-        ServerCode.CANNOT_PARSE_QUOTED_STRING,
-        ServerCode.CANNOT_PARSE_DATE,
-        ServerCode.CANNOT_PARSE_DATETIME,
-        ServerCode.CANNOT_CONVERT_TYPE,
-        ServerCode.CANNOT_PARSE_NUMBER,
-        ServerCode.TOO_LARGE_STRING_SIZE,
-        ServerCode.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO,
-        ServerCode.VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
-        ServerCode.VIOLATED_CONSTRAINT,
+        ServerCode.CANNOT_PARSE_TEXT, ServerCode.CANNOT_PARSE_QUOTED_STRING,
+        ServerCode.CANNOT_PARSE_INPUT_ASSERTION_FAILED, ServerCode.ATTEMPT_TO_READ_AFTER_EOF,
+        ServerCode.CANNOT_PARSE_DATE, ServerCode.CANNOT_PARSE_DATETIME, ServerCode.TYPE_MISMATCH,
+        ServerCode.ARGUMENT_OUT_OF_BOUND, ServerCode.CANNOT_CONVERT_TYPE, ServerCode.CANNOT_PARSE_NUMBER,
+        ServerCode.INCORRECT_DATA, ServerCode.TOO_LARGE_STRING_SIZE, ServerCode.VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+        ServerCode.FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, ServerCode.DECIMAL_OVERFLOW, ServerCode.VIOLATED_CONSTRAINT,
         ServerCode.UNKNOWN_ELEMENT_OF_ENUM,
     }
-)
-_AWAY_CODES = frozenset(
-    {
-        ServerCode.TIMEOUT_EXCEEDED,
-        ServerCode.TOO_MANY_SIMULTANEOUS_QUERIES,
-        ServerCode.NO_FREE_CONNECTION,
-        ServerCode.SOCKET_TIMEOUT,
-        ServerCode.NETWORK_ERROR,
-        ServerCode.MEMORY_LIMIT_EXCEEDED,
-        ServerCode.TABLE_IS_READ_ONLY,
-        ServerCode.NOT_ENOUGH_SPACE,
-        ServerCode.TOO_MANY_PARTS,
-        ServerCode.CANNOT_WRITE_TO_FILE,
-        ServerCode.CANNOT_OPEN_FILE,
-        ServerCode.CANNOT_CREATE_DIRECTORY,
-        ServerCode.QUERY_WAS_CANCELLED,
-        ServerCode.ABORTED,
-    }
-)
+)  # fmt: skip
+# Every other code we know is trouble of the server's own; codes we do not know stop the partition.
+_AWAY_CODES = frozenset(ServerCode) - _ROW_CODES
 
 
 def translated(exc: Exception) -> AccesstrailError:
