@@ -166,7 +166,7 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
             pool.offer(event.message.tp, event.value)
             event.ack()
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]  # Faust's
     async def report() -> None:
         """Writes the state for `status`, and ends the process when no partition can go on."""
         while not app.should_stop:
@@ -183,10 +183,5 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
         """Ends the partitions in order before the consumer goes."""
         await asyncio.get_running_loop().run_in_executor(None, pool.close)
 
-    _keep(app, record, report, drain)
+    app.declared = (record, report, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
     return app
-
-
-def _keep(app: faust.App, *declared: object) -> None:
-    """Faust's signals hold weak references: what was declared lives as long as the application."""
-    app.declared = declared

@@ -1,7 +1,7 @@
 """The way of one batch of events, in order: read this file first.
 
-    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row      pure stages (`pipeline/stages/`), one batch at once
-    commit_batch                                                        five numbered steps on ports (`pipeline/ports.py`)
+    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row   pure stages (`pipeline/stages/`), a batch at once
+    commit_batch                                                     five numbered steps on ports (`pipeline/ports.py`)
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch`: rows, dead letters, gaps, alerts and
 the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the duplicate
@@ -15,28 +15,38 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from detectors.base import Detector
+from detectors.base import Detector, EventArrays
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
-from pipeline.columns import ColumnBatch
+from pipeline.columns import (
+    ACCESS_EVENT_COLUMNS,
+    DEAD_LETTER_COLUMNS,
+    ArrayColumn,
+    ColumnBatch,
+    FixedColumn,
+    take_rows,
+)
 from pipeline.directory import DirectorySnapshot
-from pipeline.events import Alert, LogPosition, RecordBatch, Rejected
-from pipeline.ledger.append import BatchCounts, seal
+from pipeline.errors import RejectedRow, StoreRefused
+from pipeline.events import SCORE_STATUSES, Alert, LogPosition, RecordBatch, Rejected, codes
+from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import AlertPublisher, EvidenceStore, LedgerEntry
+from pipeline.privacy.protector import Protector
+from pipeline.recovery import END_OF_LOG
 from pipeline.stages.assess import assess
 from pipeline.stages.decide import alert_columns, decide
-from pipeline.stages.decode import decode
+from pipeline.stages.decode import Decoded, decode
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.enrich import EnrichMemory, enrich
-from pipeline.stages.gaps import Gap, find_gaps, gap_columns
-from pipeline.stages.protect import Protector, protect, protect_dead_letters
-from pipeline.stages.row import Leaves, leaves_of, place, seal_columns
+from pipeline.stages.gaps import TOPIC_RECREATED, Gap, find_gaps, gap_columns
+from pipeline.stages.protect import protect, protect_dead_letters
+from pipeline.stages.row import offset_leaves, place, seal_columns
 from pipeline.versions import VersionSet
 
 STORE_REJECTED = "store_rejected"
+_UNSCORED = codes(SCORE_STATUSES)["unscored"]
 
 
 @dataclass(slots=True)
@@ -105,7 +115,7 @@ class Chain:
     def __init__(self, protector: Protector, retention_class: str) -> None:
         self._protector = protector
         self._enrich_memory = EnrichMemory()
-        self._retention_class = retention_class
+        self.retention_class = retention_class
 
     def form(
         self,
@@ -130,13 +140,14 @@ class Chain:
             formed.dead_letters = protect_dead_letters(records, decoded.rejected, self._protector, versions_id)
         if gaps:
             formed.gaps = gap_columns(gaps, memory.position, versions_id)
-        return formed.sealed(memory, versions_id, self._retention_class)
+        return formed.sealed(memory, versions_id, self.retention_class)
 
     def _judge(
         self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement, formed: _Forming
     ) -> None:
         """The stages from `protect` to `decide`, for the records that are valid events."""
-        protected = protect(decoded.events, self._protector)
+        protected = protect(decoded.events, self._protector, judgement.directory.object_types, decoded.event_time_us)
+        protected.mark_misrouted(records.position.partition)
         arrays = enrich(
             protected,
             judgement.directory,
@@ -151,7 +162,9 @@ class Chain:
             np.full(columns.count, np.void(judgement.versions.versions_id), "V32")
         )
         formed.events = columns
-        formed.alerts = decide(columns, arrays, assessment, memory.profiles, judgement.policy, judgement.model)
+        formed.alerts = decide(
+            columns, arrays, assessment, memory.profiles, judgement.policy, judgement.model, judgement.rules
+        )
 
 
 @dataclass(slots=True)
@@ -167,11 +180,38 @@ class _Forming:
     def sealed(self, memory: PartitionMemory, versions_id: bytes, retention_class: str) -> FormedBatch:
         """Hashes the leaves in offset order, computes the ledger entry and writes its mark into every row."""
         parts = [table for table in (self.events, self.dead_letters, self.gaps) if table is not None]
-        entry = seal(memory.sealed, self.position, _leaves(parts), _counts(self), versions_id)
+        entry = seal(memory.sealed, self.position, self.leaves(), self.content(memory.next_offset), versions_id)
         alert_rows = alert_columns(self.alerts, self.events) if self.alerts and self.events is not None else None
         for table in (*parts, *([alert_rows] if alert_rows is not None else [])):
             seal_columns(table, entry, retention_class)
         return FormedBatch(self.position, entry, self.events, self.dead_letters, self.gaps, alert_rows, self.alerts)
+
+    def leaves(self) -> list[bytes]:
+        """The leaf hashes of all rows in offset order."""
+        found = offset_leaves(self.events, ACCESS_EVENT_COLUMNS) if self.events is not None else []
+        for table in (self.dead_letters, self.gaps):
+            if table is not None:
+                found += offset_leaves(table, DEAD_LETTER_COLUMNS)
+        return [leaf for _, leaf in sorted(found)]
+
+    def content(self, first_offset: int) -> BatchContent:
+        """Range, times and counts of the batch that begins at `first_offset`."""
+        parts = [table for table in (self.events, self.dead_letters, self.gaps) if table is not None]
+        received = [table.fixed("received_at") for table in parts]
+        last = max(int(table.fixed("offset" if table is self.events else "last_offset").max()) for table in parts)
+        events = self.events
+        return BatchContent(
+            first_offset=first_offset,
+            last_offset=last,
+            first_received_at_us=int(min(times.min() for times in received)),
+            last_received_at_us=int(max(times.max() for times in received)),
+            n_events=0 if events is None else events.count,
+            n_dead_letters=0 if self.dead_letters is None else self.dead_letters.count,
+            n_gaps=0 if self.gaps is None else self.gaps.count,
+            n_subjects=0 if events is None else _subjects(events),
+            n_alerts=len(self.alerts),
+            n_unscored=0 if events is None else int((events.fixed("score_status") == _UNSCORED).sum()),
+        )
 
 
 def _nothing(step: int) -> None:
@@ -247,15 +287,14 @@ def close_log(store: EvidenceStore, last: LedgerEntry, versions_id: bytes, reten
 
     The gap reaches to `END_OF_LOG` because nobody can say any more how long that log was.
     """
-    position = LogPosition(last.topic, last.incarnation, last.partition)
+    position = last.position
     gap = Gap(last.last_offset + 1, END_OF_LOG, last.last_received_at_us, TOPIC_RECREATED)
-    rows = gap_columns([gap], position, versions_id)
-    forming = _Forming(position, gaps=rows)
-    memory_entry = seal(last, position, _leaves([rows]), _counts(forming), versions_id)
-    seal_columns(rows, memory_entry, retention_class)
-    batch = FormedBatch(position, memory_entry, None, None, rows, None)
-    store.insert_dead_letters(rows, f"{batch.token()}:gaps")
-    store.seal(memory_entry, writer)
+    forming = _Forming(position, gaps=gap_columns([gap], position, versions_id))
+    memory = PartitionMemory(position, last, Profiles(), DuplicateWindow())
+    batch = forming.sealed(memory, versions_id, retention_class)
+    assert batch.gaps is not None  # noqa: S101  just made
+    store.insert_dead_letters(batch.gaps, f"{batch.token()}:gaps")
+    store.seal(batch.entry, writer)
 
 
 def _without(decoded: Decoded, records: RecordBatch, rejected_offsets: frozenset[int]) -> Decoded:
@@ -268,6 +307,7 @@ def _without(decoded: Decoded, records: RecordBatch, rejected_offsets: frozenset
     return Decoded(
         events=[decoded.events[i] for i in kept],
         rows=decoded.rows[kept],
+        event_time_us=decoded.event_time_us[kept],
         rejected=sorted(rejected, key=lambda one: one.index),
     )
 
@@ -275,12 +315,16 @@ def _without(decoded: Decoded, records: RecordBatch, rejected_offsets: frozenset
 def _mark_duplicates(columns: ColumnBatch, arrays: EventArrays, window: DuplicateWindow) -> None:
     """Fills `duplicate_of`; a duplicate is stored but neither judged nor learnt."""
     duplicate_of = window.mark(
-        columns.fixed("event_id"), columns.fixed("offset").astype(np.int64), columns.fixed("received_at")
+        columns.fixed("event_id").astype("V16", copy=False),
+        columns.fixed("offset").astype(np.int64),
+        columns.fixed("received_at").astype(np.int64, copy=False),
     )
     columns.columns["duplicate_of"] = FixedColumn(duplicate_of)
     arrays.scorable[duplicate_of >= 0] = 0
 
 
-def _leaves(tables: Sequence[ColumnBatch]) -> list[OffsetLeaf]:
-    """The leaves of all tables in offset order."""
-    return sorted(leaf for table in tables for leaf in offset_leaves(table))
+def _subjects(events: ColumnBatch) -> int:
+    """How many subject ids the events list."""
+    tokens = events.columns["subject_tokens"]
+    assert isinstance(tokens, ArrayColumn)  # noqa: S101
+    return int(tokens.ends[-1])

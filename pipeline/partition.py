@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,7 +30,6 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_RETRIES = 3
-_MONTH_DTYPE = "datetime64[M]"
 
 
 class KafkaRecord(Protocol):
@@ -112,8 +112,8 @@ class PartitionStatus:
     last_sealed_at: float = 0.0
 
 
-class _Closing(Exception):  # noqa: N818  not an error: the thread's way out
-    """The partition was taken from us or the worker is stopping."""
+class _Closing(Exception):
+    """The partition was taken from us or the worker is stopping: no error, the thread's way out."""
 
 
 class _Reassigned(_Closing):
@@ -224,7 +224,7 @@ class PartitionWorker:
         self.status.state, self.status.code = "recovering", ""
         if self._memory is not None:
             self._memory.rollback()
-        resume = self._patiently(lambda: self._prepare(), generation)
+        resume = self._patiently(self._prepare, generation)
         memory = self._memory
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from)
@@ -233,9 +233,7 @@ class PartitionWorker:
             if planned.sealed is not None:
                 self._form_again(records, memory, planned)
             else:
-                judgement = self._patiently(
-                    lambda wanted=planned: self._judgements.by_id(wanted.versions_id), generation
-                )
+                judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
                 self._commit(records, memory, judgement, generation)
         self.status.state = "running"
         while True:
@@ -254,10 +252,9 @@ class PartitionWorker:
         bounds = self._flow.bounds(topic, partition)
         resume = plan(store, topic, partition, bounds, self._judgements.feature_version)
         if resume.closing is not None:
-            entry = close_log(store, resume.closing, self._judgements.current(), self._writer)
-            _log.warning(
-                "log closed with a gap: topic=%s partition=%d next_offset=%d", topic, partition, entry.first_offset
-            )
+            versions_id = self._judgements.current().versions.versions_id
+            close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer)
+            _log.warning("an older life of the topic was closed with a gap: topic=%s partition=%d", topic, partition)
         if not self._stands_at(resume):
             self._memory = self._restore(store, resume)
         self.status.incarnation = resume.position.incarnation
@@ -270,7 +267,6 @@ class PartitionWorker:
         memory = self._memory
         if memory is None or memory.position != resume.position:
             return False
-        last = resume.ranges[-1].sealed if resume.ranges and resume.ranges[-1].sealed is not None else resume.base
         sealed = [planned.sealed for planned in resume.ranges if planned.sealed is not None]
         last = sealed[-1] if sealed else resume.base
         ours, theirs = memory.sealed, last
@@ -292,7 +288,8 @@ class PartitionWorker:
 
     def _form_again(self, records: RecordBatch, memory: PartitionMemory, planned: PlannedRange) -> None:
         """Forms a sealed range again to learn its profiles; the evidence must be the same."""
-        assert planned.sealed is not None and self._store is not None  # noqa: S101
+        assert planned.sealed is not None  # noqa: S101
+        assert self._store is not None  # noqa: S101
         refused = frozenset(self._store.rejected_offsets(memory.position, planned.first_offset, planned.last_offset))
         judgement = self._judgements.by_id(planned.versions_id)
         with self._chain_lock:
@@ -316,11 +313,9 @@ class PartitionWorker:
             with self._chain_lock:
                 formed = self._chain.form(records, memory, judgement, refused)
             try:
-                self._patiently(
-                    lambda batch=formed: commit_batch(batch, store, self._publisher, self._writer), generation
-                )
+                self._patiently(partial(commit_batch, formed, store, self._publisher, self._writer), generation)
             except RejectedRow:
-                found = self._patiently(lambda batch=formed: find_rejected(batch, store), generation)
+                found = self._patiently(partial(find_rejected, formed, store), generation)
                 memory.rollback()
                 refused |= found
                 continue
@@ -351,7 +346,8 @@ class PartitionWorker:
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
         if not due and self._events_since_snapshot < self._limits.snapshot_events:
             return
-        assert self._store is not None and memory.sealed is not None  # noqa: S101
+        assert self._store is not None  # noqa: S101
+        assert memory.sealed is not None  # noqa: S101
         keys = memory.profiles.dirty()
         try:
             if keys:
@@ -417,13 +413,13 @@ class PartitionWorker:
         with self._changed:
             self._wait_for(lambda: bool(self._inbox.records), generation)
             taken: list[KafkaRecord] = []
-            month: object = None
+            month_from_ms, month_to_ms = 0, 0
             while self._inbox.records and len(taken) < self._limits.max_batch_records:
                 record = self._inbox.records[0]
-                this_month = np.datetime64(record.timestamp, "ms").astype(_MONTH_DTYPE)
-                if month is not None and this_month != month:
-                    break  # one INSERT may touch one partition of the table only
-                month = this_month
+                if not month_from_ms <= record.timestamp < month_to_ms:
+                    if taken:
+                        break  # one INSERT may touch one partition of the table only
+                    month_from_ms, month_to_ms = _month_ms(record.timestamp)
                 self._pop(taken, expected)
             self._release()
         return self._batch(taken) if taken else self._take(generation)
@@ -470,6 +466,12 @@ class PartitionWorker:
             keys=[record.key for record in records],
             values=[record.value for record in records],
         )
+
+
+def _month_ms(timestamp_ms: int) -> tuple[int, int]:
+    """First millisecond of the UTC month of a time, and of the next month."""
+    month = np.datetime64(timestamp_ms, "ms").astype("datetime64[M]")
+    return tuple(int((month + step).astype("datetime64[ms]").astype(np.int64)) for step in (0, 1))  # type: ignore[return-value]  # two
 
 
 def _size(record: KafkaRecord) -> int:
