@@ -1,0 +1,164 @@
+"""Who may do what in the store: one matrix, rendered to `users.xml` (local engine) and to SQL (a ClickHouse server).
+
+Two databases: `accesstrail_raw` holds the tables, `accesstrail` the views that people and their own SQL read. Views run
+with the migrator's rights (`SQL SECURITY DEFINER`), so a read role needs no right on any table. Nobody but the migrator
+may alter, drop or delete; nobody at all may read files, URLs or other servers from inside the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+RAW_DATABASE = "accesstrail_raw"
+VIEW_DATABASE = "accesstrail"
+_GIB = 1 << 30
+_SYSTEM_TABLES = ("columns", "databases", "disks", "mutations", "one", "parts", "tables")
+_ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One setting of a role: its value, and the range within which a client may change it (None: not at all)."""
+
+    setting: str
+    value: int
+    range: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role: GRANT statements without their `TO`, and the settings of its profile."""
+
+    name: str
+    about: str
+    grants: tuple[str, ...]
+    limits: tuple[Limit, ...]
+
+
+ROLES: tuple[Role, ...] = (
+    Role(
+        "migrator",
+        "Changes the schema; definer of every view.",
+        (
+            f"GRANT ALL ON {RAW_DATABASE}.*",
+            f"GRANT ALL ON {VIEW_DATABASE}.*",
+            *(f"GRANT SELECT ON system.{table}" for table in _SYSTEM_TABLES),
+            *(f"GRANT TABLE ENGINE ON {engine}" for engine in _ENGINES),
+        ),
+        (),
+    ),
+    Role(
+        "writer",
+        "Stores events and evidence; can neither change nor remove what is stored.",
+        (
+            f"GRANT SELECT, INSERT ON {RAW_DATABASE}.*",
+            f"GRANT SELECT ON {VIEW_DATABASE}.*",
+            "GRANT SELECT ON system.one",
+        ),
+        # Evidence is acknowledged when it is on disk, never when it is in a buffer.
+        (Limit("async_insert", 0),),
+    ),
+    Role(
+        "reader",
+        "Reads the views, within limits.",
+        (f"GRANT SELECT ON {VIEW_DATABASE}.*", "GRANT SELECT ON system.one"),
+        (
+            # 2: may read and set limits for itself within the ranges here; may not write, nor leave this mode.
+            Limit("readonly", 2),
+            Limit("max_execution_time", 60, (1, 300)),
+            Limit("max_memory_usage", _GIB, (1 << 20, 2 * _GIB)),
+            Limit("max_memory_usage_for_user", 2 * _GIB),
+            Limit("max_result_rows", 1_000_000, (1, 10_000_000)),
+            Limit("max_threads", 2, (1, 4)),
+        ),
+    ),
+)
+
+
+def render_users_xml(password_sha256_hex: Mapping[str, str], *, launcher_grants: tuple[str, ...] | None) -> str:
+    """The users file of a local engine.
+
+    `password_sha256_hex`: by role. `launcher_grants`: the only rights of the user `default`, which the engine itself
+    logs in as and which can therefore not be closed; None leaves it all-powerful (only for a process without ports).
+    """
+    profiles = "\n".join(_profile_xml(role) for role in ROLES)
+    users = "\n".join(_user_xml(role, password_sha256_hex[role.name]) for role in ROLES)
+    stripped = "" if launcher_grants is None else _grants_xml(launcher_grants)
+    return f"""<clickhouse>
+  <profiles>
+    <default/>
+{profiles}
+  </profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default><password/>{_NETWORKS}<profile>default</profile><quota>default</quota>{stripped}</default>
+{users}
+  </users>
+</clickhouse>
+"""
+
+
+_NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
+
+
+def _profile_xml(role: Role) -> str:
+    values = "".join(f"<{limit.setting}>{limit.value}</{limit.setting}>" for limit in role.limits)
+    bounds = "".join(f"<{limit.setting}>{_bounds_xml(limit)}</{limit.setting}>" for limit in role.limits)
+    constraints = f"<constraints>{bounds}</constraints>" if bounds else ""
+    return f"    <{role.name}>{values}{constraints}</{role.name}>"
+
+
+def _bounds_xml(limit: Limit) -> str:
+    if limit.range is None:
+        return "<readonly/>"
+    return f"<min>{limit.range[0]}</min><max>{limit.range[1]}</max>"
+
+
+def _grants_xml(grants: tuple[str, ...]) -> str:
+    return "<grants>" + "".join(f"<query>{escape(grant)}</query>" for grant in grants) + "</grants>"
+
+
+def _user_xml(role: Role, password_sha256_hex: str) -> str:
+    return (
+        f"    <{role.name}><password_sha256_hex>{escape(password_sha256_hex)}</password_sha256_hex>{_NETWORKS}"
+        f"<profile>{role.name}</profile><quota>default</quota>{_grants_xml(role.grants)}</{role.name}>"
+    )
+
+
+def render_sql(password_sha256_hex: Mapping[str, str], *, on_cluster: str = "") -> list[str]:
+    """The same matrix as statements for a ClickHouse server, in order; each may be repeated.
+
+    `on_cluster`: the cluster's name, or empty for one server. Passwords arrive hashed, so no secret is in the text.
+    """
+    cluster = f" ON CLUSTER {_identifier(on_cluster)}" if on_cluster else ""
+    statements = []
+    for role in ROLES:
+        settings = ", ".join(_setting_sql(limit) for limit in role.limits)
+        profile = f"{role.name}_profile"
+        statements.append(
+            f"CREATE SETTINGS PROFILE OR REPLACE {profile}{cluster}" + (f" SETTINGS {settings}" if settings else "")
+        )
+        statements.append(
+            f"CREATE USER OR REPLACE {role.name}{cluster} IDENTIFIED WITH sha256_hash BY "
+            f"'{_hex(password_sha256_hex[role.name])}' SETTINGS PROFILE {profile}"
+        )
+        statements += [f"{grant.replace('GRANT', f'GRANT{cluster}', 1)} TO {role.name}" for grant in role.grants]
+    return statements
+
+
+def _setting_sql(limit: Limit) -> str:
+    if limit.range is None:
+        return f"{limit.setting} = {limit.value} READONLY"
+    return f"{limit.setting} = {limit.value} MIN {limit.range[0]} MAX {limit.range[1]}"
+
+
+def _hex(text: str) -> str:
+    return bytes.fromhex(text).hex()
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError("a cluster's name must be an identifier")
+    return name
