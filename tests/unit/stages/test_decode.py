@@ -111,7 +111,7 @@ def test_an_ordinary_event_is_parsed_only_once(
     def parsed_again(value: bytes) -> bool:
         raise AssertionError
 
-    monkeypatch.setattr("pipeline.stages.decode._has_duplicate_key", parsed_again)
+    monkeypatch.setattr("pipeline.stages.event_checks._has_duplicate_key", parsed_again)
     value = json.dumps(event("once", src_ip="2001:db8::1", **fields), separators=separators).encode()
     assert decode_event(value, RECEIVED_AT_US).src_ip == "2001:db8::1"
 
