@@ -51,7 +51,9 @@ def _column(spec: ColumnSpec, count: int, chance: random.Random) -> Column:
     return ArrayColumn(ends, _texts(total, chance))
 
 
-def _map_values(spec: ColumnSpec, total: int, chance: random.Random) -> TextColumn:
+def _map_values(spec: ColumnSpec, total: int, chance: random.Random) -> TextColumn | FixedColumn:
+    if spec.type.endswith("Float64)"):
+        return FixedColumn(np.array([chance.choice((0.0, -0.5, 1e300, chance.random())) for _ in range(total)]))
     assert spec.type.endswith("String)"), spec.type
     return _texts(total, chance)
 

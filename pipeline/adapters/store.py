@@ -57,6 +57,10 @@ class ClickHouseStore:
     def __init__(self, client: ClickHouse) -> None:
         self._client = client
 
+    def close(self) -> None:
+        """Ends the connection."""
+        self._client.close()
+
     # -- the ledger
 
     def last_entry(self, position: LogPosition) -> LedgerEntry | None:
@@ -83,20 +87,31 @@ class ClickHouseStore:
         return [_entry(row) for row in rows]
 
     def seal(self, entry: LedgerEntry, writer: str) -> None:
-        """Writes the entry under its position's token: the first writer wins. Raises: Fenced: it was not us."""
-        token = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
-        self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
+        """Writes the entry under its position's token: the first writer wins. Raises: Fenced: it was not us.
+
+        The token decides between two writers of one moment; the look before it catches a writer that slept until the
+        table's window of tokens had moved on.
+        """
+        if not self._is_sealed(entry):
+            token = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
+            self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
+            if not self._is_sealed(entry):
+                raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
+
+    def _is_sealed(self, entry: LedgerEntry) -> bool:
+        """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""
         sql = (
-            f"SELECT hex(entry_hash) FROM {RAW}.ledger WHERE {_HERE} "
-            "AND tree_size_before = {before:UInt64} AND epoch = {epoch:UInt32}"
+            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} AND epoch = {{epoch:UInt32}} "
+            "AND tree_size_before >= {before:UInt64} ORDER BY first_offset LIMIT 2"
         )
         parameters = {**_place(entry.position), "before": entry.tree_size_before, "epoch": entry.epoch}
-        found = {bytes.fromhex(row[0]) for row in self._client.query(sql, parameters)}
-        if found != {entry.entry_hash}:
+        found = [_entry(row) for row in self._client.query(sql, parameters)]
+        if found and found != [entry]:
             raise Fenced(
                 f"partition {entry.partition}: another worker has sealed offset {entry.first_offset} already; "
                 "this one wrote nothing that anyone can see"
             )
+        return bool(found)
 
     # -- rows
 
@@ -119,18 +134,28 @@ class ClickHouseStore:
         self, position: LogPosition, last_offset: int, count: int
     ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Ids, offsets and received_at (µs) of the newest `count` sealed first occurrences, in offset order."""
+        span, rows = 2 * count, self._first_occurrences(position, last_offset - 2 * count, last_offset, count)
+        while len(rows) < count and span <= last_offset:
+            span *= 4
+            rows = self._first_occurrences(position, last_offset - span, last_offset, count)
+        halves = np.array([row[:2] for row in rows], np.uint64).reshape(len(rows), 2)
+        numbers = np.array([row[2:] for row in rows], np.int64).reshape(len(rows), 2)
+        return halves.view("V16").reshape(len(rows)), numbers[:, 0].copy(), numbers[:, 1].copy()
+
+    def _first_occurrences(
+        self, position: LogPosition, after_offset: int, last_offset: int, count: int
+    ) -> list[tuple[int, int, int, int]]:
+        """Both halves of the id, offset, received_at; bounded below so that the offset index can leave parts out."""
         sql = (
             "SELECT reinterpretAsUInt64(substring(raw, 1, 8)), reinterpretAsUInt64(substring(raw, 9, 8)), offset, at "
             "FROM ("
             "SELECT reinterpretAsFixedString(event_id) AS raw, offset, toUnixTimestamp64Micro(received_at) AS at "
-            f"FROM {RAW}.access_events WHERE {_HERE} AND offset <= {{last:UInt64}} AND duplicate_of < 0 "
-            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
+            f"FROM {RAW}.access_events WHERE {_HERE} AND offset > {{after:Int64}} AND offset <= {{last:UInt64}} "
+            f"AND duplicate_of < 0 AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
             "ORDER BY offset DESC LIMIT 1 BY offset LIMIT {count:UInt64}) ORDER BY offset"
         )
-        rows = self._client.query(sql, {**_place(position), "last": last_offset, "count": count})
-        halves = np.array([row[:2] for row in rows], np.uint64).reshape(len(rows), 2)
-        numbers = np.array([row[2:] for row in rows], np.int64).reshape(len(rows), 2)
-        return halves.view("V16").reshape(len(rows)), numbers[:, 0].copy(), numbers[:, 1].copy()
+        parameters = {**_place(position), "after": after_offset, "last": last_offset, "count": count}
+        return self._client.query(sql, parameters)
 
     def rejected_offsets(self, position: LogPosition, first_offset: int, last_offset: int) -> Sequence[int]:
         """Offsets of sealed dead letters with the reason `store_rejected`."""
@@ -222,7 +247,16 @@ class ClickHouseStore:
             f"SELECT 1 FROM {RAW}.artefacts WHERE artefact_id = unhex({{id:String}}) LIMIT 1", {"id": identity}
         ):
             self._client.insert(f"{RAW}.artefacts", rows, ARTEFACT_COLUMNS, token=f"artefact:{identity}")
+            self._read_back(identity)
         return identity
+
+    def _read_back(self, identity: str) -> None:
+        """A set of versions may be used only when all its parts can be read again."""
+        sql = (
+            f"SELECT lower(hex(SHA256(content))) FROM {RAW}.artefacts WHERE artefact_id = unhex({{id:String}}) LIMIT 1"
+        )
+        if self._client.query(sql, {"id": identity}) != [(identity,)]:
+            raise StoreRefused(f"artefact {identity[:12]}… was accepted but reads back otherwise")
 
     def load_artefact(self, artefact_id: str) -> bytes:
         """The content of an artefact; its id is checked against the bytes."""

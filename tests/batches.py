@@ -1,0 +1,131 @@
+"""Sealed batches of random rows: what stores are tested with, formed by the same row stage and ledger as real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.columns import (
+    ACCESS_EVENT_COLUMNS,
+    ALERT_COLUMNS,
+    DEAD_LETTER_COLUMNS,
+    ArrayColumn,
+    ColumnBatch,
+    ColumnSpec,
+    FixedColumn,
+    Interner,
+    TextColumn,
+    take_rows,
+)
+from pipeline.events import LogPosition, RecordBatch
+from pipeline.ledger.append import BatchContent, seal
+from pipeline.ports import EvidenceStore, LedgerEntry
+from pipeline.stages.row import offset_leaves, place, seal_columns
+from tests.rows import random_rows
+
+RECEIVED_AT_US = 1_790_000_000_000_000
+"""2026-09-21T14:13:20Z; offset n is received n milliseconds later, so a batch stays within one month."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """Rows of one batch and the entry that seals them."""
+
+    entry: LedgerEntry
+    events: ColumnBatch
+    dead_letters: ColumnBatch
+    alerts: ColumnBatch
+
+    @property
+    def token(self) -> str:
+        """Names position, range and content."""
+        place_ = self.entry.position
+        return (
+            f"{place_.topic}:{place_.incarnation}:{place_.partition}:"
+            f"{self.entry.first_offset}-{self.entry.last_offset}:{self.entry.root.hex()}"
+        )
+
+    def store_rows(self, store: EvidenceStore) -> None:
+        """Step 2 of a commit: everything but the ledger entry."""
+        store.insert_events(self.events, self.token)
+        store.insert_dead_letters(self.dead_letters, self.token)
+        store.insert_alerts(self.alerts, self.token)
+
+    def commit(self, store: EvidenceStore, writer: str = "test") -> LedgerEntry:
+        """Rows, then the entry."""
+        self.store_rows(store)
+        store.seal(self.entry, writer)
+        return self.entry
+
+
+def batch(
+    position: LogPosition,
+    previous: LedgerEntry | None = None,
+    *,
+    events: int = 20,
+    dead_letters: int = 2,
+    seed: int = 0,
+    versions_id: bytes = b"v" * 32,
+    retention_class: str = "standard",
+) -> Batch:
+    """The batch after `previous`: events, then dead letters; the first event raises an alert."""
+    first = 0 if previous is None else previous.last_offset + 1
+    event_rows = _rows(ACCESS_EVENT_COLUMNS, position, first, events, seed, "event")
+    event_rows.columns["duplicate_of"] = FixedColumn(np.full(events, -1, np.int64))
+    _bounded(event_rows)
+    dead_rows = _rows(DEAD_LETTER_COLUMNS, position, first + events, dead_letters, seed + 1, "dead_letter")
+    dead_rows.columns["last_offset"] = dead_rows.columns["offset"]
+    alert_rows = _alert_rows(event_rows, seed)
+    for rows in (event_rows, dead_rows, alert_rows):
+        rows.columns["versions_id"] = FixedColumn(np.full(rows.count, np.void(versions_id), "V32"))
+    leaves = offset_leaves(event_rows, ACCESS_EVENT_COLUMNS) + offset_leaves(dead_rows, DEAD_LETTER_COLUMNS)
+    last = first + events + dead_letters - 1
+    subjects = event_rows.columns["subject_tokens"]
+    assert isinstance(subjects, ArrayColumn)
+    content = BatchContent(
+        first_offset=first,
+        last_offset=last,
+        first_received_at_us=RECEIVED_AT_US + first * 1000,
+        last_received_at_us=RECEIVED_AT_US + last * 1000,
+        n_events=events,
+        n_dead_letters=dead_letters,
+        n_subjects=int(subjects.ends[-1]) if events else 0,
+        n_alerts=alert_rows.count,
+    )
+    entry = seal(previous, position, [leaf for _, leaf in sorted(leaves)], content, versions_id)
+    for rows in (event_rows, dead_rows, alert_rows):
+        seal_columns(rows, entry, retention_class)
+    return Batch(entry, event_rows, dead_rows, alert_rows)
+
+
+def _rows(
+    specs: tuple[ColumnSpec, ...], position: LogPosition, first: int, count: int, seed: int, kind: str
+) -> ColumnBatch:
+    columns = random_rows(specs, count, seed)
+    offsets = np.arange(first, first + count, dtype=np.int64)
+    records = RecordBatch(position, offsets, RECEIVED_AT_US + offsets * 1000, [], [])
+    place(columns, records, np.arange(count), kind)
+    return columns
+
+
+def _bounded(events: ColumnBatch) -> None:
+    """Amounts as sources report them: the extremes are tested where they matter, here sums must mean something."""
+    for name in ("records_returned", "bytes_out", "subject_count"):
+        events.columns[name] = FixedColumn(events.fixed(name) % 1000 - 1)
+
+
+def _alert_rows(events: ColumnBatch, seed: int) -> ColumnBatch:
+    count = min(1, events.count)
+    of_event = take_rows(events, np.arange(count))
+    rows = random_rows(ALERT_COLUMNS, count, seed + 2)
+    for name in ("partition", "offset", "received_at", "event_time", "event_id", "actor_token", "topic", "incarnation"):
+        rows.columns[name] = of_event.columns[name]
+    return rows
+
+
+def with_reason(rows: ColumnBatch, reason: str) -> ColumnBatch:
+    """Dead letters with one reason for all."""
+    names = Interner()
+    rows.columns["reason"] = TextColumn(np.full(rows.count, names[reason], np.int32), names)
+    return rows

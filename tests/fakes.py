@@ -1,0 +1,228 @@
+"""An evidence store in memory with ClickHouse's semantics: what the flow's tests run on, quickly and with faults.
+
+It keeps what the real store keeps and nothing more: rows of all batches, sealed or not; tokens that absorb a repeated
+insert; a ledger whose first writer wins a position. One contract suite (`tests/contracts/test_store.py`) runs over
+both. Faults: `store.faults["insert_events"] = [Away("…")]` raises once; `store.refused_offsets` are rejected rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnBatch, ColumnSpec
+from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
+from pipeline.events import LogPosition
+from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
+from pipeline.stages.row import canonical_rows
+
+STORE_REJECTED = "store_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One stored row: where it came from, what its leaf commits to, and which batch it says it belongs to."""
+
+    position: LogPosition
+    offset: int
+    batch_id: int
+    batch_first_offset: int
+    batch_last_offset: int
+    versions_id: bytes
+    canonical: bytes
+    received_at_us: int
+    event_id: bytes = b""
+    duplicate_of: int = -1
+    reason: str = ""
+
+
+class InMemoryStore:
+    """Implements `pipeline.ports.EvidenceStore`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[StoredRow]] = {"access_events": [], "dead_letters": []}
+        self.alerts: dict[str, int] = {}
+        """Alert rows by token."""
+        self.ledger: list[LedgerEntry] = []
+        self.writers: list[str] = []
+        self.artefacts: dict[str, tuple[str, bytes]] = {}
+        self.faults: dict[str, list[AccesstrailError]] = defaultdict(list)
+        self.refused_offsets: set[int] = set()
+        self._tokens: set[tuple[str, str]] = set()
+        self._profiles: dict[LogPosition, dict[bytes, tuple[int, str, bytes]]] = defaultdict(dict)
+        self._snapshots: dict[LogPosition, tuple[int, str]] = {}
+
+    # -- what tests ask
+
+    def sealed_rows(self, table: str) -> list[StoredRow]:
+        """What readers see: rows whose batch is sealed, once each, by position and offset."""
+        sealed = {entry.batch_id for entry in self.ledger}
+        visible = {
+            (row.position.topic, row.position.incarnation, row.position.partition, row.offset, row.batch_id): row
+            for row in self.rows[table]
+            if row.batch_id in sealed
+        }
+        return [visible[key] for key in sorted(visible)]
+
+    def _fault(self, method: str) -> None:
+        if self.faults[method]:
+            raise self.faults[method].pop(0)
+
+    # -- the ledger
+
+    def last_entry(self, position: LogPosition) -> LedgerEntry | None:
+        self._fault("last_entry")
+        return max(self._of(position), key=lambda entry: entry.first_offset, default=None)
+
+    def _of(self, position: LogPosition) -> list[LedgerEntry]:
+        return [entry for entry in self.ledger if entry.position == position]
+
+    def incarnations(self, topic: str, partition: int) -> Sequence[LedgerEntry]:
+        self._fault("incarnations")
+        newest: dict[str, LedgerEntry] = {}
+        for entry in self.ledger:
+            if (entry.topic, entry.partition) == (topic, partition):
+                newest[entry.incarnation] = max(entry, newest.get(entry.incarnation, entry), key=_first_offset)
+        return list(newest.values())
+
+    def entries(self, position: LogPosition, after_offset: int, limit: int) -> Sequence[LedgerEntry]:
+        self._fault("entries")
+        return sorted((one for one in self._of(position) if one.last_offset > after_offset), key=_first_offset)[:limit]
+
+    def seal(self, entry: LedgerEntry, writer: str) -> None:
+        self._fault("seal")
+        there = [one for one in self._of(entry.position) if one.tree_size_before >= entry.tree_size_before]
+        if not there:
+            self.ledger.append(entry)
+            self.writers.append(writer)
+            self._fault("seal answered")
+        elif there != [entry]:
+            raise Fenced(f"partition {entry.partition}: another worker has sealed offset {entry.first_offset} already")
+
+    # -- rows
+
+    def unsealed(self, position: LogPosition, after_offset: int) -> UnsealedBatch | None:
+        self._fault("unsealed")
+        sealed = {entry.batch_id for entry in self._of(position)}
+        for row in reversed([*self.rows["access_events"], *self.rows["dead_letters"]]):
+            follows = row.position == position and row.batch_first_offset == after_offset + 1
+            if follows and row.batch_id not in sealed:
+                return UnsealedBatch(row.batch_first_offset, row.batch_last_offset, row.versions_id)
+        return None
+
+    def event_ids(
+        self, position: LogPosition, last_offset: int, count: int
+    ) -> tuple[npt.NDArray[np.void], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        self._fault("event_ids")
+        found = [
+            row
+            for row in self.sealed_rows("access_events")
+            if row.position == position and row.offset <= last_offset and row.duplicate_of < 0
+        ][-count:]
+        return (
+            np.array([np.void(row.event_id) for row in found], "V16"),
+            np.array([row.offset for row in found], np.int64),
+            np.array([row.received_at_us for row in found], np.int64),
+        )
+
+    def rejected_offsets(self, position: LogPosition, first_offset: int, last_offset: int) -> Sequence[int]:
+        self._fault("rejected_offsets")
+        return [
+            row.offset
+            for row in self.sealed_rows("dead_letters")
+            if row.position == position and row.reason == STORE_REJECTED and first_offset <= row.offset <= last_offset
+        ]
+
+    def insert_events(self, rows: ColumnBatch, token: str) -> None:
+        self._fault("insert_events")
+        if self.refused_offsets.intersection(rows.fixed("offset").tolist()):
+            raise RejectedRow("the store refuses a row")
+        self._insert("access_events", rows, ACCESS_EVENT_COLUMNS, token)
+
+    def insert_dead_letters(self, rows: ColumnBatch, token: str) -> None:
+        self._fault("insert_dead_letters")
+        self._insert("dead_letters", rows, DEAD_LETTER_COLUMNS, token)
+
+    def insert_alerts(self, rows: ColumnBatch, token: str) -> None:
+        self._fault("insert_alerts")
+        self.alerts.setdefault(token, rows.count)
+
+    def _insert(self, table: str, rows: ColumnBatch, specs: tuple[ColumnSpec, ...], token: str) -> None:
+        if rows.count and (table, token) not in self._tokens:
+            self._tokens.add((table, token))
+            self.rows[table].extend(_stored(rows, specs))
+
+    # -- profiles and artefacts
+
+    def save_profiles(
+        self,
+        position: LogPosition,
+        sealed_offset: int,
+        feature_version: str,
+        keys: Sequence[bytes],
+        states: Sequence[bytes],
+    ) -> None:
+        self._fault("save_profiles")
+        for key, state in zip(keys, states, strict=True):
+            self._profiles[position][key] = (sealed_offset, feature_version, state)
+        self._snapshots[position] = (sealed_offset, feature_version)
+
+    def load_profiles(self, position: LogPosition) -> ProfileSnapshot | None:
+        self._fault("load_profiles")
+        if position not in self._snapshots:
+            return None
+        sealed_offset, version = self._snapshots[position]
+        kept = sorted((key, state) for key, (_, made, state) in self._profiles[position].items() if made == version)
+        return ProfileSnapshot(sealed_offset, version, [key for key, _ in kept], [state for _, state in kept])
+
+    def save_artefact(self, kind: str, content: bytes) -> str:
+        self._fault("save_artefact")
+        identity = sha256(content).hexdigest()
+        self.artefacts.setdefault(identity, (kind, content))
+        return identity
+
+    def load_artefact(self, artefact_id: str) -> bytes:
+        self._fault("load_artefact")
+        if artefact_id not in self.artefacts:
+            raise StoreRefused(f"artefact {artefact_id[:12]}… is missing or damaged in the store")
+        return self.artefacts[artefact_id][1]
+
+
+def _first_offset(entry: LedgerEntry) -> int:
+    return entry.first_offset
+
+
+def _stored(rows: ColumnBatch, specs: tuple[ColumnSpec, ...]) -> list[StoredRow]:
+    topics, lives = rows.text("topic"), rows.text("incarnation")
+    canonical = canonical_rows(rows, specs)
+    is_event = "event_id" in rows.columns
+    return [
+        StoredRow(
+            position=LogPosition(
+                topics.interner.texts[topics.ids[row]],
+                lives.interner.texts[lives.ids[row]],
+                int(rows.fixed("partition")[row]),
+            ),
+            offset=int(rows.fixed("offset")[row]),
+            batch_id=int(rows.fixed("batch_id")[row]),
+            batch_first_offset=int(rows.fixed("batch_first_offset")[row]),
+            batch_last_offset=int(rows.fixed("batch_last_offset")[row]),
+            versions_id=rows.fixed("versions_id")[row].tobytes(),
+            canonical=canonical[row],
+            received_at_us=int(rows.fixed("received_at")[row]),
+            event_id=rows.fixed("event_id")[row].tobytes() if is_event else b"",
+            duplicate_of=int(rows.fixed("duplicate_of")[row]) if is_event else -1,
+            reason="" if is_event else _text(rows, "reason", row),
+        )
+        for row in range(rows.count)
+    ]
+
+
+def _text(rows: ColumnBatch, name: str, row: int) -> str:
+    column = rows.text(name)
+    return column.interner.texts[int(column.ids[row])]
