@@ -1,8 +1,7 @@
 """From history to a model: baselines, peer tables, forest, calibration and the alert threshold of a budget.
 
-Two passes over the same arrays would see the same features, so one is made: features are computed in time order while
-profiles learn, the first part of the days only warms them up, the rest is what the model is fitted to. Deterministic:
-rows are sampled by their place, never by a random generator that was not seeded by content.
+The features come from the stream's own stages in time order, while profiles learn; the first part of the days only
+warms profiles up, the rest is what the model is fitted to. Deterministic: rows are sampled by their place.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ import numpy.typing as npt
 from detectors import isolation_forest, surprisal
 from detectors.base import F32, Assessment, Detector, EventArrays
 from detectors.combine import calibrate, judge, top3
-from detectors.features import N_FEATURES, NAMES, compute
+from detectors.features import N_FEATURES, NAMES
 from detectors.model import Model
 from detectors.policy import budget_for, row_kinds, threshold_for_budget
-from detectors.profile import Profiles
 from pipeline.errors import UsageError
 
 MIN_ROWS = 2_000
@@ -46,7 +44,7 @@ class _History:
 
 
 def train(
-    batches: Iterable[tuple[EventArrays, npt.NDArray[np.bool_]]],
+    batches: Iterable[tuple[EventArrays, F32, npt.NDArray[np.int64], npt.NDArray[np.bool_]]],
     first_us: int,
     last_us: int,
     rules: Sequence[Detector],
@@ -54,18 +52,15 @@ def train(
     *,
     budget_per_day: float | None = None,
 ) -> Model:
-    """Fits a model to history in time order; each batch comes with the mask of rows to leave out.
+    """Fits a model to history in time order.
 
+    Each batch: its arrays, features (n, k), actors as small integers (n,), and the mask of rows to leave out.
     `first_us`, `last_us`: event times of the first and last event. `budget_per_day`: alerts accepted, default by the
     number of active actors. Raises: UsageError: too little history.
     """
     warm_until_us = first_us + int((last_us - first_us) * WARM_UP_SHARE)
-    profiles, history, group_names = Profiles(), _History(), dict[str, int]()
-    for events, left_out in batches:
-        profiles.begin()
-        features, _ = compute(events, profiles)
-        slots = profiles.slot_of(events.actor_keys)
-        profiles.commit()
+    history, group_names = _History(), dict[str, int]()
+    for events, features, actors, left_out in batches:
         keep = (events.scorable == 1) & ~left_out & (events.event_time_us >= warm_until_us)
         rows = np.flatnonzero(keep)
         names = np.array([group_names.setdefault(name, len(group_names)) for name in events.peer_groups], np.int32)
@@ -74,7 +69,7 @@ def train(
         history.features.append(features[rows])
         history.groups.append(names[events.peer_group_ids[rows]])
         history.time_us.append(events.event_time_us[rows])
-        history.actors.append(slots[rows])
+        history.actors.append(actors[rows])
         history.floors.append(floors[rows])
     features = np.concatenate(history.features) if history.features else np.zeros((0, N_FEATURES), np.float32)
     if len(features) < MIN_ROWS:

@@ -36,6 +36,10 @@ class StatusSink(Protocol):
         """Called about once a second from the loop; must not block for long."""
         ...
 
+    def close(self) -> None:
+        """Called when the worker has stopped."""
+        ...
+
 
 @dataclass(slots=True)
 class LoopFlow:
@@ -182,6 +186,12 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
     async def drain(*_: Any, **__: Any) -> None:  # noqa: ANN401  Faust's signal arguments
         """Ends the partitions in order before the consumer goes."""
         await asyncio.get_running_loop().run_in_executor(None, pool.close)
+        status.close()
 
     app.declared = (record, report, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
     return app
+
+
+def run(app: faust.App) -> None:
+    """Runs the application until SIGTERM or SIGINT; ends the process with Faust's exit code."""
+    faust.Worker(app, loglevel=None, logging_config=None, redirect_stdouts=False, quiet=True).execute_from_commandline()

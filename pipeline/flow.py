@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from detectors.base import Detector, EventArrays
+from detectors.base import Assessment, Detector, EventArrays
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
@@ -135,17 +135,18 @@ class Chain:
         gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
         formed = _Forming(memory.position)
         if decoded.events:
-            self._judge(decoded, records, memory, judgement, formed)
+            judged = self.judge(decoded, records, memory, judgement)
+            formed.events, formed.alerts = judged.columns, judged.alerts
         if decoded.rejected:
             formed.dead_letters = protect_dead_letters(records, decoded.rejected, self._protector, versions_id)
         if gaps:
             formed.gaps = gap_columns(gaps, memory.position, versions_id)
         return formed.sealed(memory, versions_id, self.retention_class)
 
-    def _judge(
-        self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement, formed: _Forming
-    ) -> None:
-        """The stages from `protect` to `decide`, for the records that are valid events."""
+    def judge(
+        self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement
+    ) -> JudgedEvents:
+        """The stages from `protect` to `decide`, for the records that are valid events (at least one)."""
         protected = protect(decoded.events, self._protector, judgement.directory.object_types, decoded.event_time_us)
         protected.mark_misrouted(records.position.partition)
         arrays = enrich(
@@ -158,13 +159,22 @@ class Chain:
         place(columns, records, decoded.rows)
         _mark_duplicates(columns, arrays, memory.window)
         assessment = assess(columns, arrays, judgement.model, memory.profiles, judgement.rules)
-        columns.columns["versions_id"] = FixedColumn(
-            np.full(columns.count, np.void(judgement.versions.versions_id), "V32")
-        )
-        formed.events = columns
-        formed.alerts = decide(
+        versions_id = np.void(judgement.versions.versions_id)
+        columns.columns["versions_id"] = FixedColumn(np.full(columns.count, versions_id, "V32"))
+        alerts = decide(
             columns, arrays, assessment, memory.profiles, judgement.policy, judgement.model, judgement.rules
         )
+        return JudgedEvents(columns, arrays, assessment, alerts)
+
+
+@dataclass(slots=True)
+class JudgedEvents:
+    """The valid events of a batch after `decide`."""
+
+    columns: ColumnBatch
+    arrays: EventArrays
+    assessment: Assessment
+    alerts: list[Alert]
 
 
 @dataclass(slots=True)

@@ -74,6 +74,15 @@ class StoredJudgements:
                 self._remember(known)
             return known
 
+    def model_state(self) -> dict[str, object]:
+        """What `status` says of the model."""
+        current = self._current
+        if current is None:
+            return {"state": "loading"}
+        if current.model is None:
+            return {"state": "unusable", "code": current.model_fault}
+        return {"state": "in_use", "model_id": current.model.model_id, "threshold": current.policy.threshold / 100}
+
     def _remember(self, judgement: Judgement) -> None:
         self._sets[judgement.versions.versions_id] = judgement
         while len(self._sets) > _KEPT_SETS:

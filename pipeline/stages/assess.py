@@ -77,7 +77,7 @@ def _judged(
         risk = np.maximum(risk, floor)
     silent = events.scorable == 0
     anomaly[silent], top3[silent], risk[silent] = 0, 0, 0
-    ends, reasons = _reasons(surprise, risk, floors)
+    ends, reasons = reasons_of(surprise, risk, floors)
     return Assessment(
         status=_statuses(events.scorable, duplicate, "scored"),
         anomaly_score=anomaly,
@@ -97,7 +97,7 @@ def _statuses(scorable: U8, duplicate: npt.NDArray[np.bool_], judged: str) -> U8
     return np.where(duplicate, _STATUS["duplicate"], status).astype(np.uint8)
 
 
-def _reasons(
+def reasons_of(
     surprise: npt.NDArray[np.float32], risk: U16, floors: Sequence[U16]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Rules that hold, then the most surprising features, for every event from the watch level on."""

@@ -1,0 +1,294 @@
+"""The stream's stages without servers: what `accesstrail train` and `accesstrail score` run.
+
+Place in the flow: instead of Kafka and ClickHouse; decode to decide are the very same code (`flow.Chain`), in batches,
+over one set of profiles. The default order is (event_time, event_id); order "input" keeps the files' order. A repeated
+event id is judged once, at its first place in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.base import EventArrays
+from detectors.model import Model
+from detectors.policy import Policy, row_kinds, threshold_for_budget
+from detectors.profile import Profiles
+from detectors.rules import all_rules
+from detectors.train import train
+from pipeline.directory import DirectorySnapshot
+from pipeline.events import Alert, LogPosition, RecordBatch
+from pipeline.flow import Chain, JudgedEvents, Judgement, PartitionMemory
+from pipeline.privacy.keys import Keyring
+from pipeline.privacy.protector import Protector
+from pipeline.sources.records import read_lines
+from pipeline.stages.assess import reasons_of
+from pipeline.stages.decode import Decoded, decode_values
+from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.versions import VersionSet
+
+BATCH = 5000
+_ANY_TIME_US = 4_102_444_800_000_000  # 2100: a file has no receiving time, only its own lower bound is checked
+_POSITION = LogPosition("offline", "offline", 0)
+_DAY_US = 86_400_000_000
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(slots=True)
+class EventFile:
+    """All valid events of some files: raw lines, times (UTC µs) and ids, in the order they are judged in."""
+
+    lines: list[bytes]
+    time_us: npt.NDArray[np.int64]
+    ids: list[str]
+    faults: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @property
+    def days(self) -> float:
+        """Days the events span, at least one."""
+        if not len(self.time_us):
+            return 1.0
+        return max(1.0, float(self.time_us.max() - self.time_us.min()) / _DAY_US)
+
+
+def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Progress | None = None) -> EventFile:
+    """Reads and checks events; invalid lines are listed in `faults` (path, line number, reason), never raised.
+
+    A repeated event id keeps its first line. Raises: UsageError: a file cannot be read.
+    """
+    lines: list[bytes] = []
+    ids: list[str] = []
+    times: list[npt.NDArray[np.int64]] = []
+    faults: list[tuple[str, int, str]] = []
+    seen: set[str] = set()
+    for chunk in _chunks(paths):
+        values = [line.data for line in chunk]
+        decoded = decode_values(values, np.full(len(values), _ANY_TIME_US, np.int64))
+        faults += [(chunk[bad.index].path, chunk[bad.index].number, bad.reason) for bad in decoded.rejected]
+        fresh = np.array([_first(event.event_id, seen) for event in decoded.events], bool)
+        kept = np.flatnonzero(fresh)
+        lines += [values[row] or b"" for row in decoded.rows[kept]]
+        ids += [decoded.events[i].event_id for i in kept]
+        times.append(decoded.event_time_us[kept])
+        if progress is not None:
+            progress("read", len(lines))
+    time_us = np.concatenate(times) if times else np.zeros(0, np.int64)
+    if order == "input":
+        return EventFile(lines, time_us, ids, faults)
+    places = sorted(range(len(lines)), key=lambda place: (time_us[place], ids[place]))
+    return EventFile([lines[i] for i in places], time_us[places], [ids[i] for i in places], faults)
+
+
+def _first(event_id: str, seen: set[str]) -> bool:
+    if event_id in seen:
+        return False
+    seen.add(event_id)
+    return True
+
+
+def _chunks(paths: Iterable[str]) -> Iterator[list]:  # type: ignore[type-arg]  # of records.Line
+    chunk = []
+    for line in read_lines(paths):
+        chunk.append(line)
+        if len(chunk) == BATCH:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+class OfflineChain:
+    """One run of the stages over files: profiles go on from call to call."""
+
+    def __init__(
+        self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, threshold: int, time_zone: str
+    ) -> None:
+        self._chain = Chain(Protector(keyring, partitions=1), "offline")
+        self._judgement = Judgement(
+            VersionSet({"offline": "1"}), directory, model, all_rules(), Policy(threshold), time_zone
+        )
+        self._memory = PartitionMemory(_POSITION, None, Profiles(), DuplicateWindow())
+        self._offset = 0
+
+    def run(self, events: EventFile, *, batch: int = BATCH, progress: Progress | None = None) -> Iterator[JudgedBatch]:
+        """Judges the events batch by batch, in their order."""
+        for start in range(0, len(events), batch):
+            values: list[bytes | None] = list(events.lines[start : start + batch])
+            decoded = decode_values(values, np.full(len(values), _ANY_TIME_US, np.int64))
+            records = RecordBatch(
+                _POSITION,
+                np.arange(self._offset, self._offset + len(values)),
+                decoded.event_time_us,
+                [None] * len(values),
+                values,
+            )
+            self._memory.profiles.begin()
+            judged = self._chain.judge(decoded, records, self._memory, self._judgement)
+            self._memory.profiles.commit()
+            self._memory.window.commit()
+            self._offset += len(values)
+            yield JudgedBatch(start, decoded, judged)
+            if progress is not None:
+                progress("judged", start + len(values))
+
+    def set_threshold(self, threshold: int) -> None:
+        """From here on, alerts fire at this risk (hundredths)."""
+        self._judgement = replace(self._judgement, policy=Policy(threshold))
+
+    @property
+    def profiles(self) -> Profiles:
+        """The actors' profiles as they stand."""
+        return self._memory.profiles
+
+
+@dataclass(slots=True)
+class JudgedBatch:
+    """One judged batch: `start` is the place of its first event in the file's order."""
+
+    start: int
+    decoded: Decoded
+    judged: JudgedEvents
+
+
+def train_model(
+    history: EventFile,
+    directory: DirectorySnapshot,
+    time_zone: str,
+    *,
+    exclude: frozenset[str] = frozenset(),
+    budget_per_day: float | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Fits a model to history; events in `exclude` (ids of known incidents) teach nothing to the model."""
+    chain = OfflineChain(directory, Keyring.offline(), None, 10_001, time_zone)
+
+    def batches() -> Iterator[
+        tuple[EventArrays, npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+    ]:
+        for one in chain.run(history, progress=progress):
+            ids = history.ids[one.start : one.start + len(one.decoded.events)]
+            left_out = np.array([event_id in exclude for event_id in ids], bool)
+            arrays = one.judged.arrays
+            yield arrays, one.judged.assessment.features, chain.profiles.slot_of(arrays.actor_keys), left_out
+
+    first_us, last_us = (int(history.time_us[0]), int(history.time_us.max())) if len(history) else (0, 0)
+    return train(batches(), first_us, last_us, all_rules(), reasons_of, budget_per_day=budget_per_day)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One scored event, as the command writes it."""
+
+    event_id: str
+    anomaly_score: float
+    risk: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FiredAlert:
+    """One alert with its event's own time and actor as they were given."""
+
+    alert: Alert
+    event_id: str
+    event_time: str
+    actor_id: str
+
+
+@dataclass(slots=True)
+class Scored:
+    """What a scoring run gives."""
+
+    scores: list[Score]
+    alerts: list[FiredAlert]
+    threshold: int
+
+
+def score_events(
+    events: EventFile,
+    warm_up: EventFile | None,
+    directory: DirectorySnapshot,
+    keyring: Keyring,
+    model: Model,
+    time_zone: str,
+    *,
+    budget_per_day: float | None = None,
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> Scored:
+    """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many."""
+    threshold = model.threshold
+    if budget_per_day is not None:
+        # The first run fires nothing: it finds the threshold that keeps the budget over the whole input.
+        silent = _run(events, warm_up, directory, keyring, model, 10_001, time_zone, batch, progress)
+        threshold = _threshold(silent, budget_per_day * events.days)
+    judged = _run(events, warm_up, directory, keyring, model, threshold, time_zone, batch, progress)
+    scores: list[Score] = []
+    alerts: list[FiredAlert] = []
+    for one, _ in judged:
+        scores += _scores(events, one)
+        alerts += _alerts(one)
+    return Scored(scores, alerts, threshold)
+
+
+def _run(
+    events: EventFile,
+    warm_up: EventFile | None,
+    directory: DirectorySnapshot,
+    keyring: Keyring,
+    model: Model,
+    threshold: int,
+    time_zone: str,
+    batch: int,
+    progress: Progress | None,
+) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
+    chain = OfflineChain(directory, keyring, model, 10_001, time_zone)
+    if warm_up is not None:
+        for _ in chain.run(warm_up, batch=batch, progress=progress):
+            pass
+    chain.set_threshold(threshold)
+    for one in chain.run(events, batch=batch, progress=progress):
+        yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+
+
+def _threshold(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_at_most: float) -> int:
+    actors, times, risks, kinds = [], [], [], []
+    for one, slots in judged:
+        assessment = one.judged.assessment
+        rows = np.flatnonzero(assessment.status == 1)
+        actors.append(slots[rows])
+        times.append(one.judged.arrays.event_time_us[rows])
+        risks.append(assessment.risk[rows].astype(np.int64))
+        kinds.append(row_kinds(assessment)[rows])
+    if not actors:
+        return 10_001
+    return threshold_for_budget(
+        np.concatenate(actors), np.concatenate(times), np.concatenate(risks), np.concatenate(kinds), fired_at_most
+    )
+
+
+def _scores(events: EventFile, one: JudgedBatch) -> Iterator[Score]:
+    assessment = one.judged.assessment
+    names: Sequence[str] = assessment.reason_codes
+    begin = 0
+    for row, end in enumerate(assessment.reason_ends.tolist()):
+        yield Score(
+            events.ids[one.start + row],
+            int(assessment.anomaly_score[row]) / 1e6,
+            int(assessment.risk[row]) / 100,
+            tuple(names[index] for index in assessment.reasons[begin:end]),
+        )
+        begin = end
+
+
+def _alerts(one: JudgedBatch) -> Iterator[FiredAlert]:
+    for alert in one.judged.alerts:
+        event = one.decoded.events[alert.row]
+        yield FiredAlert(alert, event.event_id, event.event_time, event.actor_id)
