@@ -1,0 +1,242 @@
+"""`accesstrail train`, `score`, `evaluate`: no servers; the same code as the stream."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from detectors.evaluate import AlertRecord, Label, ScoreRecord, evaluate, report_lines
+from detectors.model import load, save
+from pipeline.adapters.directory import read_directory
+from pipeline.cli.options import settings_of
+from pipeline.errors import EXIT_DATA, UsageError
+from pipeline.offline import EventFile, FiredAlert, Score, read_events, score_events, train_model
+from pipeline.privacy.keys import Keyring
+from pipeline.stages.decode import REASONS
+from pipeline.timestamps import utc_us
+
+_SHOWN_FAULTS = 20
+_DEFAULT_TIME_ZONE = "Asia/Shanghai"
+
+
+class _Progress:
+    """Counts on standard error, at most every 50,000 events."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+
+    def __call__(self, step: str, count: int) -> None:
+        if count >= self._next.get(step, 50_000):
+            click.echo(f"{step} {count:,} events", err=True)
+            self._next[step] = count + 50_000
+
+
+def _existing(paths: Iterable[str]) -> list[str]:
+    found = list(paths)
+    missing = [path for path in found if path != "-" and not Path(path).is_file()]
+    if missing:
+        raise UsageError(f"no such file: {', '.join(missing)}")
+    return found
+
+
+def _report_faults(events: EventFile) -> None:
+    for path, number, reason in events.faults[:_SHOWN_FAULTS]:
+        click.echo(f"{path}:{number}: {reason}: {REASONS.get(reason, reason)}", err=True)
+    if len(events.faults) > _SHOWN_FAULTS:
+        click.echo(f"… and {len(events.faults) - _SHOWN_FAULTS} more invalid lines", err=True)
+
+
+def _keyring(state_dir: Path | None, config_file: Path | None) -> tuple[Keyring, str]:
+    """The deployment's keys where one is named: only then do token-dependent estimates equal the stream's."""
+    if state_dir is None and config_file is None:
+        return Keyring.offline(), _DEFAULT_TIME_ZONE
+    settings = settings_of(state_dir, config_file, os.environ)
+    return Keyring.load(settings.protection.token_keys_file), settings.detection.default_time_zone
+
+
+@click.command("train")
+@click.argument("history", nargs=-1, required=True)
+@click.option("--directory", type=click.Path(path_type=Path), required=True, help="Folder of directory files.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Where the model directory is written.")
+@click.option("--exclude", type=click.Path(path_type=Path), help="File of event ids of known incidents, one a line.")
+@click.option("--budget", type=float, help="Alerts a day accepted [default: 10 for 500 active actors].")
+@click.option("--json", "as_json", is_flag=True, help="Summary as JSON on standard output.")
+def train_command(
+    history: tuple[str, ...], directory: Path, model: Path, exclude: Path | None, budget: float | None, as_json: bool
+) -> None:
+    """Train a model directory from HISTORY: access events as NDJSON, plain, .gz or .zst, - for standard input.
+
+    \b
+    Examples:
+      accesstrail train events.ndjson.zst --directory company/directory --model model
+      accesstrail train 2026-09.ndjson.gz 2026-10.ndjson.gz --directory dir --model model --exclude incidents.txt
+    """
+    paths = _existing(history)
+    snapshot = read_directory(directory, Keyring.offline())
+    progress = _Progress()
+    events = read_events(paths, progress=progress)
+    _report_faults(events)
+    left_out = frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset()
+    trained = train_model(
+        events, snapshot, _DEFAULT_TIME_ZONE, exclude=left_out, budget_per_day=budget, progress=progress
+    )
+    identity = save(trained, model)
+    summary = {
+        "model_id": identity,
+        "events": len(events),
+        "invalid": len(events.faults),
+        "threshold": trained.threshold / 100,
+        **trained.about,
+    }
+    click.echo(
+        f"model {identity[:12]} written to {model}: {len(events):,} events, alerts from risk {trained.threshold / 100}",
+        err=True,
+    )
+    if as_json:
+        click.echo(json.dumps(summary, ensure_ascii=False))
+
+
+@click.command("score")
+@click.argument("events", nargs=-1, required=True)
+@click.option("--directory", type=click.Path(path_type=Path), required=True, help="Folder of directory files.")
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="Model directory.")
+@click.option("--warm-up", multiple=True, help="History that builds profiles without being scored; may be repeated.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Scores, one JSON object a line.")
+@click.option("--alerts", "alerts_file", type=click.Path(path_type=Path), help="Alerts, one JSON object a line.")
+@click.option("--budget", type=float, help="Alerts really fired a day over the whole input.")
+@click.option("--order", type=click.Choice(["event-time", "input"]), default="event-time", show_default=True)
+@click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Use the token keys of this local stack.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Use the token keys of this system.")
+@click.option("--skip-invalid", is_flag=True, help="Exit 0 although lines were invalid.")
+@click.option("--json", "as_json", is_flag=True, help="Summary as JSON on standard output.")
+def score_command(
+    events: tuple[str, ...], directory: Path, model: Path, warm_up: tuple[str, ...], output: Path,
+    alerts_file: Path | None, budget: float | None, order: str, state_dir: Path | None, config_file: Path | None,
+    skip_invalid: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Score EVENTS with the stream's own code; no server is needed.
+
+    \b
+    Examples:
+      accesstrail score day.ndjson --directory dir --model model --warm-up history.ndjson.zst --output scores.ndjson
+      accesstrail score day.ndjson --directory dir --model model --output s.ndjson --alerts a.ndjson --budget 10
+    """
+    paths, warm_paths = _existing(events), _existing(warm_up)
+    keyring, time_zone = _keyring(state_dir, config_file)
+    loaded, snapshot, progress = load(model), read_directory(directory, keyring), _Progress()
+    warm = read_events(warm_paths, order=order, progress=progress) if warm_paths else None
+    read = read_events(paths, order=order, progress=progress)
+    _report_faults(read)
+    scored = score_events(read, warm, snapshot, keyring, loaded, time_zone, budget_per_day=budget, progress=progress)
+    _write_lines(output, (_score_line(one) for one in scored.scores))
+    if alerts_file is not None:
+        _write_lines(alerts_file, (_alert_line(one) for one in scored.alerts))
+    summary = {
+        "events": len(read), "invalid": len(read.faults), "alerts": len(scored.alerts),
+        "alerts_per_day": round(len(scored.alerts) / read.days, 2), "threshold": scored.threshold / 100,
+    }  # fmt: skip
+    click.echo(
+        f"{summary['events']:,} events scored, {summary['alerts']} alerts ({summary['alerts_per_day']} a day)", err=True
+    )
+    if as_json:
+        click.echo(json.dumps(summary))
+    return EXIT_DATA if read.faults and not skip_invalid else 0
+
+
+def _score_line(score: Score) -> dict[str, Any]:
+    return {
+        "event_id": score.event_id,
+        "anomaly_score": score.anomaly_score,
+        "risk": score.risk,
+        "reasons": list(score.reasons),
+    }
+
+
+def _alert_line(fired: FiredAlert) -> dict[str, Any]:
+    alert = fired.alert
+    return {
+        "alert_id": alert.alert_id,
+        "event_id": fired.event_id,
+        "event_time": fired.event_time,
+        "actor_id": fired.actor_id,
+        "risk": alert.risk / 100,
+        "severity": alert.severity,
+        "detector": alert.detector,
+        "reasons": list(alert.reasons),
+        "explanation": {"en": alert.explanation_en, "zh": alert.explanation_zh},
+    }
+
+
+def _write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    out = sys.stdout if str(path) == "-" else path.open("w", encoding="utf-8")
+    try:
+        for line in lines:
+            out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+    finally:
+        if out is not sys.stdout:
+            out.close()
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{path} cannot be read as one JSON object a line: {type(exc).__name__}") from None
+
+
+@click.command("evaluate")
+@click.option("--scores", type=click.Path(path_type=Path), required=True, help="Output of `accesstrail score`.")
+@click.option("--alerts", "alerts_file", type=click.Path(path_type=Path), required=True, help="Its alerts.")
+@click.option("--labels", type=click.Path(path_type=Path), required=True, help="event_id, scenario, attack_id.")
+@click.option("--attacks", type=click.Path(path_type=Path), help="attack_id, scenario, strength.")
+@click.option("--events", "event_files", multiple=True, help="The scored events: needed for days and actors.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
+def evaluate_command(
+    scores: Path, alerts_file: Path, labels: Path, attacks: Path | None, event_files: tuple[str, ...], as_json: bool
+) -> None:
+    """Compare scores and alerts with labels: recall by scenario, PR-AUC by actor-day, time to detect.
+
+    \b
+    Example:
+      accesstrail evaluate --scores s.ndjson --alerts a.ndjson --labels labels.csv --events events.ndjson.zst
+    """
+    strengths = {row["attack_id"]: row["strength"] for row in _table(attacks)} if attacks else {}
+    found = [Label(row["event_id"], row["scenario"], row["attack_id"]) for row in _table(labels)]
+    places = _places(_existing(event_files))
+    scored = [
+        ScoreRecord(
+            line["event_id"], float(line["risk"]), float(line["anomaly_score"]), *places.get(line["event_id"], ("", 0))
+        )
+        for line in _read_lines(scores)
+    ]
+    fired = [
+        AlertRecord(line["event_id"], str(line["actor_id"]), utc_us(line["event_time"]))
+        for line in _read_lines(alerts_file)
+    ]
+    report = evaluate(scored, fired, found, strengths)
+    click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(report_lines(report)))
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{path} cannot be read as CSV: {type(exc).__name__}") from None
+
+
+def _places(paths: list[str]) -> dict[str, tuple[str, int]]:
+    """Event id → actor and event time (UTC µs)."""
+    places: dict[str, tuple[str, int]] = {}
+    if paths:
+        events = read_events(paths)
+        for event_id, line, at_us in zip(events.ids, events.lines, events.time_us.tolist(), strict=True):
+            places[event_id] = (str(json.loads(line)["actor_id"]), at_us)
+    return places
