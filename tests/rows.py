@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,3 +78,55 @@ def _fixed(spec: ColumnSpec, count: int, chance: random.Random) -> np.ndarray[tu
     limits = np.iinfo(spec.dtype)  # type: ignore[type-var]  # integers only are left
     values = (0, 1, limits.max, limits.min, chance.randrange(limits.min, int(limits.max) + 1))
     return np.array([chance.choice(values) for _ in range(count)], spec.dtype)
+
+
+def row_values(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[dict[str, Any]]:
+    """Each row as plain values by column: integers, texts, bytes as hex; lists of them; maps as lists of pairs."""
+    by_column = {spec.name: _values(columns.columns[spec.name]) for spec in specs}
+    return [{name: values[row] for name, values in by_column.items()} for row in range(columns.count)]
+
+
+def _values(column: Column) -> list[Any]:
+    if isinstance(column, FixedColumn):
+        return [value.hex() if isinstance(value, bytes) else value for value in column.values.tolist()]
+    if isinstance(column, TextColumn):
+        return [column.interner.texts[number] for number in column.ids.tolist()]
+    items = (
+        _values(column.items)
+        if isinstance(column, ArrayColumn)
+        else [list(pair) for pair in zip(_values(column.keys), _values(column.values), strict=True)]
+    )
+    ends = column.ends.tolist()
+    return [items[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def rows_from(values: Sequence[Mapping[str, Any]], specs: Sequence[ColumnSpec]) -> ColumnBatch:
+    """The inverse of `row_values`."""
+    return ColumnBatch(
+        len(values), {spec.name: _from_values(spec, [row[spec.name] for row in values]) for spec in specs}
+    )
+
+
+def _from_values(spec: ColumnSpec, values: list[Any]) -> Column:
+    if spec.kind == "fixed":
+        return FixedColumn(_fixed_from(spec, values))
+    if spec.kind == "text":
+        return _texts_from(values)
+    ends = np.cumsum([len(items) for items in values], dtype=np.int64)
+    items = [item for row in values for item in row]
+    if spec.kind == "array_fixed":
+        return ArrayColumn(ends, FixedColumn(_fixed_from(spec, items)))
+    if spec.kind == "array_text":
+        return ArrayColumn(ends, _texts_from(items))
+    return MapColumn(ends, _texts_from([key for key, _ in items]), _texts_from([value for _, value in items]))
+
+
+def _fixed_from(spec: ColumnSpec, values: list[Any]) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+    if spec.dtype.kind == "V":
+        return np.frombuffer(bytes.fromhex("".join(values)), spec.dtype)
+    return np.array(values, spec.dtype)
+
+
+def _texts_from(values: list[str]) -> TextColumn:
+    interner = Interner()
+    return TextColumn(interner.ids(values, len(values)), interner)
