@@ -206,6 +206,38 @@ def test_what_the_schema_refuses_is_refused_and_the_rest_only_for_a_stated_reaso
         assert reason in REASONS
 
 
+def edges(spec: Schema) -> list[Any]:
+    """Values at each bound of a property and one beyond."""
+    if "minimum" in spec:
+        return [spec["minimum"] - 1, spec["minimum"], spec["maximum"], spec["maximum"] + 1]
+    if spec.get("type") == "array":
+        item = next(iter(spec["items"].get("enum", "x")))
+        inner = [[edge] for edge in edges(spec["items"])]
+        return [[], [item] * spec["maxItems"], [item] * (spec["maxItems"] + 1), *inner]
+    if spec.get("type") == "object":
+        most = {str(number): "x" for number in range(spec["maxProperties"])}
+        return [{}, most, {**most, "more": "x"}, *({"k": edge} for edge in edges(spec["additionalProperties"]))]
+    if "maxLength" in spec and "anyOf" not in spec:
+        return ["", "x", "x" * spec["maxLength"], "x" * (spec["maxLength"] + 1), "😀" * spec["maxLength"]]
+    if "pattern" in spec:
+        return ["", "A", "AB", "ABC", "aB", "A1", "ÄB"]
+    return [*spec.get("enum", []), "", "other", 1, 2, True, False, None]
+
+
+def test_every_bound_of_the_schema_is_the_decoders_bound(
+    schema: Schema, accepted_by_schema: Callable[[object], bool]
+) -> None:
+    tried = 0
+    for name, spec in schema["properties"].items():
+        for edge in edges(spec):
+            one = event("bounds", **{"subject_manifest": "m", name: edge})
+            reason = reason_of(json.dumps(one).encode())
+            if reason is None or reason not in {"count_too_small", "count_without_manifest"}:
+                assert (reason is None) == accepted_by_schema(one), (name, edge)
+                tried += 1
+    assert tried > 250
+
+
 @QUICK
 @given(data=st.data())
 def test_damaged_bytes_never_raise_and_never_slip_past_the_schema(
