@@ -13,14 +13,13 @@ from typing import TextIO
 
 import click
 
-from pipeline import config
+from pipeline.cli.options import settings_of
 from pipeline.errors import EXIT_DATA, EXIT_OK, EXIT_UNAVAILABLE, Away, UsageError
 from pipeline.sources.ingest import FORMATS, Ingest, Producer, Progress, Refusal
 from pipeline.sources.records import STANDARD_INPUT, read_lines
 from pipeline.stages.decode import REASONS
 
 DEFAULT_TOPIC = "access.events"
-STATE_CONFIG = "accesstrail.toml"
 SHOWN_REFUSALS = 20
 _TERMINAL_INTERVAL_S, _LOG_INTERVAL_S = 0.2, 5.0
 
@@ -106,22 +105,13 @@ def _check_files(files: tuple[str, ...]) -> None:
 
 
 def _destination(bootstrap: str | None, state: Path | None, file: Path | None, topic: str | None) -> tuple[str, str]:
-    """Bootstrap servers and topic from exactly one of the three ways to say them, or the environment."""
-    given = [name for name, value in (("--bootstrap", bootstrap), ("--state", state), ("--config", file)) if value]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} say the same thing twice: give one of them")
-    if bootstrap:
-        return bootstrap, topic or DEFAULT_TOPIC
-    if state is not None:
-        file = state / STATE_CONFIG
-        if not file.is_file():
-            raise UsageError(f"no local stack in {state}: start one with accesstrail up --state {state}")
-    elif file is None and config.CONFIG_VARIABLE in os.environ:
-        file = Path(os.environ[config.CONFIG_VARIABLE])
-    if file is None:
-        raise UsageError("where to? Give --bootstrap HOST:PORT, --state DIR or --config FILE")
-    kafka = config.load(file, os.environ).kafka
-    return kafka.bootstrap_servers, topic or kafka.events_topic
+    """Bootstrap servers and topic, from exactly one of the ways to say them."""
+    if bootstrap is None:
+        kafka = settings_of(state, file, os.environ).kafka
+        return kafka.bootstrap_servers, topic or kafka.events_topic
+    if state is not None or file is not None:
+        raise UsageError("--bootstrap says the same as --state or --config: give one of them")
+    return bootstrap, topic or DEFAULT_TOPIC
 
 
 @contextmanager

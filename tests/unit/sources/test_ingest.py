@@ -212,8 +212,8 @@ def test_an_outage_ends_with_69_and_the_counts(run: Run, events: Path, monkeypat
     [
         ((), "Missing argument"),
         (("nothing.ndjson", *KAFKA), "no such file: nothing.ndjson"),
-        (("-",), "--bootstrap HOST:PORT"),
-        (("-", *KAFKA, "--state", "x"), "twice"),
+        (("-",), "--state DIR"),
+        (("-", *KAFKA, "--state", "x"), "give one of them"),
         (("-", "--state", "no-such-folder"), "accesstrail up --state"),
         (("-", *KAFKA, "--format", "syslog"), "syslog"),
         (("-", *KAFKA, "--rate", "0"), "rate"),
