@@ -97,11 +97,12 @@ class InMemoryStore:
     def seal(self, entry: LedgerEntry, writer: str) -> None:
         self._fault("seal")
         there = [one for one in self._of(entry.position) if one.tree_size_before >= entry.tree_size_before]
+        here = [one for one in there if one.tree_size_before == entry.tree_size_before]
         if not there:
             self.ledger.append(entry)
             self.writers.append(writer)
             self._fault("seal answered")
-        elif there != [entry]:
+        elif here != [entry]:
             raise Fenced(f"partition {entry.partition}: another worker has sealed offset {entry.first_offset} already")
 
     # -- rows

@@ -106,7 +106,8 @@ class ClickHouseStore:
         )
         parameters = {**_place(entry.position), "before": entry.tree_size_before, "epoch": entry.epoch}
         found = [_entry(row) for row in self._client.query(sql, parameters)]
-        if found and found != [entry]:
+        here = [one for one in found if one.tree_size_before == entry.tree_size_before]
+        if found and here != [entry]:
             raise Fenced(
                 f"partition {entry.partition}: another worker has sealed offset {entry.first_offset} already; "
                 "this one wrote nothing that anyone can see"

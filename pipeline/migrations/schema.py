@@ -107,12 +107,20 @@ SUBJECT_ACCESS_SELECT = f"""SELECT tenant_id, subject_token, event_time, {_POSIT
 FROM {RAW}.access_events
 ARRAY JOIN subject_tokens AS subject_token, arrayEnumerate(subject_tokens) AS subject_number"""
 
+_LARGEST_AMOUNT = 10**12
+"""What one event counts for at most in a sum: sources may report up to 2^63, and two of those would overflow."""
+
+
+def _amount(column: str) -> str:
+    return f"sum(toUInt64(least(greatest({column}, 0), {_LARGEST_AMOUNT})))"
+
+
 ROLLUP_MEASURES = (
     "events UInt64",
     "denied UInt64",
     "explained_events UInt64",
-    "records Int64",
-    "bytes Int64",
+    "records UInt64",
+    "bytes UInt64",
     "subjects UInt64",
     "unmasked UInt64",
     "unscored UInt64",
@@ -121,8 +129,8 @@ ROLLUP_MEASURES = (
 )
 _MEASURED = (
     "count() AS events, countIf(outcome = 'denied') AS denied, countIf(explained = 'explained') AS explained_events, "
-    "sumIf(records_returned, records_returned > 0) AS records, sumIf(bytes_out, bytes_out > 0) AS bytes, "
-    "sum(toUInt64(greatest(subject_count, 0))) AS subjects, "
+    f"{_amount('records_returned')} AS records, {_amount('bytes_out')} AS bytes, "
+    f"{_amount('subject_count')} AS subjects, "
     "countIf(action IN ('unmask', 'decrypt') OR notEmpty(fields_unmasked)) AS unmasked, "
     "countIf(score_status = 'unscored') AS unscored, max(risk) AS risk_max, sum(toUInt64(risk)) AS risk_sum"
 )

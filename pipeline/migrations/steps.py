@@ -61,15 +61,18 @@ def _sources() -> Statement:
 
 _SOURCES_SELECT = f"""SELECT tenant_id, source_system, source_instance, toDate(received_at) AS day,
     topic, incarnation, partition, batch_id, count() AS events, sum(misrouted) AS misrouted,
-    countIf(duplicate_of >= 0) AS duplicates, minIf(source_seq, source_seq >= 0) AS first_seq,
+    countIf(duplicate_of >= 0) AS duplicates,
+    if(max(source_seq) < 0, -1, minIf(source_seq, source_seq >= 0)) AS first_seq,
     max(source_seq) AS last_seq, max(event_time) AS last_event_time, max(received_at) AS last_received_at
 FROM {RAW}.access_events
 GROUP BY tenant_id, source_system, source_instance, day, topic, incarnation, partition, batch_id"""
 
 _SOURCES_VIEW = f"""SELECT tenant_id, source_system, source_instance, day, sum(events) AS events,
-    sum(misrouted) AS misrouted, sum(duplicates) AS duplicates, min(first_seq) AS first_seq, max(last_seq) AS last_seq,
+    sum(misrouted) AS misrouted, sum(duplicates) AS duplicates,
+    if(max(part.last_seq) < 0, -1, minIf(part.first_seq, part.first_seq >= 0)) AS first_seq,
+    max(part.last_seq) AS last_seq,
     max(last_event_time) AS last_event_time, max(last_received_at) AS last_received_at
-FROM {RAW}.sources FINAL
+FROM {RAW}.sources AS part FINAL
 WHERE batch_id IN (SELECT batch_id FROM {RAW}.ledger)
 GROUP BY tenant_id, source_system, source_instance, day"""
 

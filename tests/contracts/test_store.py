@@ -94,6 +94,12 @@ def test_sealing_again_is_the_same_as_once(store: EvidenceStore, position: LogPo
     assert list(store.entries(position, -1, 10)) == [one.entry]
 
 
+def test_sealing_again_after_others_went_on_is_still_the_same(store: EvidenceStore, position: LogPosition) -> None:
+    entries = _chain(store, position, 3)
+    store.seal(entries[0], "the same worker after a long time-out")
+    assert list(store.entries(position, -1, 10)) == entries
+
+
 def test_the_second_writer_of_a_position_is_fenced(open_another: OpenStore, position: LogPosition) -> None:
     ours, theirs = open_another(), open_another()
     winner = batch(position, seed=1).commit(theirs)
