@@ -194,4 +194,7 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
 
 def run(app: faust.App) -> None:
     """Runs the application until SIGTERM or SIGINT; ends the process with Faust's exit code."""
-    faust.Worker(app, loglevel=None, logging_config=None, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = faust.Worker(
+        app, loglevel=logging.INFO, override_logging=False, redirect_stdouts=False, quiet=True, logging_config=None
+    )
+    worker.execute_from_commandline()
