@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.local.clickhouse_process import STOP_FIFO
 from deploy.local.files import private_folder, write_secret, write_text
-from deploy.local.process import Service, accepts, tail
+from deploy.local.process import Service, accepts, tail, tethered
 from pipeline.errors import LocalStackError
 from pipeline.roles import ROLES, render_users_xml
 
@@ -112,7 +112,7 @@ def _prepare(state: Path, work: Path, data: Path, digests: dict[str, str]) -> No
     with log.open("ab") as out:
         try:
             done = subprocess.run(
-                _command("prepare", data), cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                tethered(_command("prepare", data)), cwd=work, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 timeout=_PREPARE_TIMEOUT_S, check=False, env=os.environ,
             )  # fmt: skip
         except subprocess.TimeoutExpired as exc:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deploy.local import jars
 from deploy.local.files import private_folder, write_text
-from deploy.local.process import LOOPBACK, Service, accepts, tail
+from deploy.local.process import LOOPBACK, Service, accepts, tail, tethered
 from pipeline.errors import LocalStackError
 
 # An access event has at most 900 KiB; a record adds its key, headers and framing.
@@ -131,7 +131,12 @@ def _format(java: Sequence[str], properties: Path, data: Path) -> None:
     command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_FORMAT_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
+            tethered(command),
+            capture_output=True,
+            text=True,
+            timeout=_FORMAT_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
         )
     except OSError as exc:
         raise LocalStackError(_NO_JAVA.format(cause=exc.strerror), code="java") from exc

@@ -60,6 +60,8 @@ class Supervisor:
         self._slots: list[_Slot] = []
         self._facts: dict[str, object] = {}
         self._stop = threading.Event()
+        # While starting, a request to stop interrupts whatever is under way; later it is only noted.
+        self._interruptible = False
         self._lock: IO[bytes] | None = None
         self._keeper: Keeper | None = None
         self._handlers: dict[int, object] = {}
@@ -75,10 +77,12 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._handlers[number] = signal.signal(number, self._ask_to_stop)
         self.announce(state="starting")
+        self._interruptible = True
         return self
 
     def __exit__(self, *exc: object) -> None:
         """Stops every child, the last started first."""
+        self._interruptible = False
         try:
             self._stop_children()
         finally:
@@ -114,11 +118,18 @@ class Supervisor:
             self._slots.append(slot)
             self._spawn(slot)
         self.announce()
-        for slot in slots:
-            self._await_ready(slot)
+        waiting = dict.fromkeys(slots, 1)
+        while waiting:
+            if self._stop.is_set():
+                raise Stopped
+            for slot in list(waiting):
+                if self._is_ready(slot, waiting):
+                    del waiting[slot]
+            time.sleep(_POLL_S / 2)
 
     def watch(self) -> None:
         """Restarts what dies until a stop is asked for."""
+        self._interruptible = False
         while not self._stop.wait(_POLL_S):
             now = time.monotonic()
             for slot in self._slots:
@@ -126,36 +137,34 @@ class Supervisor:
 
     def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop.set()
+        if self._interruptible:
+            self._interruptible = False
+            raise Stopped
 
     def _spawn(self, slot: _Slot) -> None:
         assert self._keeper is not None  # noqa: S101  only inside the context
         slot.child = Child(slot.service, self._keeper)
         slot.started_s = time.monotonic()
 
-    def _await_ready(self, slot: _Slot) -> None:
+    def _is_ready(self, slot: _Slot, attempts: dict[_Slot, int]) -> bool:
         service = slot.service
-        deadline = time.monotonic() + service.start_timeout_s
-        attempts = 1
-        while True:
-            if self._stop.is_set():
-                raise Stopped
-            if slot.child is not None and slot.child.status() is not None:
-                if attempts >= service.start_attempts:
-                    raise LocalStackError(_failure(service), code="start_failed")
-                attempts += 1
-                self._stop.wait(BACKOFF_S[0])
-                self._spawn(slot)
-                self.announce()
-            # Ready is asked after alive: a port may be answered by somebody else's server.
-            elif service.ready() and slot.child is not None and slot.child.status() is None:
-                self._progress(f"{service.name} is ready after {time.monotonic() - slot.started_s:.1f} s")
-                return
-            if time.monotonic() > deadline:
-                raise LocalStackError(
-                    f"{service.name} was not ready within {service.start_timeout_s:.0f} s; see {service.log}",
-                    code="start_failed",
-                )
-            time.sleep(_POLL_S / 2)
+        if slot.child is None or slot.child.status() is not None:
+            if attempts[slot] >= service.start_attempts:
+                raise LocalStackError(_failure(service), code="start_failed")
+            attempts[slot] += 1
+            self._stop.wait(BACKOFF_S[0])
+            self._spawn(slot)
+            self.announce()
+        # Alive is asked once more after ready: a port may be answered by somebody else's server.
+        elif service.ready() and slot.child.status() is None:
+            self._progress(f"{service.name} is ready after {time.monotonic() - slot.started_s:.1f} s")
+            return True
+        if time.monotonic() - slot.started_s > service.start_timeout_s:
+            raise LocalStackError(
+                f"{service.name} was not ready within {service.start_timeout_s:.0f} s; see {service.log}",
+                code="start_failed",
+            )
+        return False
 
     def _tend(self, slot: _Slot, now_s: float) -> None:
         if slot.child is not None:

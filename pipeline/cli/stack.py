@@ -1,0 +1,154 @@
+"""`accesstrail up`, `down` and `status`: the local stack on this machine, and how far a running system is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from deploy.local.configuration import DEFAULT_PARTITIONS
+from pipeline.cli.options import settings_of, settings_options
+from pipeline.cli.stack_run import StackOptions, as_json, launch, run_stack, stop
+from pipeline.cli.stack_status import Document, collect
+from pipeline.config import Settings
+from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE
+
+_PORT = click.IntRange(1, 65_535)
+_STATE = click.option(
+    "--state", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), required=True, help="Its folder."
+)
+
+
+@click.command("up")
+@_STATE
+@click.option("--detach", is_flag=True, help="Return when it is ready; it runs on in the background.")
+@click.option("--kafka-port", type=_PORT, metavar="PORT", help="Kafka.  [default: the last one, else a free one]")
+@click.option("--clickhouse-port", type=_PORT, metavar="PORT", help="ClickHouse, native protocol.")
+@click.option("--clickhouse-http-port", type=_PORT, metavar="PORT", help="ClickHouse, HTTP.")
+@click.option(
+    "--partitions", type=click.IntRange(1, 1000), default=DEFAULT_PARTITIONS, show_default=True,
+    help="Of the topics; fixed when they are made.",
+)  # fmt: skip
+@click.option("--worker/--no-worker", default=True, help="Start the worker too.  [default: yes]")
+@click.option("--json", "machine", is_flag=True, help="With --detach: the status document on standard output.")
+def up_command(
+    state: Path,
+    *,
+    detach: bool,
+    kafka_port: int | None,
+    clickhouse_port: int | None,
+    clickhouse_http_port: int | None,
+    partitions: int,
+    worker: bool,
+    machine: bool,
+) -> int:
+    """Start the local stack and the worker: real Apache Kafka, a real ClickHouse engine, all on loopback.
+
+    It stays in the foreground and restarts what dies; Ctrl-C stops everything. The same folder comes back with its
+    data.
+
+    \b
+    Examples:
+      accesstrail up --state ./state
+      accesstrail up --state ./state --detach
+      accesstrail up --state ./state --kafka-port 9092 --no-worker
+
+    Exit codes: 0 stopped (with --detach: ready), 70 a part could not start, 78 configuration.
+    """
+    options = StackOptions(
+        kafka_port=kafka_port,
+        clickhouse_port=clickhouse_port,
+        clickhouse_http_port=clickhouse_http_port,
+        partitions=partitions,
+        worker=worker,
+    )
+    if not detach:
+        run_stack(state, options, say=_say, when_ready=lambda settings: _say(_welcome(state, settings)))
+        return EXIT_OK
+    launch(state, options, say=_say)
+    if machine:
+        click.echo(as_json(collect(settings_of(state, None, os.environ))))
+    return EXIT_OK
+
+
+@click.command("down")
+@_STATE
+@click.option("--json", "machine", is_flag=True, help="Result as JSON on standard output.")
+def down_command(state: Path, *, machine: bool) -> int:
+    """Stop the local stack: the worker first, then ClickHouse and Kafka. The data stays.
+
+    \b
+    Example:
+      accesstrail down --state ./state
+    """
+    stopped = stop(state)
+    if machine:
+        click.echo(as_json({"stopped": stopped}))
+    else:
+        _say(f"stopped the local stack in {state}" if stopped else f"no local stack runs in {state}")
+    return EXIT_OK
+
+
+@click.command("status")
+@settings_options
+@click.option("--json", "machine", is_flag=True, help="As JSON on standard output.")
+def status_command(settings: Settings, *, machine: bool) -> int:
+    """Say what runs, what is ready and how far each partition is.
+
+    \b
+    Examples:
+      accesstrail status --state ./state
+      accesstrail status --config /etc/accesstrail/config.toml --json
+
+    Exit codes: 0 ready, 69 not ready (the output says why).
+    """
+    document = collect(settings)
+    click.echo(as_json(document) if machine else _as_text(document))
+    return EXIT_OK if document["ready"] else EXIT_UNAVAILABLE
+
+
+def _say(text: str) -> None:
+    # Flushed: a launched stack's lines are read from its log as they come.
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def _welcome(state: Path, settings: Settings) -> str:
+    store = settings.clickhouse
+    return f"""
+ready
+  Kafka        {settings.kafka.bootstrap_servers}  (topic {settings.kafka.events_topic})
+  ClickHouse   {store.host}:{store.native_port} native, {store.host}:{store.http_port} HTTP  (user reader, password in \
+{store.password_files["reader"]})
+  settings     {settings.source}
+next, in another terminal
+  accesstrail status --state {state}
+  accesstrail ingest EVENTS.ndjson --state {state}
+  accesstrail alerts --state {state}
+stop it with Ctrl-C or accesstrail down --state {state}; the data stays."""
+
+
+def _as_text(document: Document) -> str:
+    lines = [f"{'ready' if document['ready'] else 'NOT READY'}"]
+    problems = document["problems"]
+    lines += [f"  ! {problem}" for problem in (problems if isinstance(problems, list) else [])]
+    store = document["clickhouse"]
+    assert isinstance(store, dict)  # noqa: S101  we built it
+    lines.append(f"Kafka       {document['bootstrap_servers']}")
+    lines.append(f"ClickHouse  {store['host']}:{store['native_port']} native, {store['http_port']} HTTP")
+    model = document["model"]
+    if isinstance(model, dict):
+        words = ", ".join(f"{key} {value}" for key, value in model.items())
+        lines.append(f"model       {words}; {document['unscored']} events unscored since the worker began")
+    processes = document["processes"]
+    for process in processes if isinstance(processes, list) else []:
+        lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")
+    partitions = document["partitions"]
+    if isinstance(partitions, list) and partitions:
+        lines.append(f"{'topic':<20} {'partition':>9} {'sealed':>12} {'lag':>10}")
+        for entry in partitions:
+            sealed, lag = ("-" if entry[key] is None else f"{entry[key]:,}" for key in ("sealed_offset", "lag"))
+            lines.append(f"{entry['topic']:<20} {entry['partition']:>9} {sealed:>12} {lag:>10}")
+    return "\n".join(lines)

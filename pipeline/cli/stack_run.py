@@ -1,0 +1,219 @@
+"""Running the local stack: the order in which its parts start, in this process or in one of its own.
+
+Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker → ready. Whatever
+fails says what to do, and what had started is stopped again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local import clickhouse, kafka
+from deploy.local.configuration import (
+    DEFAULT_PARTITIONS,
+    choose_ports,
+    config_file,
+    prepare_folder,
+    settings,
+    write_config,
+)
+from deploy.local.files import read_json
+from deploy.local.ports import Ports
+from deploy.local.process import LOOPBACK, Service, tail, tethered
+from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
+from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.config import Settings
+from pipeline.errors import LocalStackError
+from pipeline.migrations.runner import apply_all
+
+WORKER_FILE = "worker.json"
+# A first start compiles the scoring kernels.
+_WORKER_START_TIMEOUT_S = 180
+_WORKER_STOP_TIMEOUT_S = 15
+_LAUNCH_POLL_S = 0.1
+# Children are asked to stop in turn, each within its own limit.
+_LAUNCH_STOP_TIMEOUT_S = 60
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackOptions:
+    """What a person may choose about a local stack; None: the last port, else a free one."""
+
+    kafka_port: int | None = None
+    clickhouse_port: int | None = None
+    clickhouse_http_port: int | None = None
+    partitions: int = DEFAULT_PARTITIONS
+    worker: bool = True
+
+    def arguments(self) -> list[str]:
+        """The same options on a command line."""
+        words = [f"--partitions={self.partitions}"]
+        for name in ("kafka_port", "clickhouse_port", "clickhouse_http_port"):
+            port = getattr(self, name)
+            if port is not None:
+                words.append(f"--{name.replace('_', '-')}={port}")
+        return words if self.worker else [*words, "--no-worker"]
+
+
+def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Callable[[Settings], None]) -> None:
+    """Runs the stack in this process until SIGTERM, SIGINT or SIGHUP. Main thread only.
+
+    Raises: LocalStackError: a part cannot be started; ConfigError: an edited configuration has faults; Away.
+    """
+    state = prepare_folder(state)
+    try:
+        with Supervisor(state, progress=say) as supervisor:
+            ports = choose_ports(
+                state,
+                kafka=options.kafka_port,
+                clickhouse_native=options.clickhouse_port,
+                clickhouse_http=options.clickhouse_http_port,
+            )
+            write_config(state, ports, partitions=options.partitions)
+            chosen = settings(state, os.environ)
+            supervisor.announce(**_addresses(ports), worker=options.worker)
+            say(f"starting Apache Kafka and ClickHouse in {state}")
+            supervisor.start(*_servers(state, ports, say))
+            _prepare_store_and_topics(chosen, say)
+            if options.worker:
+                supervisor.start(_worker(state))
+            supervisor.announce(state="ready")
+            when_ready(chosen)
+            supervisor.watch()
+            say("stopping")
+    except Stopped:
+        say("stopped before it was ready")
+        return
+    say("stopped; the data stays where it is")
+
+
+def _addresses(ports: Ports) -> dict[str, object]:
+    return {
+        "bootstrap_servers": f"{LOOPBACK}:{ports.kafka}",
+        "clickhouse": {"host": LOOPBACK, "native_port": ports.clickhouse_native, "http_port": ports.clickhouse_http},
+    }
+
+
+def _servers(state: Path, ports: Ports, say: Say) -> tuple[Service, Service]:
+    return (
+        kafka.service(state, ports.kafka, ports.kafka_controller, os.environ, progress=say),
+        clickhouse.service(state, ports.clickhouse_native, ports.clickhouse_http),
+    )
+
+
+def _prepare_store_and_topics(chosen: Settings, say: Say) -> None:
+    """Makes what is missing of topics and schema; repeats are free."""
+    admin = TopicAdmin(chosen.kafka.bootstrap_servers)
+    try:
+        made = admin.create(topic_specs(chosen.kafka))
+    finally:
+        admin.close()
+    if made:
+        say(f"made the topics {', '.join(made)} with {chosen.kafka.partitions} partitions each")
+    steps = apply_all(chosen)
+    if steps:
+        say(f"applied {len(steps)} schema steps")
+
+
+def _worker(state: Path) -> Service:
+    log = state / "logs" / "worker.log"
+    status = state / "run" / WORKER_FILE
+    return Service(
+        name="worker",
+        command=[sys.executable, "-m", "pipeline.cli", "worker", "--config", str(config_file(state))],
+        folder=state,
+        log=log,
+        ready=lambda: (read_json(status) or {}).get("ready") is True,
+        explain=lambda: "the worker ended by itself; the last lines of its log say why",
+        start_timeout_s=_WORKER_START_TIMEOUT_S,
+        stop_timeout_s=_WORKER_STOP_TIMEOUT_S,
+        start_attempts=3,
+    )
+
+
+def launch(state: Path, options: StackOptions, *, say: Say, tied: bool = False) -> subprocess.Popen[bytes]:
+    """Starts the stack as a process of its own and returns when it is ready.
+
+    `tied`: it ends with the calling process, however that ends (call it from the main thread); else it lives on.
+
+    Raises: LocalStackError: it could not start, in its own words.
+    """
+    state = prepare_folder(state)
+    log = state / "logs" / "stack.log"
+    command = [sys.executable, "-m", "pipeline.cli", "up", "--state", str(state), *options.arguments()]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            tethered(command) if tied else command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        _await_launch(state, process, log, say)
+    except BaseException:
+        end(process)
+        raise
+    return process
+
+
+def _await_launch(state: Path, process: subprocess.Popen[bytes], log: Path, say: Say) -> None:
+    said = 0
+    while True:
+        ended = process.poll() is not None
+        facts = read_json(run_file(state)) or {}
+        ready = facts.get("pid") == process.pid and facts.get("state") == "ready"
+        lines = tail(log, 1 << 20).splitlines()
+        # Its last lines are the error's text, which is reported once, as the error.
+        for line in [] if ended else lines[said:]:
+            say(line)
+        said = said if ended else len(lines)
+        if ready:
+            return
+        if ended:
+            words = "\n".join(lines[said:]).removeprefix("accesstrail: ")
+            raise LocalStackError(words or f"the local stack ended by itself; see {log}", code="start_failed")
+        time.sleep(_LAUNCH_POLL_S)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Stops a launched stack and waits for its end."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_LAUNCH_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # Its children die with it.
+            process.kill()
+            process.wait()
+
+
+def stop(state: Path, *, timeout_s: float = _LAUNCH_STOP_TIMEOUT_S) -> bool:
+    """Stops the stack that runs in a state folder and waits for its end; False where none runs.
+
+    Raises: LocalStackError: it does not end.
+    """
+    state = state.absolute()
+    if not is_locked(state):
+        return False
+    pid = (read_json(run_file(state)) or {}).get("pid")
+    if isinstance(pid, int):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout_s
+    while is_locked(state):
+        if time.monotonic() > deadline:
+            raise LocalStackError(f"the stack in {state} (process {pid}) did not stop within {timeout_s:.0f} s")
+        time.sleep(_LAUNCH_POLL_S)
+    return True
+
+
+def as_json(document: object) -> str:
+    """One document for machines."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
