@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,12 +69,17 @@ def batch(
     seed: int = 0,
     versions_id: bytes = b"v" * 32,
     retention_class: str = "standard",
+    change: Callable[[ColumnBatch], None] = lambda events: None,
 ) -> Batch:
-    """The batch after `previous`: events, then dead letters; the first event raises an alert."""
+    """The batch after `previous`: events, then dead letters; the first event raises an alert.
+
+    `change` may set columns of the events before they are hashed.
+    """
     first = 0 if previous is None else previous.last_offset + 1
     event_rows = _rows(ACCESS_EVENT_COLUMNS, position, first, events, seed, "event")
     event_rows.columns["duplicate_of"] = FixedColumn(np.full(events, -1, np.int64))
     _bounded(event_rows)
+    change(event_rows)
     dead_rows = _rows(DEAD_LETTER_COLUMNS, position, first + events, dead_letters, seed + 1, "dead_letter")
     dead_rows.columns["last_offset"] = dead_rows.columns["offset"]
     alert_rows = _alert_rows(event_rows, seed)
@@ -119,13 +125,21 @@ def _alert_rows(events: ColumnBatch, seed: int) -> ColumnBatch:
     count = min(1, events.count)
     of_event = take_rows(events, np.arange(count))
     rows = random_rows(ALERT_COLUMNS, count, seed + 2)
-    for name in ("partition", "offset", "received_at", "event_time", "event_id", "actor_token", "topic", "incarnation"):
+    for name in (
+        "partition", "offset", "received_at", "event_time", "event_id", "actor_token", "tenant_id", "topic",
+        "incarnation",
+    ):  # fmt: skip
         rows.columns[name] = of_event.columns[name]
     return rows
 
 
+def same_text(rows: ColumnBatch, name: str, text: str) -> None:
+    """Gives every row the same text."""
+    names = Interner()
+    rows.columns[name] = TextColumn(np.full(rows.count, names[text], np.int32), names)
+
+
 def with_reason(rows: ColumnBatch, reason: str) -> ColumnBatch:
     """Dead letters with one reason for all."""
-    names = Interner()
-    rows.columns["reason"] = TextColumn(np.full(rows.count, names[reason], np.int32), names)
+    same_text(rows, "reason", reason)
     return rows

@@ -157,14 +157,21 @@ class ClickHouse:
         self._check_server()
         return self._run(sql, parameters, settings)
 
-    def query_with_columns(self, sql: str) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
-        """Rows and (name, type) of each column of a person's own statement.
+    def query_with_columns(
+        self, sql: str, parameters: Mapping[str, object] | None = None
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
+        """Rows and (name, type) of each column of one statement of a person; texts that are no UTF-8 come as bytes.
 
         Raises: UsageError: the statement cannot be run, in the server's words (they are the person's own).
         """
         self._check_server()
         try:
-            rows, columns = self._client.execute(sql, with_column_types=True)
+            rows, columns = self._client.execute(
+                sql,
+                dict(parameters) if parameters else None,
+                with_column_types=True,
+                settings={"strings_as_bytes": True},
+            )
         except driver_errors.ServerException as exc:
             self._client.disconnect()
             if exc.code in _AWAY_CODES:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.store import open_store
-from pipeline.columns import FixedColumn
+from pipeline.columns import ColumnBatch, FixedColumn
 from pipeline.errors import Fenced, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.migrations.runner import apply_all
@@ -143,10 +143,10 @@ def test_dead_letters_alone_are_an_unsealed_batch(store: EvidenceStore, position
 def test_event_ids_are_those_of_the_newest_sealed_first_occurrences(
     store: EvidenceStore, position: LogPosition
 ) -> None:
-    first = batch(position, seed=1, events=30)
-    duplicate_of = first.events.fixed("duplicate_of").copy()
-    duplicate_of[10] = 3
-    first.events.columns["duplicate_of"] = FixedColumn(duplicate_of)
+    def one_duplicate(rows: ColumnBatch) -> None:
+        rows.columns["duplicate_of"] = FixedColumn(np.where(np.arange(rows.count) == 10, 3, -1))
+
+    first = batch(position, seed=1, events=30, change=one_duplicate)
     second = batch(position, first.commit(store), seed=2, events=30)
     second.commit(store)
     batch(position, second.entry, seed=3).store_rows(store)  # not sealed

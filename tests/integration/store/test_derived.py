@@ -12,10 +12,10 @@ import pytest
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import RAW, ClickHouseStore
-from pipeline.columns import ACCESS_EVENT_COLUMNS, FixedColumn
+from pipeline.columns import ACCESS_EVENT_COLUMNS, ColumnBatch, FixedColumn
 from pipeline.events import ACTIONS, OUTCOMES, LogPosition, codes
 from pipeline.ports import LedgerEntry
-from tests.batches import Batch, batch
+from tests.batches import Batch, batch, same_text
 from tests.rows import row_values
 
 pytestmark = pytest.mark.stack
@@ -23,13 +23,21 @@ pytestmark = pytest.mark.stack
 ROLLUPS = ("risk_actor_1h", "risk_actor_1d", "risk_resource_1d")
 
 
-def _own_tenant(made: Batch, tenant: str) -> Batch:
-    """Rollups have no incarnation: a tenant of its own makes a test's rows findable there."""
-    from pipeline.columns import Interner, TextColumn
+def _batch(
+    position: LogPosition,
+    previous: LedgerEntry | None = None,
+    *,
+    seed: int = 0,
+    events: int = 60,
+    change: Callable[[ColumnBatch], None] = lambda rows: None,
+) -> Batch:
+    """A batch of a tenant of its own: rollups have no incarnation, so the tenant finds a test's rows there."""
 
-    names = Interner()
-    made.events.columns["tenant_id"] = TextColumn(np.full(made.events.count, names[tenant], np.int32), names)
-    return made
+    def with_tenant(rows: ColumnBatch) -> None:
+        same_text(rows, "tenant_id", position.incarnation)
+        change(rows)
+
+    return batch(position, previous, events=events, seed=seed, change=with_tenant)
 
 
 def _visible(reader: ClickHouse, position: LogPosition) -> dict[str, list[tuple[Any, ...]]]:
@@ -53,11 +61,10 @@ def _visible(reader: ClickHouse, position: LogPosition) -> dict[str, list[tuple[
     return out
 
 
-def _batches(position: LogPosition, count: int, events: int = 60) -> list[Batch]:
+def _batches(position: LogPosition, count: int) -> list[Batch]:
     made: list[Batch] = []
     for number in range(count):
-        previous: LedgerEntry | None = made[-1].entry if made else None
-        made.append(_own_tenant(batch(position, previous, events=events, seed=number * 10), position.incarnation))
+        made.append(_batch(position, made[-1].entry if made else None, seed=number * 10))
     return made
 
 
@@ -102,11 +109,12 @@ def test_rows_of_a_writer_that_lost_its_partition_are_never_seen_and_replace_not
     [winner] = _batches(position, 1)
     winner.commit(store)
     before = _visible(reader, position)
-    other = _own_tenant(batch(position, events=55, seed=500), position.incarnation)
-    for name in ("event_time", "event_id", "actor_token"):  # the same sort key, so that only the batch differs
-        same = other.events.fixed(name).copy()
-        same[:] = winner.events.fixed(name)[:55]
-        other.events.columns[name] = FixedColumn(same)
+
+    def same_sort_key(rows: ColumnBatch) -> None:
+        for name in ("event_time", "event_id", "actor_token"):
+            rows.columns[name] = FixedColumn(winner.events.fixed(name)[:55])
+
+    other = _batch(position, events=55, seed=500, change=same_sort_key)
     other.store_rows(store)
     for table in ("access_events", "subject_access", *ROLLUPS, "sources"):
         migrator.query(f"OPTIMIZE TABLE {RAW}.{table} FINAL")
@@ -118,7 +126,7 @@ def test_subject_access_has_one_row_for_each_subject_of_each_sealed_event(
 ) -> None:
     made = _batches(position, 3)
     entries = [one.commit(store) for one in made]
-    batch(position, entries[-1], seed=99).store_rows(store)
+    _batch(position, entries[-1], seed=99).store_rows(store)
     life = {"life": position.incarnation}
     [(rows,)] = reader.query("SELECT count() FROM accesstrail.subject_access WHERE incarnation = {life:String}", life)
     [(subjects,)] = reader.query(
@@ -142,11 +150,12 @@ def test_subject_access_has_one_row_for_each_subject_of_each_sealed_event(
 def test_rollups_are_the_sums_of_sealed_events_without_duplicates_and_heartbeats(
     store: ClickHouseStore, reader: ClickHouse, position: LogPosition
 ) -> None:
-    made = _batches(position, 2, events=80)
+    def some_duplicates(rows: ColumnBatch) -> None:
+        rows.columns["duplicate_of"] = FixedColumn(np.where(np.arange(rows.count) % 7 == 0, 0, -1))
+
+    first = _batch(position, events=80, change=some_duplicates)
+    made = [first, _batch(position, first.entry, seed=10, events=80, change=some_duplicates)]
     for one in made:
-        duplicate_of = one.events.fixed("duplicate_of").copy()
-        duplicate_of[::7] = 0
-        one.events.columns["duplicate_of"] = FixedColumn(duplicate_of)
         one.commit(store)
     values = [row for one in made for row in row_values(one.events, ACCESS_EVENT_COLUMNS)]
     log_control, denied = codes(ACTIONS)["log_control"], codes(OUTCOMES)["denied"]
@@ -184,12 +193,13 @@ def test_rollups_are_the_sums_of_sealed_events_without_duplicates_and_heartbeats
 def test_huge_amounts_do_not_turn_a_sum_negative(
     store: ClickHouseStore, reader: ClickHouse, position: LogPosition
 ) -> None:
-    [made] = _batches(position, 1)
-    for name in ("records_returned", "bytes_out", "subject_count"):
-        made.events.columns[name] = FixedColumn(np.full(made.events.count, 2**63 - 1, np.int64))
-    for name in ("actor_token", "event_time"):
-        made.events.columns[name] = FixedColumn(np.repeat(made.events.fixed(name)[:1], made.events.count))
-    made.commit(store)
+    def huge(rows: ColumnBatch) -> None:
+        for name in ("records_returned", "bytes_out", "subject_count"):
+            rows.columns[name] = FixedColumn(np.full(rows.count, 2**63 - 1, np.int64))
+        for name in ("actor_token", "event_time"):
+            rows.columns[name] = FixedColumn(np.repeat(rows.fixed(name)[:1], rows.count))
+
+    _batch(position, change=huge).commit(store)
     rows = reader.query(
         "SELECT min(records), min(bytes), min(subjects) FROM accesstrail.risk_actor_1d WHERE tenant_id = {t:String}",
         {"t": position.incarnation},

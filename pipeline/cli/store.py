@@ -1,0 +1,188 @@
+"""Commands on the store: `migrate`, `sql`, `search`, `alerts`. Reading is done as the role reader, on views only.
+
+An id given to `search` never leaves this process: it becomes its token here, and only the token is sent. With `--json`
+each row is one line of JSON on standard output; times are ISO 8601 in UTC, tokens and hashes hexadecimal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.cli.options import settings_options
+from pipeline.cli.table import aligned, plain_row
+from pipeline.config import Settings
+from pipeline.errors import UsageError
+from pipeline.events import DEFAULT_TENANT
+from pipeline.migrations import runner
+from pipeline.privacy.keys import Keyring
+
+_SEARCH_COLUMNS = (
+    "event_time, tenant_id, actor_token, actor_dept, action, outcome, resource_type, purpose, explained, "
+    "risk / 100 AS risk, event_id, topic, partition, offset"
+)
+_ALERT_COLUMNS = (
+    "alert_id, event_time, tenant_id, actor_token, risk / 100 AS risk, severity, detector, reasons, seen, event_id, "
+    "explanation_en, explanation_zh, topic, incarnation, partition, offset"
+)
+
+
+@contextmanager
+def _as_role(settings: Settings, role: str) -> Iterator[ClickHouse]:
+    client = connect(settings.clickhouse, role)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _time(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """An ISO 8601 time or date; UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise click.BadParameter("give a date or a time, e.g. 2026-11-20 or 2026-11-20T08:00:00+08:00") from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _print_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequence[str], *, as_json: bool) -> None:
+    plain = [plain_row(row, types) for row in rows]
+    if as_json:
+        for row in plain:
+            click.echo(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
+        return
+    for line in aligned(names, plain):
+        click.echo(line)
+    click.echo(f"{len(plain)} row(s)", err=True)
+
+
+@click.command("migrate")
+@click.option("--plan", "mode", flag_value="plan", help="Print what would be done (the default).")
+@click.option("--apply", "mode", flag_value="apply", help="Do it; safe to repeat.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
+@settings_options
+def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None:
+    """Show or apply the store's schema changes."""
+    if mode == "apply":
+        for name in runner.apply_all(settings, progress=lambda text: click.echo(text, err=True)):
+            if as_json:
+                click.echo(json.dumps({"applied": name}))
+        return
+    with _as_role(settings, "migrator") as client:
+        for step in runner.plan(client):
+            if as_json:
+                body = {"number": step.number, "name": step.name, "applied": step.applied, "sql": step.sql}
+                click.echo(json.dumps(body, ensure_ascii=False))
+            elif not step.applied:
+                click.echo(f"-- {step.number} {step.name}\n{step.sql};\n")
+
+
+@click.command("sql")
+@click.argument("query")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
+@settings_options
+def sql_command(settings: Settings, query: str, as_json: bool) -> None:
+    """Run one read-only QUERY as the role reader (views of the database `accesstrail`)."""
+    if not query.strip():
+        raise UsageError("give one SQL statement")
+    with _as_role(settings, "reader") as client:
+        rows, columns = client.query_with_columns(query.strip().rstrip(";"))
+    _print_rows(rows, [name for name, _ in columns], [kind for _, kind in columns], as_json=as_json)
+
+
+@click.command("search")
+@click.option("--actor", help="Who acted: the account's id.")
+@click.option("--subject", help="Whose data: the data subject's id.")
+@click.option("--resource", help="Which object: the resource's id.")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Tenant the id belongs to.")
+@click.option("--from", "since", callback=_time, help="First event time, included.")
+@click.option("--to", "until", callback=_time, help="Last event time, excluded.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Newest rows.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
+@settings_options
+def search_command(
+    settings: Settings,
+    actor: str | None,
+    subject: str | None,
+    resource: str | None,
+    tenant: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Find who touched a subject, what an actor did, or who used a resource; newest first."""
+    given = {kind: text for kind, text in (("actor", actor), ("subject", subject), ("resource", resource)) if text}
+    if len(given) != 1:
+        raise UsageError("give exactly one of --actor, --subject, --resource")
+    [(kind, identifier)] = given.items()
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    tokens = [keyring.token(tenant, kind, identifier)]
+    if kind == "resource":  # where the resource is a person, its token is the person's
+        tokens.append(keyring.token(tenant, "subject", identifier))
+    parameters: dict[str, object] = {"tenant": tenant, "limit": limit, "tokens": [token.hex() for token in tokens]}
+    with _as_role(settings, "reader") as client:
+        rows, columns = client.query_with_columns(_search_sql(kind, since, until, parameters), parameters)
+    _print_rows(rows, [name for name, _ in columns], [type_ for _, type_ in columns], as_json=as_json)
+
+
+def _search_sql(kind: str, since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> str:
+    """The statement of one search; adds the bounds of time to `parameters`."""
+    view, column = ("subject_access", "subject_token") if kind == "subject" else ("access_events", f"{kind}_token")
+    conditions = [
+        "tenant_id = {tenant:String}",
+        f"{column} IN (SELECT toFixedString(unhex(arrayJoin({{tokens:Array(String)}})), 16))",
+        *_time_conditions(since, until, parameters),
+    ]
+    return (
+        f"SELECT {_SEARCH_COLUMNS} FROM accesstrail.{view} WHERE {' AND '.join(conditions)} "  # noqa: S608  our own text
+        "ORDER BY event_time DESC, topic, partition, offset DESC LIMIT {limit:UInt64}"
+    )
+
+
+def _time_conditions(since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> Iterator[str]:
+    for name, sign, moment in (("since", ">=", since), ("until", "<", until)):
+        if moment is not None:
+            parameters[name] = int(moment.timestamp() * 1_000_000)
+            yield f"event_time {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+
+
+@click.command("alerts")
+@click.option("--since", callback=_time, help="First event time, included.")
+@click.option("--min-risk", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="Smallest risk.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="Newest alerts.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the text.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an alert.")
+@settings_options
+def alerts_command(
+    settings: Settings, since: datetime | None, min_risk: float, limit: int, lang: str, as_json: bool
+) -> None:
+    """List alerts with their explanations; newest first."""
+    parameters: dict[str, object] = {"risk": round(min_risk * 100), "limit": limit}
+    conditions = ["risk >= {risk:UInt16}", *_time_conditions(since, None, parameters)]
+    sql = (
+        f"SELECT {_ALERT_COLUMNS} FROM accesstrail.alerts WHERE {' AND '.join(conditions)} "  # noqa: S608  our own text
+        "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"
+    )
+    with _as_role(settings, "reader") as client:
+        rows, columns = client.query_with_columns(sql, parameters)
+    names, types = [name for name, _ in columns], [kind for _, kind in columns]
+    alerts = [dict(zip(names, plain_row(row, types), strict=True)) for row in rows]
+    for alert in alerts:
+        alert["explanation"] = {"en": alert.pop("explanation_en"), "zh": alert.pop("explanation_zh")}
+        click.echo(json.dumps(alert, ensure_ascii=False) if as_json else _told(alert, lang))
+    if not as_json:
+        click.echo(f"{len(alerts)} alert(s)", err=True)
+
+
+def _told(alert: dict[str, Any], lang: str) -> str:
+    head = f"{alert['event_time']}  {alert['severity']}  risk {alert['risk']:.2f}  {alert['detector']}"
+    return f"{head}\n  {alert['explanation'][lang]}\n  actor {alert['actor_token']}  alert {alert['alert_id']}\n"
