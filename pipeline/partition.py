@@ -9,6 +9,7 @@ dead letter; *broken invariant* → this partition stops and says so.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -206,6 +207,7 @@ class PartitionWorker:
                     self._stop(exc, generation)
             except BrokenInvariant as exc:
                 self._stop(exc, generation)
+        self._last_snapshot()
         self.status.state = "closed" if self.status.state != "stopped" else "stopped"
 
     def _stop(self, exc: AccesstrailError, generation: int) -> None:
@@ -341,6 +343,13 @@ class PartitionWorker:
             self.status.sealed_offset = self._memory.sealed.last_offset
             self._flow.sealed(self.status.topic, self.status.partition, self._memory.next_offset)
 
+    def _last_snapshot(self) -> None:
+        """On an orderly end: whoever takes over need not read the log again."""
+        if self._memory is not None and self._memory.sealed is not None and self.status.state != "stopped":
+            self._memory.rollback()
+            self._snapshot_at = -math.inf
+            self._maybe_snapshot(self._memory)
+
     def _maybe_snapshot(self, memory: PartitionMemory) -> None:
         """Writes the profiles that changed, at a sealed offset; a store that is away only delays it."""
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
@@ -355,7 +364,7 @@ class PartitionWorker:
                     memory.position, memory.sealed.last_offset, self._judgements.feature_version,
                     keys, memory.profiles.export(keys),
                 )  # fmt: skip
-        except Away:
+        except AccesstrailError:
             _log.warning("profile snapshot delayed: partition=%d", self.status.partition)
         else:
             memory.profiles.clear_dirty()
