@@ -8,6 +8,7 @@ once for the whole batch, and only texts, lists and maps are put together row by
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -54,18 +55,31 @@ def place(columns: ColumnBatch, records: RecordBatch, rows: npt.NDArray[np.int64
 def canonical_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[bytes]:
     """RowBinary of the evidence columns of each row, in declared order; (n,) byte strings."""
     parts: list[Iterator[bytes]] = []
-    fixed: list[ColumnSpec] = []
-    for spec in evidence(tuple(specs)):
-        if spec.kind == "fixed":
-            fixed.append(spec)
-            continue
-        if fixed:
-            parts.append(_packed(columns, fixed))
-            fixed = []
-        parts.append(_encoded(columns.columns[spec.name], columns.count))
-    if fixed:
-        parts.append(_packed(columns, fixed))
+    for kind, group in itertools.groupby(evidence(tuple(specs)), lambda spec: _part_of(columns, spec)):
+        if kind == "fixed":
+            parts.append(_packed(columns, list(group)))
+        elif kind == "constant":
+            same = b"".join(_same_in_all(columns.columns[spec.name]) or b"" for spec in group)
+            parts.append(itertools.repeat(same, columns.count))
+        else:
+            parts += (_encoded(columns.columns[spec.name]) for spec in group)
     return list(map(b"".join, zip(*parts, strict=True)))
+
+
+def _part_of(columns: ColumnBatch, spec: ColumnSpec) -> str:
+    if spec.kind == "fixed":
+        return "fixed"
+    return "varying" if _same_in_all(columns.columns[spec.name]) is None else "constant"
+
+
+def _same_in_all(column: Column) -> bytes | None:
+    """The bytes that a column has in every row, where it has the same: many columns are empty in a whole batch."""
+    if isinstance(column, TextColumn):
+        first = int(column.ids[0]) if len(column.ids) else 0
+        return column.interner.encoded[first] if (column.ids == first).all() else None
+    if isinstance(column, ArrayColumn | MapColumn) and not (len(column.ends) and column.ends[-1]):
+        return b"\0"  # a list or map of length zero
+    return None
 
 
 def _packed(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> Iterator[bytes]:
@@ -78,7 +92,7 @@ def _packed(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> Iterator[bytes
     return (raw[start : start + width] for start in range(0, len(raw), width))
 
 
-def _encoded(column: Column, count: int) -> Iterator[bytes]:
+def _encoded(column: Column) -> Iterator[bytes]:
     if isinstance(column, TextColumn):
         return map(column.interner.encoded.__getitem__, column.ids.tolist())
     if isinstance(column, ArrayColumn):
