@@ -18,6 +18,8 @@ from detectors.surprisal import PeerStatistics
 
 _NEW_ACCOUNT_DAYS = 10
 _MAX_SHOWN = 3
+_RAREST = 10_000
+"""Rarer than this is extrapolated from an exponential tail: the text does not claim to know it."""
 _NEXT_EN = "Look at the account's accesses of today and ask for the work behind them."
 _NEXT_ZH = "查看该账号今日的访问，并要求说明其工作依据。"
 
@@ -109,14 +111,26 @@ def _feature(
         high = float(np.interp(-math.log10(0.05), context.peers.levels, context.peers.values[table, index]))
         notes_en.append(f"peers' usual {_shown(feature, median)}–{_shown(feature, high)}")
         notes_zh.append(f"同事平常 {_shown(feature, median)}–{_shown(feature, high)}")
-    notes_en.append(f"1 in {rarity:,} accesses of peers")
-    notes_zh.append(f"同事约 {rarity:,} 次访问中出现一次")
+    notes_en.append(_rarity_en(rarity))
+    notes_zh.append(_rarity_zh(rarity))
     amount_en = f": {shown} {feature.unit_en}" if feature.scale else ""
     amount_zh = f"：{shown} {feature.unit_zh}" if feature.scale else ""
     return (
         f"{_capital(feature.title_en)}{amount_en} ({'; '.join(notes_en)}).",
         f"{feature.title_zh}{amount_zh}（{'；'.join(notes_zh)}）。",
     )
+
+
+def _rarity_en(rarity: int) -> str:
+    if rarity > _RAREST:
+        return f"rarer than 1 in {_RAREST:,} accesses of peers"
+    return f"1 in {rarity:,} accesses of peers"
+
+
+def _rarity_zh(rarity: int) -> str:
+    if rarity > _RAREST:
+        return f"同事中不足 {_RAREST:,} 次访问出现一次"
+    return f"同事约 {rarity:,} 次访问中出现一次"
 
 
 def _shown(feature: Feature, value: float) -> str:
