@@ -14,7 +14,12 @@ from xml.sax.saxutils import escape
 RAW_DATABASE = "accesstrail_raw"
 VIEW_DATABASE = "accesstrail"
 _GIB = 1 << 30
-_SYSTEM_TABLES = ("columns", "databases", "disks", "mutations", "one", "parts", "tables")
+# The user `default` needs next to nothing; without a limit any local process could fill the memory through it.
+_LAUNCHER_MEMORY_BYTES = 100 << 20
+_NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
+_SYSTEM_TABLES = (
+    "columns", "databases", "disks", "merges", "mutations", "one", "parts", "server_settings", "tables",
+)  # fmt: skip
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
 
 
@@ -89,18 +94,16 @@ def render_users_xml(password_sha256_hex: Mapping[str, str], *, launcher_grants:
     return f"""<clickhouse>
   <profiles>
     <default/>
+    <launcher><max_memory_usage>{_LAUNCHER_MEMORY_BYTES}</max_memory_usage><max_threads>1</max_threads></launcher>
 {profiles}
   </profiles>
   <quotas><default/></quotas>
   <users>
-    <default><password/>{_NETWORKS}<profile>default</profile><quota>default</quota>{stripped}</default>
+    <default><password/>{_NETWORKS}<profile>launcher</profile><quota>default</quota>{stripped}</default>
 {users}
   </users>
 </clickhouse>
 """
-
-
-_NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
 
 
 def _profile_xml(role: Role) -> str:

@@ -70,8 +70,19 @@ def translated(exc: Exception, what: str) -> AccesstrailError:
     )
 
 
-# The vendor raises OSError where a name cannot be resolved, and ValueError for servers it cannot parse.
+# The vendor raises OSError where a name cannot be resolved.
 _VENDOR_ERRORS = (vendor.KafkaError, OSError)
+
+
+def _new(make: Callable[..., Any], servers: str, **options: object) -> Any:  # noqa: ANN401  the vendor has no types
+    """A vendor's client. Raises: ConfigError: the servers cannot be parsed; the vendor's errors."""
+    try:
+        return make(
+            bootstrap_servers=servers, client_id=CLIENT_ID, bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS, **options,
+        )  # fmt: skip
+    except ValueError:
+        raise ConfigError(["[kafka] bootstrap_servers must be host:port, several parted by commas"]) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +216,7 @@ class TopicAdmin:
         with self._lock:
             try:
                 if self._client is None:
-                    self._client = KafkaAdminClient(
-                        bootstrap_servers=self._servers, client_id=CLIENT_ID,
-                        bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS, request_timeout_ms=_REQUEST_TIMEOUT_MS,
-                    )  # fmt: skip
+                    self._client = _new(KafkaAdminClient, self._servers)
                 return request(self._client)
             except _VENDOR_ERRORS as exc:
                 # A new connection next time: this one may hold a broken state.
@@ -293,14 +301,22 @@ class EventProducer:
     def _connected(self) -> Any:  # noqa: ANN401  the vendor has no types
         with self._lock:
             if self._producer is None:
-                self._producer = KafkaProducer(
-                    bootstrap_servers=self._servers, client_id=CLIENT_ID, acks="all", enable_idempotence=True,
-                    batch_size=_BATCH_BYTES, linger_ms=_LINGER_MS, max_request_size=MAX_RECORD_BYTES,
-                    bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS, request_timeout_ms=_REQUEST_TIMEOUT_MS,
-                    delivery_timeout_ms=_DELIVERY_TIMEOUT_MS, max_block_ms=_BOOTSTRAP_TIMEOUT_MS,
-                    allow_auto_create_topics=False, metrics_enabled=False,
+                self._require_topic()
+                self._producer = _new(
+                    KafkaProducer, self._servers, acks="all", enable_idempotence=True, batch_size=_BATCH_BYTES,
+                    linger_ms=_LINGER_MS, max_request_size=MAX_RECORD_BYTES, delivery_timeout_ms=_DELIVERY_TIMEOUT_MS,
+                    max_block_ms=_BOOTSTRAP_TIMEOUT_MS, allow_auto_create_topics=False, metrics_enabled=False,
                 )  # fmt: skip
             return self._producer
+
+    def _require_topic(self) -> None:
+        """The producer would wait for a missing topic until its time-out, and say only that."""
+        admin = TopicAdmin(self._servers)
+        try:
+            if admin.describe(self._topic) is None:
+                raise translated(vendor.UnknownTopicOrPartitionError(), f"topic {self._topic}")
+        finally:
+            admin.close()
 
     def _reset(self) -> None:
         """Gives the connection up: after a failure the next record begins with a new producer id."""

@@ -1,0 +1,230 @@
+"""The roles' matrix on the real engine: what each role may do, and what it may not."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from clickhouse_driver import Client
+from clickhouse_driver.errors import ServerException
+
+from pipeline.roles import ROLES, render_sql
+
+if TYPE_CHECKING:
+    from tests.conftest import Stack
+
+pytestmark = pytest.mark.stack
+
+NOT_ENOUGH_PRIVILEGES = 497
+READONLY = 164
+SETTING_CONSTRAINT_VIOLATION = 452
+TOO_MANY_ROWS_OR_BYTES = 396
+MEMORY_LIMIT_EXCEEDED = 241
+AUTHENTICATION_FAILED = 516
+UNKNOWN_TABLE_OR_NONE_READABLE = 636
+
+FILE = "SELECT * FROM file('/etc/passwd', 'LineAsString', 'line String')"
+URL = "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString', 'line String')"
+REMOTE = "SELECT * FROM remote('127.0.0.1', 'system', 'one')"
+EXECUTABLE = "SELECT * FROM executable('x', 'TSV', 'line String')"
+OUTSIDE = [FILE, URL, REMOTE, EXECUTABLE]
+
+
+def connected(stack: Stack, role: str, password: str | None = None) -> Client:
+    store = stack.settings.clickhouse
+    if password is None:
+        password = store.password_files[role].read_text()
+    return Client(store.host, port=store.native_port, user=role, password=password)
+
+
+def code_of(stack: Stack, role: str, sql: str, password: str | None = None) -> int:
+    """The server's error code of a statement, 0 where it was done."""
+    client = connected(stack, role, password)
+    try:
+        client.execute(sql)
+    except ServerException as exc:
+        return int(exc.code)
+    finally:
+        client.disconnect()
+    return 0
+
+
+@pytest.fixture(scope="module")
+def scratch(stack: Stack) -> Iterator[str]:
+    """A raw table of our own: (n Int64), one row."""
+    name = f"accesstrail_raw.scratch_{uuid.uuid4().hex}"
+    migrator = connected(stack, "migrator")
+    migrator.execute(f"CREATE TABLE {name} (n Int64) ENGINE = MergeTree ORDER BY n")
+    migrator.execute(f"INSERT INTO {name} VALUES", [(1,)])
+    yield name
+    migrator.execute(f"DROP TABLE {name} SYNC")
+    migrator.disconnect()
+
+
+def test_the_migrator_may_change_the_schema_and_define_views(stack: Stack, scratch: str) -> None:
+    view = f"accesstrail.view_{uuid.uuid4().hex}"
+    for sql in (
+        "CREATE DATABASE IF NOT EXISTS accesstrail_raw",
+        f"ALTER TABLE {scratch} ADD COLUMN m Int64",
+        f"ALTER TABLE {scratch} DROP COLUMN m",
+        f"CREATE VIEW {view} DEFINER = migrator SQL SECURITY DEFINER AS SELECT n FROM {scratch}",
+        f"DROP VIEW {view}",
+        "SELECT count() FROM system.tables",
+        "SELECT count() FROM system.parts",
+    ):
+        assert code_of(stack, "migrator", sql) == 0, sql
+
+
+@pytest.mark.parametrize("sql", [*OUTSIDE, "CREATE DATABASE elsewhere", "SELECT * FROM system.processes"])
+def test_the_migrator_may_not_leave_its_databases(stack: Stack, sql: str) -> None:
+    assert code_of(stack, "migrator", sql) == NOT_ENOUGH_PRIVILEGES
+
+
+def test_the_writer_may_insert_and_read(stack: Stack, scratch: str) -> None:
+    for sql in (
+        f"INSERT INTO {scratch} SELECT 2",
+        f"SELECT * FROM {scratch}",
+        "SELECT count() FROM accesstrail.ledger",
+        "SELECT count() FROM accesstrail.access_events",
+    ):
+        assert code_of(stack, "writer", sql) == 0, sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER TABLE {table} DELETE WHERE 1",
+        "ALTER TABLE {table} UPDATE n = 2 WHERE 1",
+        "ALTER TABLE {table} ADD COLUMN m Int64",
+        "ALTER TABLE {table} DROP PARTITION tuple()",
+        "DELETE FROM {table} WHERE 1",
+        "TRUNCATE TABLE {table}",
+        "DROP TABLE {table}",
+        "RENAME TABLE {table} TO accesstrail_raw.elsewhere",
+        "OPTIMIZE TABLE {table} FINAL",
+        "CREATE TABLE accesstrail_raw.mine (n Int64) ENGINE = MergeTree ORDER BY n",
+        "CREATE TEMPORARY TABLE mine (n Int64)",
+        "DROP VIEW accesstrail.ledger",
+        "SELECT * FROM system.processes",
+        *OUTSIDE,
+    ],
+)
+def test_the_writer_may_neither_change_nor_remove_what_is_stored(stack: Stack, scratch: str, sql: str) -> None:
+    assert code_of(stack, "writer", sql.format(table=scratch)) == NOT_ENOUGH_PRIVILEGES
+
+
+def test_the_writers_inserts_are_never_buffered(stack: Stack) -> None:
+    assert code_of(stack, "writer", "SET async_insert = 1") == SETTING_CONSTRAINT_VIOLATION
+
+
+def test_the_reader_reads_every_view_and_no_table(stack: Stack) -> None:
+    migrator = connected(stack, "migrator")
+    tables = [row[0] for row in migrator.execute("SELECT name FROM system.tables WHERE database = 'accesstrail_raw'")]
+    views = [row[0] for row in migrator.execute("SELECT name FROM system.tables WHERE database = 'accesstrail'")]
+    migrator.disconnect()
+    assert len(tables) > 5
+    assert len(views) > 5
+    reader = connected(stack, "reader")
+    for name in views:
+        assert isinstance(reader.execute(f"SELECT * FROM accesstrail.{name} LIMIT 1"), list)
+    reader.disconnect()
+    for name in tables:
+        code = code_of(stack, "reader", f"SELECT * FROM accesstrail_raw.`{name}` LIMIT 1")
+        assert code == NOT_ENOUGH_PRIVILEGES, name
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO {table} SELECT 3",
+        "DROP VIEW accesstrail.ledger",
+        "CREATE VIEW accesstrail.mine AS SELECT 1",
+        "CREATE TEMPORARY TABLE mine (n Int64)",
+        "SELECT * FROM system.processes",
+        "SELECT * FROM system.users",
+        *OUTSIDE,
+    ],
+)
+def test_the_reader_may_do_nothing_but_read(stack: Stack, scratch: str, sql: str) -> None:
+    assert code_of(stack, "reader", sql.format(table=scratch)) == NOT_ENOUGH_PRIVILEGES
+
+
+def test_the_reader_cannot_reach_tables_by_pattern(stack: Stack, scratch: str) -> None:
+    sql = "SELECT * FROM merge('accesstrail_raw', '.*')"
+    assert code_of(stack, "reader", sql) == UNKNOWN_TABLE_OR_NONE_READABLE
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("SELECT 1 SETTINGS readonly = 0", READONLY),
+        ("SELECT 1 SETTINGS max_execution_time = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_execution_time = 100000", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_memory_usage = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_result_rows = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_memory_usage_for_user = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT number FROM numbers(2000000)", TOO_MANY_ROWS_OR_BYTES),
+        ("SELECT groupArray(number) FROM numbers(1000000000)", MEMORY_LIMIT_EXCEEDED),
+        ("SELECT 1 SETTINGS max_execution_time = 100", 0),
+    ],
+)
+def test_the_readers_limits_hold(stack: Stack, sql: str, code: int) -> None:
+    assert code_of(stack, "reader", sql) == code
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *OUTSIDE,
+        "SELECT * FROM accesstrail.ledger",
+        "SELECT * FROM accesstrail_raw.ledger",
+        "SELECT * FROM system.users",
+        "SELECT * FROM system.processes",
+        "CREATE TABLE launcher.mine (n Int64) ENGINE = Memory",
+        "DROP TABLE launcher.stop",
+        "INSERT INTO launcher.stop SELECT 'x'",
+        "CREATE DATABASE mine",
+        "SYSTEM SHUTDOWN",
+    ],
+)
+def test_the_open_user_of_the_launcher_can_do_nothing_useful(stack: Stack, sql: str) -> None:
+    assert code_of(stack, "default", sql, password="") == NOT_ENOUGH_PRIVILEGES
+
+
+def test_the_open_user_sees_only_the_launcher_and_cannot_fill_the_memory(stack: Stack) -> None:
+    client = connected(stack, "default", password="")
+    assert client.execute("SHOW DATABASES") == [("launcher",)]
+    client.disconnect()
+    filling = "SELECT groupArray(number) FROM numbers(1000000000)"
+    assert code_of(stack, "default", filling, password="") == MEMORY_LIMIT_EXCEEDED
+
+
+@pytest.mark.parametrize("role", [role.name for role in ROLES])
+def test_a_wrong_or_empty_password_is_refused(stack: Stack, role: str) -> None:
+    for password in ("", "wrong"):
+        assert code_of(stack, role, "SELECT 1", password=password) == AUTHENTICATION_FAILED
+
+
+def test_the_servers_memory_and_caches_are_bounded(stack: Stack) -> None:
+    migrator = connected(stack, "migrator")
+    rows = dict(migrator.execute("SELECT name, value FROM system.server_settings WHERE changed"))
+    migrator.disconnect()
+    assert rows["max_server_memory_usage"] == str(4 << 30)
+    assert rows["mark_cache_size"] == str(128 << 20)
+
+
+def test_the_sql_rendering_is_understood_by_the_engine_and_names_the_same_grants(stack: Stack) -> None:
+    """The engine here cannot make users, so each statement must get as far as asking for the right to."""
+    digest = "ab" * 32
+    statements = render_sql({role.name: digest for role in ROLES})
+    grants = [grant for role in ROLES for grant in role.grants]
+    assert [sql for sql in statements if sql.startswith("GRANT")] == [
+        f"{grant} TO {role.name}" for role in ROLES for grant in role.grants
+    ]
+    assert len(statements) == len(grants) + 2 * len(ROLES)
+    for sql in statements:
+        # Grants are checked against our own rights first; anything but a refusal would be a syntax error.
+        assert code_of(stack, "migrator", sql) == NOT_ENOUGH_PRIVILEGES, sql
+    assert "ON CLUSTER east" in render_sql({role.name: digest for role in ROLES}, on_cluster="east")[-1]
