@@ -36,6 +36,11 @@ def run_file(state: Path) -> Path:
     return state / "run" / "stack.json"
 
 
+def lock_file(state: Path) -> Path:
+    """The file a running supervisor holds locked; it stays when the stack stops, and tells a local stack's folder."""
+    return state / "run" / "lock"
+
+
 class Stopped(Exception):
     """A person or the system asked the stack to stop."""
 
@@ -219,9 +224,9 @@ def _failure(service: Service) -> str:
 
 def _locked(state: Path) -> IO[bytes]:
     try:
-        lock = (state / "run" / "lock").open("ab")
+        lock = lock_file(state).open("ab")
     except OSError as exc:
-        raise unwritable(state / "run" / "lock", exc) from exc
+        raise unwritable(lock_file(state), exc) from exc
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -255,7 +260,7 @@ def _recorded(document: dict[str, object]) -> Iterator[tuple[int, int]]:
 def is_locked(state: Path) -> bool:
     """Whether a supervisor runs in this state folder now."""
     try:
-        with (state / "run" / "lock").open("ab") as lock:
+        with lock_file(state).open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -34,6 +34,8 @@ LOG_APPEND_TIME = "LogAppendTime"
 _BOOTSTRAP_TIMEOUT_MS = 10_000
 _REQUEST_TIMEOUT_MS = 10_000
 _DELIVERY_TIMEOUT_MS = 30_000
+# The vendor would wait up to 30 s between two tries: too long after a broker restarted.
+_RECONNECT_MAX_MS = 1_000
 _BATCH_BYTES = 128 * 1024
 _LINGER_MS = 5
 _MAX_PENDING_RECORDS = 10_000
@@ -79,7 +81,7 @@ def _new(make: Callable[..., Any], servers: str, **options: object) -> Any:  # n
     try:
         return make(
             bootstrap_servers=servers, client_id=CLIENT_ID, bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS, **options,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS, reconnect_backoff_max_ms=_RECONNECT_MAX_MS, **options,
         )  # fmt: skip
     except ValueError:
         raise ConfigError(["[kafka] bootstrap_servers must be host:port, several parted by commas"]) from None

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy.local.files import read_json
-from deploy.local.supervisor import is_locked, run_file
+from deploy.local.supervisor import is_locked, lock_file, run_file
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.kafka import Bounds, TopicAdmin, TopicFacts
 from pipeline.cli.stack_run import WORKER_FILE
@@ -30,10 +30,18 @@ Sealed = Mapping[tuple[str, str, int], int]
 def collect(settings: Settings) -> Document:
     """The status document: the keys of the outside contract, and the model's and the stopped partitions' state."""
     problems: list[str] = []
-    topics, bounds = _kafka(settings, problems)
-    sealed = _sealed(settings, problems)
     stack = _stack(settings.state_dir)
-    worker = _worker(settings.state_dir, stack, problems)
+    topics: dict[str, TopicFacts] = {}
+    bounds: dict[int, Bounds] = {}
+    sealed: Sealed | None = None
+    worker: Document | None = None
+    if stack is None and lock_file(settings.state_dir).exists():
+        # Nobody would answer; asking would only wait for time-outs.
+        problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
+    else:
+        topics, bounds = _kafka(settings, problems)
+        sealed = _sealed(settings, problems)
+        worker = _worker(settings.state_dir, stack, problems)
     events = settings.kafka.events_topic
     return {
         "ready": not problems,
