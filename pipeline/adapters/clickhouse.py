@@ -18,6 +18,13 @@ from pipeline.config import ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 
 OLDEST_SERVER = (26, 7)
+_INSERT_SETTINGS: Mapping[str, object] = {
+    "async_insert": 0,
+    # Derived tables beside each other: 44 instead of 64 ms for 2,000 events on two cores.
+    "parallel_view_processing": 1,
+    # Timestamps of a broker that takes them from producers may lie anywhere; that must not stop a partition for ever.
+    "max_partitions_per_insert_block": 0,
+}
 RAW_DATABASE = "accesstrail_raw"
 
 
@@ -48,6 +55,7 @@ class ServerCode(IntEnum):
     CANNOT_WRITE_TO_FILE_DESCRIPTOR = 75
     CANNOT_OPEN_FILE = 76
     TIMEOUT_EXCEEDED = 159
+    TOO_SLOW = 160
     CANNOT_CREATE_DIRECTORY = 172
     CANNOT_ALLOCATE_MEMORY = 173
     DNS_ERROR = 198
@@ -122,7 +130,10 @@ class ClickHouse:
             connect_timeout=min(settings.timeout_s, 10),
             send_receive_timeout=settings.timeout_s,
             client_name="accesstrail",
-            settings={"server_side_params": True},
+            # The driver's time-out starts again at every sign of progress; the server's does not. Only a schema change
+            # may take as long as it takes.
+            settings={"server_side_params": True}
+            | ({} if role == "migrator" else {"max_execution_time": settings.timeout_s}),
         )
         self._checked = False
 
@@ -131,9 +142,11 @@ class ClickHouse:
 
         Raises: Away: unknown outcome or busy, repeat unchanged; RejectedRow; StoreRefused.
         """
+        if not columns.count:
+            return  # the server answers an empty block with an error
         self._check_server()
         names = ", ".join(f"`{spec.name}`" for spec in specs)
-        settings: dict[str, Any] = {"async_insert": 0}
+        settings: dict[str, Any] = dict(_INSERT_SETTINGS)
         if token is not None:
             settings["insert_deduplication_token"] = token
         try:

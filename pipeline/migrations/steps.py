@@ -21,6 +21,7 @@ from pipeline.migrations.schema import (
     rollup_table,
     rollup_view,
     sealed,
+    settings,
     table,
     view,
 )
@@ -42,7 +43,7 @@ def _subject_access() -> Statement:
         f"CREATE TABLE IF NOT EXISTS {RAW}.subject_access\n(\n    {body}\n)\nENGINE = {_REPLACING}\n"
         f"PARTITION BY ({_MONTH})\n"
         f"ORDER BY (tenant_id, subject_token, event_time, {_POSITION.replace('batch_id', 'subject_index')}, batch_id)\n"
-        "SETTINGS non_replicated_deduplication_window = 10000"
+        f"SETTINGS {settings()}"
     )
 
 
@@ -55,7 +56,7 @@ def _sources() -> Statement:
         "    first_seq Int64,\n    last_seq Int64,\n    last_event_time DateTime64(6, 'UTC'),\n"
         f"    last_received_at DateTime64(6, 'UTC')\n)\nENGINE = {_REPLACING}\n"
         "ORDER BY (tenant_id, source_system, source_instance, day, topic, incarnation, partition, batch_id)\n"
-        "SETTINGS non_replicated_deduplication_window = 10000"
+        f"SETTINGS {settings(durable=False)}"
     )
 
 
@@ -89,12 +90,6 @@ _ROLLUPS = (
         ("tenant_id LowCardinality(String)", "actor_token FixedString(16)", "hour DateTime('UTC')"),
         "tenant_id, actor_token, toStartOfHour(event_time) AS hour",
         "tenant_id, actor_token, hour",
-    ),
-    (
-        "risk_actor_1d",
-        ("tenant_id LowCardinality(String)", "actor_token FixedString(16)", "day Date"),
-        "tenant_id, actor_token, toDate(event_time) AS day",
-        "tenant_id, actor_token, day",
     ),
     (
         "risk_resource_1d",
@@ -155,7 +150,7 @@ def _steps() -> list[tuple[str, Statement]]:
             "models",
             f"CREATE TABLE IF NOT EXISTS {RAW}.models (model_id FixedString(32), state LowCardinality(String), "
             "manifest String, changed_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
-            f"ENGINE = {_REPLACING}(changed_at) ORDER BY model_id SETTINGS non_replicated_deduplication_window = 10000",
+            f"ENGINE = {_REPLACING}(changed_at) ORDER BY model_id SETTINGS {settings()}",
         ),
         ("subject_access", _subject_access()),
         ("subject_access fill", derive("subject_access_fill", "subject_access", SUBJECT_ACCESS_SELECT)),
@@ -175,7 +170,11 @@ def _views() -> list[tuple[str, Statement]]:
     views.append(("view alerts", view("alerts", system)))
     views.append(("view ledger", view("ledger", f"SELECT * FROM {RAW}.ledger")))
     views.append(("view sources", view("sources", _SOURCES_VIEW)))
-    views += [(f"view {name}", rollup_view(name, names)) for name, _, _, names in _ROLLUPS]
+    views += [(f"view {name}", rollup_view(name, name, names, names)) for name, _, _, names in _ROLLUPS]
+    days = rollup_view(
+        "risk_actor_1d", "risk_actor_1h", "tenant_id, actor_token, toDate(hour) AS day", "tenant_id, actor_token, day"
+    )
+    views.append(("view risk_actor_1d", days))
     artefacts = f"SELECT artefact_id, kind, length(content) AS bytes, created_at FROM {RAW}.artefacts FINAL"
     views.append(("view artefacts", view("artefacts", artefacts)))
     views.append(("view models", view("models", f"SELECT * FROM {RAW}.models FINAL")))
