@@ -10,21 +10,8 @@ from pipeline.columns import (
     LEDGER_COLUMNS,
     PROFILE_COLUMNS,
 )
-from pipeline.migrations.schema import (
-    PUBLIC,
-    RAW,
-    SUBJECT_ACCESS_COLUMNS,
-    SUBJECT_ACCESS_SELECT,
-    Statement,
-    derive,
-    rollup_select,
-    rollup_table,
-    rollup_view,
-    sealed,
-    settings,
-    table,
-    view,
-)
+from pipeline.migrations.derived import rollup_steps, sources_steps, subject_access_steps, view_steps
+from pipeline.migrations.schema import PUBLIC, RAW, Statement, sealed, settings, table, view
 
 _REPLACING = "ReplacingMergeTree"
 _STORED_AT = "stored_at DateTime64(3, 'UTC') DEFAULT now64(3)"
@@ -37,66 +24,11 @@ MIGRATIONS_TABLE = (
 )
 
 
-def _subject_access() -> Statement:
-    body = ",\n    ".join([*SUBJECT_ACCESS_COLUMNS, "INDEX offset_range offset TYPE minmax GRANULARITY 4"])
-    return (
-        f"CREATE TABLE IF NOT EXISTS {RAW}.subject_access\n(\n    {body}\n)\nENGINE = {_REPLACING}\n"
-        f"PARTITION BY ({_MONTH})\n"
-        f"ORDER BY (tenant_id, subject_token, event_time, {_POSITION.replace('batch_id', 'subject_index')}, batch_id)\n"
-        f"SETTINGS {settings()}"
-    )
-
-
-def _sources() -> Statement:
-    return (
-        f"CREATE TABLE IF NOT EXISTS {RAW}.sources\n(\n    tenant_id LowCardinality(String),\n"
-        "    source_system LowCardinality(String),\n    source_instance LowCardinality(String),\n    day Date,\n"
-        "    topic LowCardinality(String),\n    incarnation LowCardinality(String),\n    partition UInt32,\n"
-        "    batch_id UInt64,\n    events UInt64,\n    misrouted UInt64,\n    duplicates UInt64,\n"
-        "    first_seq Int64,\n    last_seq Int64,\n    last_event_time DateTime64(6, 'UTC'),\n"
-        f"    last_received_at DateTime64(6, 'UTC')\n)\nENGINE = {_REPLACING}\n"
-        "ORDER BY (tenant_id, source_system, source_instance, day, topic, incarnation, partition, batch_id)\n"
-        f"SETTINGS {settings(durable=False)}"
-    )
-
-
-_SOURCES_SELECT = f"""SELECT tenant_id, source_system, source_instance, toDate(received_at) AS day,
-    topic, incarnation, partition, batch_id, count() AS events, sum(misrouted) AS misrouted,
-    countIf(duplicate_of >= 0) AS duplicates,
-    if(max(source_seq) < 0, -1, minIf(source_seq, source_seq >= 0)) AS first_seq,
-    max(source_seq) AS last_seq, max(event_time) AS last_event_time, max(received_at) AS last_received_at
-FROM {RAW}.access_events
-GROUP BY tenant_id, source_system, source_instance, day, topic, incarnation, partition, batch_id"""
-
-_SOURCES_VIEW = f"""SELECT tenant_id, source_system, source_instance, day, sum(events) AS events,
-    sum(misrouted) AS misrouted, sum(duplicates) AS duplicates,
-    if(max(part.last_seq) < 0, -1, minIf(part.first_seq, part.first_seq >= 0)) AS first_seq,
-    max(part.last_seq) AS last_seq,
-    max(last_event_time) AS last_event_time, max(last_received_at) AS last_received_at
-FROM {RAW}.sources AS part FINAL
-WHERE batch_id IN (SELECT batch_id FROM {RAW}.ledger)
-GROUP BY tenant_id, source_system, source_instance, day"""
-
 _EVENT_INDEXES = (
     "INDEX event_time_range event_time TYPE minmax GRANULARITY 4",
     "INDEX offset_range offset TYPE minmax GRANULARITY 4",
     "INDEX event_id_bloom event_id TYPE bloom_filter(0.001) GRANULARITY 4",
     "INDEX resource_bloom resource_token TYPE bloom_filter(0.01) GRANULARITY 4",
-)
-
-_ROLLUPS = (
-    (
-        "risk_actor_1h",
-        ("tenant_id LowCardinality(String)", "actor_token FixedString(16)", "hour DateTime('UTC')"),
-        "tenant_id, actor_token, toStartOfHour(event_time) AS hour",
-        "tenant_id, actor_token, hour",
-    ),
-    (
-        "risk_resource_1d",
-        ("tenant_id LowCardinality(String)", "resource_type LowCardinality(String)", "day Date"),
-        "tenant_id, resource_type, toDate(event_time) AS day",
-        "tenant_id, resource_type, day",
-    ),
 )
 
 
@@ -152,15 +84,8 @@ def _steps() -> list[tuple[str, Statement]]:
             "manifest String, changed_at DateTime64(3, 'UTC') DEFAULT now64(3)) "
             f"ENGINE = {_REPLACING}(changed_at) ORDER BY model_id SETTINGS {settings()}",
         ),
-        ("subject_access", _subject_access()),
-        ("subject_access fill", derive("subject_access_fill", "subject_access", SUBJECT_ACCESS_SELECT)),
-        ("sources", _sources()),
-        ("sources fill", derive("sources_fill", "sources", _SOURCES_SELECT)),
     ]  # fmt: skip
-    for name, key_columns, keys, names in _ROLLUPS:
-        steps.append((name, rollup_table(name, key_columns)))
-        steps.append((f"{name} fill", derive(f"{name}_fill", name, rollup_select(keys, names))))
-    return steps + _views()
+    return steps + subject_access_steps() + sources_steps() + rollup_steps() + _views()
 
 
 def _views() -> list[tuple[str, Statement]]:
@@ -169,12 +94,7 @@ def _views() -> list[tuple[str, Statement]]:
     system = f"SELECT * FROM {RAW}.alerts FINAL\nWHERE batch_id = 0 OR batch_id IN (SELECT batch_id FROM {RAW}.ledger)"
     views.append(("view alerts", view("alerts", system)))
     views.append(("view ledger", view("ledger", f"SELECT * FROM {RAW}.ledger")))
-    views.append(("view sources", view("sources", _SOURCES_VIEW)))
-    views += [(f"view {name}", rollup_view(name, name, names, names)) for name, _, _, names in _ROLLUPS]
-    days = rollup_view(
-        "risk_actor_1d", "risk_actor_1h", "tenant_id, actor_token, toDate(hour) AS day", "tenant_id, actor_token, day"
-    )
-    views.append(("view risk_actor_1d", days))
+    views += view_steps()
     artefacts = f"SELECT artefact_id, kind, length(content) AS bytes, created_at FROM {RAW}.artefacts FINAL"
     views.append(("view artefacts", view("artefacts", artefacts)))
     views.append(("view models", view("models", f"SELECT * FROM {RAW}.models FINAL")))
