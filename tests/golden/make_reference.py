@@ -1,0 +1,142 @@
+"""Writes docs/reference/tables.md and fields.md from the one list of columns: `python -m tests.golden.make_reference`.
+
+`test_reference.py` fails while the pages differ from what this writes, so they cannot go stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.columns import (
+    ACCESS_EVENT_COLUMNS,
+    ALERT_COLUMNS,
+    CANON_VERSION,
+    DEAD_LETTER_COLUMNS,
+    LEDGER_COLUMNS,
+    WIRE_TREATMENTS,
+    ColumnSpec,
+)
+from pipeline.migrations.derived import (
+    DAY_KEYS,
+    HOUR_KEYS,
+    RESOURCE_KEYS,
+    ROLLUP_MEASURES,
+    SOURCES_COLUMNS,
+    SUBJECT_ACCESS_COLUMNS,
+)
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
+
+_STORED_AT = ColumnSpec("stored_at", "DateTime64(3, 'UTC')", "store", "when the row was written last", evidence=False)
+_SEALED_AT = ColumnSpec("sealed_at", "DateTime64(3, 'UTC')", "store", "when the entry was written", evidence=False)
+_ONE_A_LEAF = "Its evidence columns, in this order, are what its ledger leaf commits to"
+
+TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
+    "access_events": (f"One row an access event. {_ONE_A_LEAF}.", (*ACCESS_EVENT_COLUMNS, _STORED_AT)),
+    "subject_access": (
+        "One row an access event and data subject it names: who touched this customer. Repetitions of an event "
+        "(`duplicate_of >= 0`) are there too: leave them out when counting.",
+        SUBJECT_ACCESS_COLUMNS,
+    ),
+    "dead_letters": (
+        "Records that are no valid access event, and gaps: offsets that Kafka could not give. "
+        f"{_ONE_A_LEAF}; the payload is encrypted.",
+        (*DEAD_LETTER_COLUMNS, _STORED_AT),
+    ),
+    "alerts": ("One row a finding. Alerts of the system itself have `batch_id` 0.", (*ALERT_COLUMNS, _STORED_AT)),
+    "ledger": (
+        "One row a sealed batch: its range of offsets, counts, and the partition's RFC 6962 tree after it. "
+        "`entry_hash` is SHA-256(0x02 ‖ RowBinary of the evidence columns).",
+        (*LEDGER_COLUMNS, _SEALED_AT),
+    ),
+    "sources": ("What each source reported on each day.", SOURCES_COLUMNS),
+    "risk_actor_1h": (
+        "Sums by actor and hour of the event, repetitions and heartbeats left out.",
+        (*HOUR_KEYS, *ROLLUP_MEASURES),
+    ),
+    "risk_actor_1d": ("The same by actor and day.", (*DAY_KEYS, *ROLLUP_MEASURES)),
+    "risk_resource_1d": ("The same by kind of resource and day.", (*RESOURCE_KEYS, *ROLLUP_MEASURES)),
+}
+_ABOUT_TREATMENTS = {
+    "token": "replaced by a keyed pseudonym of 16 bytes",
+    "hash": "kept as its family and a keyed hash",
+    "mask": "kept, personal data in it masked",
+    "clear": "kept as it is",
+    "drop": "not kept",
+    "vault": "kept encrypted in the vault",
+}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def tables_page() -> str:
+    """The views of database `accesstrail`."""
+    lines = [
+        "# Tables",
+        "",
+        "<!-- Generated from pipeline/columns.py by tests/golden/make_reference.py; do not edit. -->",
+        "",
+        "What auditors' and operators' own SQL may rely on: the views of the database `accesstrail`. A view shows rows "
+        "of sealed batches only, each once. Times are UTC; tokens are `FixedString(16)` (print them with `hex`); words "
+        "are `Enum8` with `''` for absent; risks are hundredths, scores millionths.",
+        "",
+        f"Evidence columns (canonical version {CANON_VERSION}) are what the ledger commits to: a row's leaf is "
+        "`SHA256(concat(char(0), formatRow('RowBinary', …evidence columns in this order…)))`.",
+    ]
+    for name, (about, columns) in TABLES.items():
+        lines += ["", f"## {name}", "", about, ""]
+        rows = [[f"`{spec.name}`", f"`{spec.type}`", "yes" if spec.evidence else "", spec.about] for spec in columns]
+        lines += _table(["column", "type", "evidence", "what it holds"], rows)
+    return "\n".join(lines) + "\n"
+
+
+def fields_page() -> str:
+    """What becomes of every field of the wire format."""
+    stored: dict[str, list[str]] = {}
+    for spec in ACCESS_EVENT_COLUMNS:
+        stored.setdefault(spec.origin, []).append(f"`{spec.name}`")
+    rows = [
+        [
+            f"`{field}`",
+            treatment,
+            f"`{kind}`" if kind else "",
+            ", ".join(stored.get(field, ["–"])),
+        ]
+        for field, (treatment, kind) in WIRE_TREATMENTS.items()
+    ]
+    used = dict.fromkeys(treatment for treatment, _ in WIRE_TREATMENTS.values())
+    return "\n".join(
+        [
+            "# Fields",
+            "",
+            "<!-- Generated from pipeline/columns.py by tests/golden/make_reference.py; do not edit. -->",
+            "",
+            "What becomes of every field of an access event before it is stored.",
+            "",
+            *_table(["treatment", "meaning"], [[name, _ABOUT_TREATMENTS[name]] for name in used]),
+            "",
+            *_table(["wire field", "treatment", "kind of token", "stored in"], rows),
+            "",
+            "`attrs`: only the keys that the configuration allow-lists, masked. `resource_id` is kept in clear only "
+            "for resource types that the directory declares `ids=object`.",
+            "",
+        ]
+    )
+
+
+PAGES = {"tables.md": tables_page, "fields.md": fields_page}
+
+
+def main() -> None:
+    """Writes both pages."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
