@@ -205,6 +205,7 @@ def _kernel(  # noqa: C901  one pass over one event, top to bottom: splitting it
     explained: npt.NDArray[np.uint8],
     ip_prefix: npt.NDArray[np.uint64],
     country: npt.NDArray[np.uint16],
+    network_kind: npt.NDArray[np.uint8],
     latitude: npt.NDArray[np.float32],
     longitude: npt.NDArray[np.float32],
     device: npt.NDArray[np.uint64],
@@ -385,7 +386,7 @@ def _kernel(  # noqa: C901  one pass over one event, top to bottom: splitting it
             s.sequence_bits = bits
         if sequence[i] != 0:
             s.last_sequence = sequence[i]
-        if placed:
+        if placed and network_kind[i] != 2 and network_kind[i] != 4:  # where a VPN or cloud ends, nobody sits
             s.last_latitude, s.last_longitude, s.last_place_us = latitude[i], longitude[i], time_us[i]
         s.off_region_fast = region_fast
         s.off_region_slow += 0.005 * (off_region[i] - s.off_region_slow)
@@ -422,8 +423,8 @@ def compute(events: EventArrays, profiles: Profiles) -> tuple[F32, F32]:
         profiles.state, slots, events.scorable, events.event_time_us, events.local_day, events.local_hour,
         events.day_kind, events.action, events.outcome, events.resource_type, events.sensitivity, events.records,
         events.bytes_out, events.unmasked, events.external, events.explained, events.ip_prefix, events.country,
-        events.latitude, events.longitude, events.device, events.user_agent, events.subject_ends, events.subjects,
-        events.subject_count, events.vip_subjects, events.own_subject, events.off_region, events.sequence,
+        events.network_kind, events.latitude, events.longitude, events.device, events.user_agent, events.subject_ends,
+        events.subjects, events.subject_count, events.vip_subjects, events.own_subject, events.off_region, events.sequence,
         NO_LOCATION, out, usual,
     )  # fmt: skip
     return out, usual
