@@ -15,7 +15,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -42,6 +44,8 @@ from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.enrich import EnrichMemory, enrich
 from pipeline.stages.protect import protect
 from pipeline.stages.row import offset_leaves
+
+Result = TypeVar("Result")
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -80,7 +84,7 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
     runs = min(len(events) // batch, 8)
     spent: dict[str, list[float]] = {}
 
-    def timed(name: str, work: Callable[[], object]) -> object:
+    def timed(name: str, work: Callable[[], Result]) -> Result:
         begun = time.process_time()
         result = work()
         spent.setdefault(name, []).append(time.process_time() - begun)
@@ -92,24 +96,20 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
         first = partition.next_offset
         records = RecordBatch(position, np.arange(first, first + batch), times, [None] * batch, lines)
         decoded = decode(records)
-        timed("decode", lambda records=records: decode(records))
-        protected = timed(
-            "protect", lambda d=decoded: protect(d.events, protector, directory.object_types, d.event_time_us)
-        )
-        timed(
-            "enrich",
-            lambda p=protected: enrich(p, directory, default_time_zone="Asia/Shanghai", memory=memory),
-        )
-        formed = timed("whole form", lambda records=records: chain.form(records, partition, judgement))
-        assert formed.events is not None  # type: ignore[attr-defined]
-        rows = formed.events  # type: ignore[attr-defined]
-        timed("canonical rows + leaves", lambda rows=rows: offset_leaves(rows, ACCESS_EVENT_COLUMNS))
-        timed("native block", lambda rows=rows: native_rows(rows, ACCESS_EVENT_COLUMNS))
-        partition.commit(formed.entry)  # type: ignore[attr-defined]
+        timed("decode", partial(decode, records))
+        times_us, objects = decoded.event_time_us, directory.object_types
+        protected = timed("protect", partial(protect, decoded.events, protector, objects, times_us))
+        look_up = partial(enrich, protected, directory, default_time_zone="Asia/Shanghai", memory=memory)
+        timed("enrich", look_up)
+        formed = timed("whole form", partial(chain.form, records, partition, judgement))
+        assert formed.events is not None
+        timed("canonical rows + leaves", partial(offset_leaves, formed.events, ACCESS_EVENT_COLUMNS))
+        timed("native block", partial(native_rows, formed.events, ACCESS_EVENT_COLUMNS))
+        partition.commit(formed.entry)
     features = np.random.default_rng(1).gamma(1.0, 1.0, (batch, model.golden.shape[1])).astype(np.float32)
     surprise = surprisals(features, np.zeros(batch, np.int32), model.peers)
     for _ in range(8):
-        timed("forest", lambda: scores(model.forest, surprise))
+        timed("forest", partial(scores, model.forest, surprise))
     return {name: round(min(values) / batch * 1e6, 2) for name, values in spent.items()}
 
 
@@ -155,7 +155,7 @@ def reference(module: str, settings: Settings, topic: str, count: int) -> float:
     if not found:
         raise SystemExit(f"{module} did not finish:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
     result, _ = json.JSONDecoder().raw_decode(found + rest)
-    return round(result["cpu_s"] / result["events"] * 1e6, 1)
+    return round(float(result["cpu_s"]) / int(result["events"]) * 1e6, 1)
 
 
 def main() -> None:
