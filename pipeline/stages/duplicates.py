@@ -7,6 +7,7 @@ old id with other content never erases the first: the second is stored too, poin
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 import numba
@@ -19,6 +20,18 @@ _CAPACITY = 1 << 19  # 2.6 × the window: chains stay short, and a rebuild is ne
 NOT_A_DUPLICATE = -1
 
 
+@numba.njit(cache=True)
+def _home(high: np.uint64, low: np.uint64, salt: np.uint64) -> np.uint64:
+    """Where the search for an id begins, 64 bits of which the table takes the lowest.
+
+    Every bit of the id moves every bit of the answer: ids that count up, or share a time, spread like random ones.
+    """
+    mixed = (high ^ salt) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = ((mixed ^ (mixed >> np.uint64(32))) ^ low) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(32))
+
+
 @numba.njit(cache=True)  # compiled: it runs once an event
 def _mark(
     high: npt.NDArray[np.uint64],
@@ -27,6 +40,7 @@ def _mark(
     received_at_us: npt.NDArray[np.int64],
     table: npt.NDArray[np.int64],
     ids: npt.NDArray[np.uint64],
+    salt: np.uint64,
     first_seq: int,
     window_ids: int,
     window_us: int,
@@ -42,13 +56,13 @@ def _mark(
     mask = np.uint64(table.shape[0] - 1)
     added = 0
     for i in range(high.shape[0]):
-        slot = (high[i] ^ (low[i] * np.uint64(0x9E3779B97F4A7C15))) & mask
+        slot = _home(high[i], low[i], salt) & mask
         while table[slot, 0] != 0 and (ids[slot, 0] != high[i] or ids[slot, 1] != low[i]):
             slot = (slot + np.uint64(1)) & mask
         sequence = first_seq + added
         alive = (
             table[slot, 0] != 0
-            and table[slot, 0] > sequence - window_ids
+            and table[slot, 0] >= sequence - window_ids
             and table[slot, 2] >= received_at_us[i] - window_us
         )
         if alive:
@@ -80,6 +94,8 @@ class DuplicateWindow:
     def __init__(self) -> None:
         self._table = np.zeros((_CAPACITY, 3), np.int64)
         self._ids = np.zeros((_CAPACITY, 2), np.uint64)
+        # Secret, so that no source can aim its ids at one slot; answers do not depend on it.
+        self._salt = np.uint64(secrets.randbits(64))
         self._next_seq = 1
         self._filled = 0
         self._undo: list[_Undo] = []
@@ -95,15 +111,16 @@ class DuplicateWindow:
         Shapes (n,); `event_ids` are UUIDs as 16 bytes. Undone by `rollback`, kept by `commit`.
         """
         count = len(offsets)
-        if self._filled + count > _CAPACITY * 7 // 10:
+        if not self._undo and self._filled + count > _CAPACITY * 7 // 10:
             self._rebuild()
+        assert self._filled + count < _CAPACITY, "commit before marking so many"  # noqa: S101  else it would never end
         halves = np.ascontiguousarray(event_ids).view(np.uint64).reshape(count, 2)
         duplicate_of = np.full(count, NOT_A_DUPLICATE, np.int64)
         slots, before = np.empty(count, np.int64), np.empty((count, 3), np.int64)
         added = _mark(
             np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1]),
-            offsets, received_at_us, self._table, self._ids, self._next_seq, WINDOW_IDS, WINDOW_US,
-            duplicate_of, slots, before,
+            offsets, received_at_us, self._table, self._ids, self._salt, self._next_seq, WINDOW_IDS,
+            WINDOW_US, duplicate_of, slots, before,
         )  # fmt: skip
         self._undo.append(_Undo(slots[:added].copy(), before[:added].copy(), self._next_seq))
         self._next_seq += added
@@ -124,18 +141,16 @@ class DuplicateWindow:
             self._next_seq = undo.next_seq
 
     def _rebuild(self) -> None:
-        """Drops what has left the window by count; only called between batches' marks."""
-        alive = self._table[:, 0] > self._next_seq - WINDOW_IDS
+        """Drops what has left the window by count; only with nothing to undo, since slots change."""
+        alive = self._table[:, 0] >= self._next_seq - WINDOW_IDS
         alive &= self._table[:, 0] != 0
         kept = np.flatnonzero(alive)
         order = kept[np.argsort(self._table[kept, 0], kind="stable")]
         table, ids = self._table[order].copy(), self._ids[order].copy()
         self._table[:] = 0
         self._ids[:] = 0
-        self._undo.clear()
         self._filled = len(order)
-        mask = _CAPACITY - 1
-        _place(table, ids, self._table, self._ids, mask)
+        _place(table, ids, self._table, self._ids, self._salt)
 
 
 @numba.njit(cache=True)
@@ -144,13 +159,13 @@ def _place(
     row_ids: npt.NDArray[np.uint64],
     table: npt.NDArray[np.int64],
     ids: npt.NDArray[np.uint64],
-    mask: int,
+    salt: np.uint64,
 ) -> None:
-    wide = np.uint64(mask)
+    mask = np.uint64(table.shape[0] - 1)
     for i in range(rows.shape[0]):
-        slot = (row_ids[i, 0] ^ (row_ids[i, 1] * np.uint64(0x9E3779B97F4A7C15))) & wide
+        slot = _home(row_ids[i, 0], row_ids[i, 1], salt) & mask
         while table[slot, 0] != 0:
-            slot = (slot + np.uint64(1)) & wide
+            slot = (slot + np.uint64(1)) & mask
         for j in range(3):
             table[slot, j] = rows[i, j]
         ids[slot, 0] = row_ids[i, 0]
