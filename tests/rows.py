@@ -20,7 +20,19 @@ from pipeline.columns import (
     TextColumn,
 )
 
-TEXTS = ("", "a", "customer_profile", "客服部", "é\u0301", "'quo\\ted'", "x" * 200, "tab\tnew\nline", "😀", "{{7*7}}")
+TEXTS = (
+    "",
+    "a",
+    "customer_profile",
+    "客服部",
+    "é\u0301",
+    "'quo\\ted'",
+    "x" * 200,
+    "tab\tnew\nline",
+    "😀",
+    "{{7*7}}",
+    "a\0b",
+)
 _ENUM_SIZES = {
     events.enum8(words): len(words)
     for words in (

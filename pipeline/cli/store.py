@@ -21,6 +21,7 @@ from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.migrations import runner
+from pipeline.migrations.steps import DATABASES, MIGRATIONS_TABLE
 from pipeline.privacy.keys import Keyring
 
 _SEARCH_COLUMNS = (
@@ -77,7 +78,10 @@ def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None
                 click.echo(json.dumps({"applied": name}))
         return
     with _as_role(settings, "migrator") as client:
-        for step in runner.plan(client):
+        steps = runner.plan(client)
+        if not as_json and not any(step.applied for step in steps):
+            click.echo("".join(f"{sql};\n\n" for sql in (*DATABASES, MIGRATIONS_TABLE)), nl=False)
+        for step in steps:
             if as_json:
                 body = {"number": step.number, "name": step.name, "applied": step.applied, "sql": step.sql}
                 click.echo(json.dumps(body, ensure_ascii=False))
