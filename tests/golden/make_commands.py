@@ -1,0 +1,41 @@
+"""Writes docs/reference/commands.md from every command's `--help`; a test fails when the file is stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli import COMMANDS, accesstrail
+
+PATH = Path(__file__).resolve().parents[2] / "docs" / "reference" / "commands.md"
+_WIDTH = 100
+
+
+def render() -> str:
+    """The whole reference."""
+    parent = click.Context(accesstrail, info_name="accesstrail", max_content_width=_WIDTH, terminal_width=_WIDTH)
+    parts = [
+        "# Commands\n\nGenerated from `--help` by `python -m tests.golden.make_commands`.\n",
+        f"```text\n{accesstrail.get_help(parent)}\n```\n",
+    ]
+    for name in COMMANDS:
+        command = accesstrail.get_command(parent, name)
+        assert command is not None, name
+        parts.append(f"## accesstrail {name}\n\n```text\n{_help(command, name, parent)}\n```\n")
+        if isinstance(command, click.Group):
+            for inner_name, inner in command.commands.items():
+                context = click.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH)
+                parts.append(
+                    f"### accesstrail {name} {inner_name}\n\n```text\n{_help(inner, inner_name, context)}\n```\n"
+                )
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, name: str, parent: click.Context) -> str:
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=_WIDTH, terminal_width=_WIDTH)
+    return command.get_help(context)
+
+
+if __name__ == "__main__":
+    PATH.write_text(render(), encoding="utf-8")
