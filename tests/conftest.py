@@ -32,6 +32,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself as a whole."""
+    report = yield
+    if STRICT and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped although ACCESSTRAIL_STRICT=1: {report.longrepr}"
+    return report
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A running local stack without a worker."""

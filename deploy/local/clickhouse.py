@@ -118,12 +118,13 @@ def _prepare(state: Path, work: Path, data: Path, digests: dict[str, str]) -> No
         except subprocess.TimeoutExpired as exc:
             raise LocalStackError(f"ClickHouse could not be prepared within {_PREPARE_TIMEOUT_S} s; see {log}") from exc
     if done.returncode != 0:
-        raise LocalStackError(explain(tail(log), None, None))
+        words = tail(log)
+        raise LocalStackError(explain(words, None, None) or f"ClickHouse could not be prepared:\n{words[-2000:]}")
     write_text(marker, place)
 
 
 def explain(text: str, native_port: int | None, http_port: int | None) -> str:
-    """What a person can do about a failed start, from the end of the engine's standard error."""
+    """What a person can do about its end, from the engine's last words; empty where they say nothing known."""
     if "Address already in use" in text:
         return (
             f"ClickHouse cannot listen: port {native_port} or {http_port} is taken. Stop what listens there, or choose "
@@ -140,4 +141,4 @@ def explain(text: str, native_port: int | None, http_port: int | None) -> str:
         return "ClickHouse refuses its own launcher: the generated users.xml does not fit this chdb-core version"
     if "No module named 'chdb'" in text:
         return "the package chdb-core is missing from this environment: create it again with `make env`"
-    return "ClickHouse ended by itself; the last lines of its log say why"
+    return ""

@@ -14,7 +14,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deploy.local import jars
+from deploy.local import jars, tether
 from deploy.local.files import private_folder, write_text
 from deploy.local.process import LOOPBACK, Service, accepts, tail, tethered
 from pipeline.errors import LocalStackError
@@ -46,6 +46,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=6000
 log.message.timestamp.type=LogAppendTime
 message.max.bytes={max_record_bytes}
@@ -60,19 +62,12 @@ num.recovery.threads.per.data.dir=2
 controlled.shutdown.max.retries=1
 """
 _LOG4J = """status=error
-appender.file.type=RollingFile
-appender.file.name=file
-appender.file.fileName={log}
-appender.file.filePattern={log}.%i
-appender.file.layout.type=PatternLayout
-appender.file.layout.pattern=%d{{yyyy-MM-dd'T'HH:mm:ss.SSSX}}{{UTC}} %p %c{{1}} %m%n
-appender.file.policies.type=Policies
-appender.file.policies.size.type=SizeBasedTriggeringPolicy
-appender.file.policies.size.size=10MB
-appender.file.strategy.type=DefaultRolloverStrategy
-appender.file.strategy.max=3
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{yyyy-MM-dd'T'HH:mm:ss.SSSX}{UTC} %p %c{1} %m%n
 rootLogger.level=warn
-rootLogger.appenderRef.file.ref=file
+rootLogger.appenderRef.out.ref=out
 logger.server.name=org.apache.kafka.common.utils.AppInfoParser
 logger.server.level=info
 """
@@ -96,17 +91,16 @@ def service(
         ),
     )
     log = state / "logs" / "kafka.log"
-    write_text(home / "log4j2.properties", _LOG4J.format(log=log))
+    write_text(home / "log4j2.properties", _LOG4J)
     java = _java(home, class_path)
     _format(java, properties, data)
-    output = state / "logs" / "kafka.out"
     return Service(
         name="kafka",
         command=[*java, "kafka.Kafka", str(properties)],
         folder=home,
-        log=output,
+        log=log,
         ready=lambda: accepts(port),
-        explain=lambda: explain(tail(log) + tail(output), port),
+        explain=lambda: explain(tail(log), port),
         start_timeout_s=120,
         stop_timeout_s=20,
         # Kafka and the Java launcher read options from these; a foreign one must not reach this broker.
@@ -143,7 +137,8 @@ def _format(java: Sequence[str], properties: Path, data: Path) -> None:
     except subprocess.TimeoutExpired as exc:
         raise LocalStackError(f"Apache Kafka could not prepare {data} within {_FORMAT_TIMEOUT_S} s") from exc
     if done.returncode != 0:
-        raise LocalStackError(explain(done.stdout + done.stderr, None))
+        words = done.stdout + done.stderr
+        raise LocalStackError(explain(words, None) or f"Apache Kafka could not prepare {data}:\n{words[-2000:]}")
 
 
 _NO_JAVA = (
@@ -153,7 +148,7 @@ _NO_JAVA = (
 
 
 def explain(text: str, port: int | None) -> str:
-    """What a person can do about a failed start, from the end of the broker's logs."""
+    """What a person can do about its end, from the last lines of its log; empty where they say nothing known."""
     if "Address already in use" in text or "BindException" in text:
         return (
             f"Apache Kafka cannot listen: port {port} is taken. Stop what listens there, or give --kafka-port another"
@@ -166,6 +161,6 @@ def explain(text: str, port: int | None) -> str:
         )
     if "Could not create the Java Virtual Machine" in text or "insufficient memory" in text:
         return _NO_JAVA.format(cause="the virtual machine could not be created")
-    if "cannot start" in text:
+    if tether.CANNOT_START in text:
         return _NO_JAVA.format(cause="its program cannot be run")
-    return "Apache Kafka ended by itself; the last lines of its log say why"
+    return ""

@@ -20,6 +20,7 @@ from pipeline.errors import LocalStackError
 
 LOOPBACK = "127.0.0.1"
 _TAIL_BYTES = 16_384
+_ROTATE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,7 @@ class Child:
         self._keeper = keeper
         self._cleared = False
         try:
+            _rotate(service.log)
             with service.log.open("ab") as log:
                 self._process = subprocess.Popen(
                     tethered(service.command), cwd=service.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -137,6 +139,12 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._keeper.closed(self.pid)
+
+
+def _rotate(log: Path) -> None:
+    """Keeps one older file once a log has grown; between two starts a child has it open."""
+    if log.is_file() and log.stat().st_size > _ROTATE_BYTES:
+        log.replace(log.with_suffix(".1.log"))
 
 
 def _environment(service: Service) -> dict[str, str]:

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -54,6 +54,7 @@ class _Slot:
         self.started_s = 0.0
         self.deaths = 0
         self.restart_at_s = 0.0
+        self.fault = ""
 
 
 class Supervisor:
@@ -103,6 +104,13 @@ class Supervisor:
     def announce(self, **facts: object) -> None:
         """Adds facts to the run file: `state` (starting, ready, stopping), addresses, whatever `status` shows."""
         self._facts.update(facts)
+        try:
+            self._write_run_file()
+        except LocalStackError as exc:
+            # A full disk must not end what still runs.
+            self._progress(str(exc))
+
+    def _write_run_file(self) -> None:
         write_json(
             run_file(self._state),
             {
@@ -110,6 +118,7 @@ class Supervisor:
                 "start_ticks": start_ticks(os.getpid()),
                 **self._facts,
                 "processes": [_described(slot.child) for slot in self._slots if slot.child is not None],
+                "faults": [slot.fault for slot in self._slots if slot.child is None and slot.fault],
             },
         )
 
@@ -130,15 +139,20 @@ class Supervisor:
             for slot in list(waiting):
                 if self._is_ready(slot, waiting):
                     del waiting[slot]
+            # What was ready before is kept running while later parts start.
+            self._tend_all(slot for slot in self._slots if slot not in waiting)
             time.sleep(_POLL_S / 2)
 
     def watch(self) -> None:
         """Restarts what dies until a stop is asked for."""
         self._interruptible = False
         while not self._stop.wait(_POLL_S):
-            now = time.monotonic()
-            for slot in self._slots:
-                self._tend(slot, now)
+            self._tend_all(self._slots)
+
+    def _tend_all(self, slots: Iterable[_Slot]) -> None:
+        now_s = time.monotonic()
+        for slot in slots:
+            self._tend(slot, now_s)
 
     def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         self._stop.set()
@@ -183,7 +197,9 @@ class Supervisor:
             slot.deaths += 1
             slot.restart_at_s = now_s + wait_s
             how = f"signal {-status}" if status < 0 else f"status {status}"
-            self._progress(f"{slot.service.name} ended with {how}; starting it again in {wait_s:.0f} s")
+            reason = slot.service.explain()
+            slot.fault = f"{slot.service.name} ended with {how}" + (f" ({reason})" if reason else "")
+            self._progress(f"{slot.fault}; starting it again in {wait_s:.0f} s")
             self.announce()
         elif now_s >= slot.restart_at_s:
             try:
@@ -191,8 +207,8 @@ class Supervisor:
             except LocalStackError as exc:
                 # A full disk, for one: the others go on, and this one is tried again.
                 slot.restart_at_s = now_s + BACKOFF_S[-1]
-                self._progress(f"{slot.service.name} cannot be started: {exc}")
-                return
+                slot.fault = f"{slot.service.name} cannot be started: {exc}"
+                self._progress(slot.fault)
             self.announce()
 
     def _stop_children(self) -> None:
@@ -219,7 +235,8 @@ def _described(child: Child) -> dict[str, object]:
 def _failure(service: Service) -> str:
     lines = [line for line in tail(service.log).splitlines() if line.strip()][-_LOG_TAIL_LINES:]
     text = "\n".join(f"    {line[:200]}" for line in lines)
-    return f"{service.name} could not start: {service.explain()}\n  {service.log}:\n{text}"
+    reason = service.explain() or "it ended by itself; the last lines of its log say why"
+    return f"{service.name} could not start: {reason}\n  {service.log}:\n{text}"
 
 
 def _locked(state: Path) -> IO[bytes]:

@@ -13,6 +13,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+CANNOT_START = "cannot start"
 
 
 def main(arguments: list[str]) -> None:
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> None:
     try:
         os.execvp(arguments[1], arguments[1:])  # noqa: S606  becoming the command is the point
     except OSError as exc:
-        sys.stderr.write(f"cannot start {arguments[1]}: {exc.strerror}\n")
+        sys.stderr.write(f"{CANNOT_START} {arguments[1]}: {exc.strerror}\n")
         sys.exit(127)
 
 

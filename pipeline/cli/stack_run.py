@@ -134,7 +134,7 @@ def _worker(state: Path) -> Service:
         folder=state,
         log=log,
         ready=lambda: (read_json(status) or {}).get("ready") is True,
-        explain=lambda: "the worker ended by itself; the last lines of its log say why",
+        explain=lambda: "",
         start_timeout_s=_WORKER_START_TIMEOUT_S,
         stop_timeout_s=_WORKER_STOP_TIMEOUT_S,
         start_attempts=3,

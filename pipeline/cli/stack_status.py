@@ -41,6 +41,7 @@ def collect(settings: Settings) -> Document:
     else:
         topics, bounds = _kafka(settings, problems)
         sealed = _sealed(settings, problems)
+        problems += _faults(stack)
         worker = _worker(settings.state_dir, stack, problems)
     events = settings.kafka.events_topic
     return {
@@ -169,6 +170,12 @@ def _processes(stack: Document | None) -> list[Document]:
         {"name": entry["name"], "pid": entry["pid"], "since": entry["since"]}
         for entry in (children if isinstance(children, list) else [])
     ]
+
+
+def _faults(stack: Document | None) -> list[str]:
+    """Children that are dead now, and why."""
+    faults = stack.get("faults") if stack else None
+    return [f"{fault}; it is being started again" for fault in faults] if isinstance(faults, list) else []
 
 
 def _whole(value: object) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2 as vendor_murmur2
 
 from pipeline.adapters.kafka import MAX_RECORD_BYTES, EventProducer, TopicAdmin, TopicSpec, topic_specs
+from pipeline.cli.topics import topics_command
 from pipeline.errors import Away, ConfigError
 from pipeline.partitioning import murmur2, partition_of
 
@@ -83,6 +86,18 @@ def test_making_a_topic_again_changes_nothing(admin: TopicAdmin, topic: str) -> 
 def test_another_number_of_partitions_is_refused_with_the_number_to_set(admin: TopicAdmin, topic: str) -> None:
     with pytest.raises(ConfigError, match=f"set partitions = {PARTITIONS}"):
         admin.create([TopicSpec(topic, PARTITIONS + 1, {})])
+
+
+def test_the_command_shows_incarnation_offsets_and_settings_that_differ(stack: Stack, admin: TopicAdmin) -> None:
+    shown = CliRunner().invoke(topics_command, ["show", "--state", str(stack.state), "--json"], standalone_mode=False)
+    assert shown.return_value == 0
+    events, incidents = json.loads(shown.output)["topics"]
+    name = stack.settings.kafka.events_topic
+    assert (events["topic"], events["incarnation"]) == (name, admin.bounds(name, 0)[0])
+    assert len(events["partitions"]) == stack.settings.kafka.partitions
+    assert (events["differs"], incidents["differs"]) == ({}, {})
+    made = CliRunner().invoke(topics_command, ["create", "--state", str(stack.state), "--json"], standalone_mode=False)
+    assert json.loads(made.output) == {"created": []}
 
 
 def test_settings_the_broker_refuses_are_a_configuration_fault(admin: TopicAdmin) -> None:

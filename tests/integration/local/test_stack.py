@@ -12,17 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.local.configuration import config_file, settings
+from deploy.local import clickhouse, kafka
+from deploy.local.configuration import choose_ports, config_file, prepare_folder, settings
 from deploy.local.jars import read_lock
 from deploy.local.process import accepts, start_ticks
+from deploy.local.supervisor import Supervisor
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.config import Settings
-from pipeline.errors import Away
+from pipeline.errors import Away, LocalStackError
 
 pytestmark = pytest.mark.stack
 
@@ -246,6 +249,38 @@ def test_no_password_is_in_a_log_a_command_line_or_a_configuration(running: Path
     texts = [path.read_bytes() for path in files]
     texts += [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids(running).values()]
     assert not any(secret in text for secret in secrets for text in texts)
+
+
+@pytest.mark.parametrize("taken", ["native", "http", "kafka"])
+def test_a_port_that_is_taken_at_the_last_moment_is_named_with_the_option_to_use(tmp_path: Path, taken: str) -> None:
+    """The words are the real programs' own: this fails when a version says it otherwise."""
+    folder = prepare_folder(tmp_path / "state")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        free = choose_ports(folder)
+        if taken == "kafka":
+            service = kafka.service(folder, port, free.kafka_controller, os.environ, progress=print)
+        else:
+            ports = (port, free.clickhouse_http) if taken == "native" else (free.clickhouse_native, port)
+            service = clickhouse.service(folder, *ports)
+        service = replace(service, ready=lambda: False)
+        with pytest.raises(LocalStackError) as caught, Supervisor(folder) as supervisor:
+            supervisor.start(service)
+    assert f"{port}" in str(caught.value)
+    assert "is taken" in str(caught.value)
+    assert ("--kafka-port" if taken == "kafka" else "--clickhouse-port") in str(caught.value)
+
+
+def test_a_second_engine_on_the_same_data_is_refused_in_words_that_help(running: Path, tmp_path: Path) -> None:
+    """The stack's lock forbids this; an engine started by hand does not ask for the lock."""
+    command = Path(f"/proc/{pids(running)['clickhouse']}/cmdline").read_bytes().split(b"\0")[:-1]
+    for name in ("config.xml", "users.xml"):
+        text = (running / "clickhouse" / "work" / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"_port>\d+<", f"_port>{choose_ports(running).clickhouse_http}<", text))
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    assert "another ClickHouse uses this state folder" in clickhouse.explain(ended.stderr.decode(), None, None)
+    assert answers(settings(running, {}))
 
 
 def test_ctrl_c_in_the_foreground_stops_everything(tmp_path: Path, running: Path) -> None:

@@ -231,5 +231,23 @@ def test_a_process_that_only_has_the_old_number_is_left_alone() -> None:
     other.wait()
 
 
+def test_a_tethered_child_dies_with_its_parent_without_any_helper(tmp_path: Path) -> None:
+    script = """
+import subprocess, sys
+from pathlib import Path
+from deploy.local.process import tethered
+child = subprocess.Popen(tethered([sys.executable, "-I", "-S", "-c", sys.argv[2], sys.argv[1]]))
+child.wait()
+"""
+    says = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid()) + ' '); time.sleep(300)"
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pid"), says])
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith(" "), "the child")
+    child = int((tmp_path / "pid").read_text())
+    assert runs(child)
+    parent.kill()
+    parent.wait()
+    until(lambda: not runs(child), "its end")
+
+
 def test_the_keeper_kills_what_was_opened_and_not_closed() -> None:
     assert keeper.groups_left(["+12\n", "+13\n", "-12\n", "+14\n", "nonsense\n", "+\n", "-14\n"]) == {13}
