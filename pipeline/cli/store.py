@@ -71,7 +71,13 @@ def _print_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequ
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
 @settings_options
 def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None:
-    """Show or apply the store's schema changes."""
+    """Show or apply the store's schema changes.
+
+    \b
+    Examples:
+      accesstrail migrate --plan --config /etc/accesstrail/config.toml
+      accesstrail migrate --apply --state ./state
+    """
     if mode == "apply":
         for name in runner.apply_all(settings, progress=lambda text: click.echo(text, err=True)):
             if as_json:
@@ -94,7 +100,13 @@ def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @settings_options
 def sql_command(settings: Settings, query: str, as_json: bool) -> None:
-    """Run one read-only QUERY as the role reader (views of the database `accesstrail`)."""
+    """Run one read-only QUERY as the role reader (views of the database `accesstrail`).
+
+    \b
+    Examples:
+      accesstrail sql 'SELECT count() FROM accesstrail.access_events' --state ./state
+      accesstrail sql 'SELECT * FROM accesstrail.ledger LIMIT 5' --state ./state --json
+    """
     if not query.strip():
         raise UsageError("give one SQL statement")
     with _as_role(settings, "reader") as client:
@@ -123,7 +135,13 @@ def search_command(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Find who touched a subject, what an actor did, or who used a resource; newest first."""
+    """Find who touched a subject, what an actor did, or who used a resource; newest first.
+
+    \b
+    Examples:
+      accesstrail search --subject c-100042 --state ./state
+      accesstrail search --actor li.na12 --from 2026-11-01 --to 2026-11-08 --state ./state --json
+    """
     given = {kind: text for kind, text in (("actor", actor), ("subject", subject), ("resource", resource)) if text}
     if len(given) != 1:
         raise UsageError("give exactly one of --actor, --subject, --resource")
@@ -169,7 +187,13 @@ def _time_conditions(since: datetime | None, until: datetime | None, parameters:
 def alerts_command(
     settings: Settings, since: datetime | None, min_risk: float, limit: int, lang: str, as_json: bool
 ) -> None:
-    """List alerts with their explanations; newest first."""
+    """List alerts with their explanations; newest first.
+
+    \b
+    Examples:
+      accesstrail alerts --state ./state --lang zh
+      accesstrail alerts --since 2026-11-24 --min-risk 80 --state ./state --json
+    """
     parameters: dict[str, object] = {"risk": round(min_risk * 100), "limit": limit}
     conditions = ["risk >= {risk:UInt16}", *_time_conditions(since, None, parameters)]
     sql = (
