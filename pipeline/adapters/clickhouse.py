@@ -125,6 +125,8 @@ class ClickHouse:
         self._client = BlockClient(
             settings.host,
             port=settings.native_port,
+            # People name views without a database; writer and migrator name everything in full.
+            database=settings.database if role == "reader" else "",
             user=role,
             password=password,
             connect_timeout=min(settings.timeout_s, 10),

@@ -130,6 +130,11 @@ def test_sql_gives_json_lines_with_hex_tokens_and_utc_times(
     assert rows[5]["offset"] == 5
 
 
+def test_sql_knows_the_views_by_their_plain_names(config_file: Path, known: Batch, position: LogPosition) -> None:
+    sql = f"SELECT n_events FROM ledger WHERE incarnation = '{position.incarnation}'"
+    assert _rows(sql_command, config_file, sql) == [{"n_events": 6}]
+
+
 def test_sql_prints_a_table_for_people(config_file: Path) -> None:
     result = _run(sql_command, config_file, "SELECT 1 AS one, 'two' AS two")
     assert result.stdout.splitlines() == ["one  two", "1    two"]
