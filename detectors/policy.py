@@ -107,7 +107,7 @@ def _fire(
     """Marks which of `rows` (in log order, all at or above the threshold) fire; updates the actors' alert state."""
     for place in range(rows.shape[0]):
         i, actor = rows[place], slots[rows[place]]
-        if day[actor] != time_us[i] // 86_400_000_000:
+        if time_us[i] // 86_400_000_000 > day[actor]:  # an event of yesterday counts today: it resets nothing
             day[actor] = time_us[i] // 86_400_000_000
             today[actor] = 0
         is_open = last_us[actor] != 0 and abs(time_us[i] - last_us[actor]) < open_us
@@ -115,9 +115,10 @@ def _fire(
         if (is_open and not reopened) or today[actor] >= max_a_day:
             continue
         fired[place] = 1
-        last_kinds[actor] = (last_kinds[actor] | kinds[i]) if is_open else kinds[i]
-        last_risk[actor] = max(last_risk[actor], risk[i]) if is_open else risk[i]
-        last_us[actor] = time_us[i]
+        joins = is_open or time_us[i] < last_us[actor]  # a late alert never closes the open one
+        last_kinds[actor] = (last_kinds[actor] | kinds[i]) if joins else kinds[i]
+        last_risk[actor] = max(last_risk[actor], risk[i]) if joins else risk[i]
+        last_us[actor] = max(last_us[actor], time_us[i])
         today[actor] += 1
 
 
