@@ -1,0 +1,206 @@
+"""One partition's worker: the three classes of trouble, take-over, recovery; nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pipeline.errors import Away, StoreRefused
+from pipeline.partition import PartitionWorker
+from pipeline.recovery import END_OF_LOG
+from tests.fakes import InMemoryStore
+from tests.flows import Log, Published, Record, records, worker_of
+
+
+def _await(ready: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.005)
+
+
+def _run(store: InMemoryStore, log: Log, until: int | None = None) -> PartitionWorker:
+    """Runs a worker until the log is sealed and ends it."""
+    worker = worker_of(store, log, Published())
+    worker.start()
+    wanted = log.records[-1].offset + 1 if until is None else until
+    _await(lambda: log.sealed_next >= wanted, f"{log.sealed_next} of {wanted} sealed, {worker.status}")
+    worker.close()
+    assert worker.join(5)
+    return worker
+
+
+def _offsets(store: InMemoryStore) -> list[int]:
+    return sorted(row.offset for table in ("access_events", "dead_letters") for row in store.sealed_rows(table))
+
+
+def test_everything_is_stored_once() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(300, bad=frozenset({5, 77}))))
+    assert _offsets(store) == list(range(300))
+
+
+def test_a_second_worker_goes_on_where_the_first_one_ended() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    log = Log(records(200))
+    _run(store, log)
+    assert log.started_at == [100]  # the first one's last snapshot spared it the log
+    assert _offsets(store) == list(range(200))
+
+
+def test_without_a_snapshot_profiles_are_read_again_and_the_evidence_is_the_same() -> None:
+    calm, store = InMemoryStore(), InMemoryStore()
+    _run(calm, Log(records(200)))
+    _run(store, Log(records(100)))
+    store._snapshots.clear()
+    log = Log(records(200))
+    _run(store, log)
+    assert log.started_at == [0]
+    assert store.ledger[-1].root == calm.ledger[-1].root
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    store, log = InMemoryStore(), Log(records(120))
+    store.faults["insert_events"] = [Away("cut") for _ in range(3)]
+    store.faults["seal"] = [Away("cut")]
+    _run(store, log)
+    assert _offsets(store) == list(range(120))
+
+
+def test_waiting_is_said_in_the_status() -> None:
+    store, log = InMemoryStore(), Log(records(10))
+    store.faults["last_entry"] = [Away("cut", code="store_away") for _ in range(5)]
+    worker = worker_of(store, log, Published())
+    worker.start()
+    _await(lambda: (worker.status.state, worker.status.code) == ("away", "store_away"), "away")
+    _await(lambda: worker.status.state == "running", "running again")
+    worker.close()
+    assert worker.join(5)
+
+
+def test_more_than_the_inbox_holds_blocks_the_fetcher() -> None:
+    store, log = InMemoryStore(), Log(records(400))
+    store.faults["insert_events"] = [Away("cut") for _ in range(3)]
+    worker = worker_of(store, log, Published(), inbox_records=50)
+    worker.start()
+    _await(lambda: log.sealed_next >= 400, "all sealed")
+    worker.close()
+    assert worker.join(5)
+    assert log.blocked
+    assert _offsets(store) == list(range(400))
+
+
+def test_a_row_the_store_refuses_stops_nobody() -> None:
+    store, log = InMemoryStore(), Log(records(100))
+    store.refused_offsets = {33}
+    _run(store, log)
+    assert _offsets(store) == list(range(100))
+    assert [row.offset for row in store.sealed_rows("dead_letters")] == [33]
+    # the same again from the log alone: the refusal is remembered, the evidence is the same
+    store._snapshots.clear()
+    _run(store, Log(records(120)))
+    assert _offsets(store) == list(range(120))
+
+
+def test_missing_rights_stop_the_partition_and_say_so() -> None:
+    store, log = InMemoryStore(), Log(records(10))
+    store.faults["insert_events"] = [StoreRefused("no right")]
+    worker = worker_of(store, log, Published())
+    worker.start()
+    _await(lambda: worker.status.state == "stopped", "stopped")
+    assert worker.status.code == "store_refused"
+    assert store.ledger == []
+    worker.reassign()
+    _await(lambda: log.sealed_next == 10, "a new assignment begins anew")
+    worker.close()
+    assert worker.join(5)
+
+
+def test_a_log_with_other_content_than_was_sealed_is_a_conflict() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(50)))
+    store._snapshots.clear()
+    worker = worker_of(store, Log(records(60, salt="other")), Published())
+    worker.start()
+    _await(lambda: worker.status.state == "stopped", "stopped")
+    assert worker.status.code == "ledger_conflict"
+    assert len(_offsets(store)) == 50
+    worker.close()
+    assert worker.join(5)
+
+
+def test_two_owners_at_once_leave_one_history() -> None:
+    store = InMemoryStore()
+    logs = [Log(records(300)), Log(records(300), run=7)]
+    workers = [worker_of(store, log, Published()) for log in logs]
+    for worker in workers:
+        worker.start()
+    _await(
+        lambda: all(
+            log.sealed_next >= 300 or w.status.state == "stopped" for log, w in zip(logs, workers, strict=True)
+        ),
+        "end",
+    )
+    for worker in workers:
+        worker.close()
+        assert worker.join(5)
+    assert _offsets(store) == list(range(300))
+    assert all(worker.status.code in ("", "fenced") for worker in workers)
+
+
+def test_a_reassignment_in_mid_stream_loses_nothing() -> None:
+    store, log = InMemoryStore(), Log(records(400))
+    worker = worker_of(store, log, Published())
+    worker.start()
+    for share in (50, 150, 250):
+        _await(lambda share=share: log.sealed_next >= share, "progress")  # type: ignore[misc]
+        worker.reassign()
+    _await(lambda: log.sealed_next >= 400, "all")
+    worker.close()
+    assert worker.join(5)
+    assert _offsets(store) == list(range(400))
+
+
+def test_a_topic_made_anew_closes_the_old_life_with_a_gap() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(50)))
+    _run(store, Log(records(30, salt="new"), topic_id="life-2"))
+    closing = [entry for entry in store.ledger if entry.incarnation == "life-1"][-1]
+    assert (closing.first_offset, closing.last_offset, closing.n_gaps) == (50, END_OF_LOG, 1)
+    assert sum(entry.n_events + entry.n_dead_letters for entry in store.ledger if entry.incarnation == "life-2") == 30
+
+
+def test_a_log_shorter_than_what_was_sealed_is_a_new_life() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(50)))
+    _run(store, Log(records(20, salt="lost")))
+    assert {entry.incarnation for entry in store.ledger} == {"life-1", "life-1+1"}
+
+
+def test_records_that_retention_took_are_a_gap() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(30)))
+    log = Log([one for one in records(90) if one.offset >= 60], first_offset=60)
+    worker = _run(store, log)
+    assert not worker.status.profile_gap
+    gap = next(entry for entry in store.ledger if entry.n_gaps)
+    assert gap.first_offset == 30
+    assert store.ledger[-1].last_offset == 89
+
+
+def test_profiles_that_cannot_be_rebuilt_are_said_to_have_a_gap() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(30)))
+    store._snapshots.clear()
+    log = Log([one for one in records(60) if one.offset >= 20], first_offset=20)
+    assert _run(store, log).status.profile_gap
+    assert store.ledger[-1].last_offset == 59
+
+
+def test_a_batch_never_spans_two_months_of_the_table() -> None:
+    june, july = 1_751_327_999_000, 1_751_328_000_000
+    found = [Record(one.offset, one.value, None, june if one.offset < 5 else july) for one in records(10)]
+    store = InMemoryStore()
+    _run(store, Log(found))
+    assert [(entry.first_offset, entry.last_offset) for entry in store.ledger] == [(0, 4), (5, 9)]
