@@ -142,6 +142,9 @@ def _as_text(document: Document) -> str:
     if isinstance(model, dict):
         words = ", ".join(f"{key} {value}" for key, value in model.items())
         lines.append(f"model       {words}; {document['unscored']} events unscored since the worker began")
+    gaps = document["profile_gaps"]
+    if isinstance(gaps, list) and gaps:
+        lines.append(f"  ! profiles of partitions {gaps} miss events that Kafka no longer holds")
     processes = document["processes"]
     for process in processes if isinstance(processes, list) else []:
         lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")

@@ -56,9 +56,11 @@ def collect(settings: Settings) -> Document:
         "incarnation": {name: facts.topic_id for name, facts in topics.items()},
         "partitions": _partitions(events, topics.get(events), bounds, sealed),
         "stopped": _stopped(worker),
+        "profile_gaps": [entry.get("partition") for entry in _entries(worker) if entry.get("profile_gap") is True],
         "model": worker.get("model") if worker else None,
         "unscored": sum(_whole(one.get("unscored")) for one in _entries(worker)),
         "processes": _processes(stack),
+        "worker": worker,
         "problems": problems,
     }
 
