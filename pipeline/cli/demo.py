@@ -217,10 +217,8 @@ def _tell(alerts: list[dict[str, Any]], clock: _Clock, state_dir: Path, events: 
         say(f"● {alert['event_time']}  risk {alert['risk']:.0f}  {alert['severity']}  ({alert['detector']})")
         say(f"  {alert['en']}\n")
         say(f"  {alert['zh']}\n")
-    say(
-        f"{len(alerts)} alerts. First explained alert {marks['first_alert_s']:.0f} s after the start, {after:.0f} s after"
-    )
-    say("the stack was ready. While this runs, in another terminal:\n")
+    say(f"{len(alerts)} alerts. The first came {marks['first_alert_s']:.0f} s after the start,")
+    say(f"{after:.0f} s after the stack was ready. While this runs, in another terminal:\n")
     for words in (
         f"accesstrail alerts --state {state_dir}",
         f"accesstrail status --state {state_dir}",
