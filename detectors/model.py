@@ -4,9 +4,9 @@
     manifest.json            feature names and order, windows, counts, versions, metrics, alert threshold, file hashes
     golden.npz               rows and the integer scores they must give on this machine
 
-`load` checks hashes before any byte is parsed, then version and order of features, then the golden rows; anything else
-is `ModelRejected` and events are stored unscored until a good model is there. The model's id is the SHA-256 of its
-manifest, which holds the hashes of all other files.
+`load` checks version and order of features, the manifest's own hash, then the hash of each file before any byte of it
+is parsed, then the golden rows; anything else is `ModelRejected` and events are stored unscored until a good model is
+there. The model's id is the SHA-256 of its manifest, which holds the hashes of all other files.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from pipeline.errors import ModelRejected
 MODEL_VERSION = 1
 MANIFEST = "manifest.json"
 FILES = ("forest.npz", "golden.npz", "tables.npz")
+_SEAL = "manifest_sha256"
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -151,6 +152,17 @@ def _manifest(model: Model, files: Mapping[str, bytes]) -> bytes:
         "about": dict(model.about),
         "sha256": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
     }
+    return _sealed(content)
+
+
+def _sealed(content: Mapping[str, Any]) -> bytes:
+    """The manifest's bytes: canonical JSON that carries its own hash, so that no byte of it changes unseen."""
+    plain = {name: value for name, value in content.items() if name != _SEAL}
+    seal = sha256(_json(plain)).hexdigest()
+    return _json({**plain, _SEAL: seal})
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
@@ -159,15 +171,17 @@ def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
         about = json.loads(manifest)
         hashes, version = about["sha256"], (about["model_version"], about["feature_version"], tuple(about["features"]))
         groups, threshold = tuple(map(str, about["peer_groups"])), int(about["threshold"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ModelRejected("the model's manifest cannot be read: train again", code="model_corrupt") from None
-    for name in FILES:
-        if sha256(files[name]).hexdigest() != hashes.get(name):
-            raise ModelRejected(f"{name} of the model is damaged (another hash): train again", code="model_corrupt")
     if version != (MODEL_VERSION, FEATURE_VERSION, NAMES):
         raise ModelRejected(
             "the model belongs to another version of the features: train again", code="model_other_version"
         )
+    if manifest != _sealed(about):
+        raise ModelRejected("the model's manifest is damaged (another hash): train again", code="model_corrupt")
+    for name in FILES:
+        if sha256(files[name]).hexdigest() != hashes.get(name):
+            raise ModelRejected(f"{name} of the model is damaged (another hash): train again", code="model_corrupt")
     golden, tables, trees = (_arrays(files[name]) for name in ("golden.npz", "tables.npz", "forest.npz"))
     model = Model(
         forest=Forest(**{name: trees[name] for name in trees if name != "norm"}, norm=float(trees["norm"][0])),
