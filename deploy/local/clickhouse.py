@@ -54,14 +54,20 @@ def password_file(state: Path, role: str) -> Path:
 
 
 def ensure_passwords(state: Path) -> dict[str, str]:
-    """SHA-256 (hex) of each role's password; a missing password is drawn, an existing one kept."""
+    """SHA-256 (hex) of each role's password; a missing password is drawn, an existing one kept.
+
+    Raises: LocalStackError: a password cannot be written, or its file is empty.
+    """
     private_folder(state / "secrets")
     digests = {}
     for role in ROLES:
         path = password_file(state, role.name)
         if not path.is_file():
             write_secret(path, secrets.token_urlsafe(32))
-        digests[role.name] = hashlib.sha256(path.read_text(encoding="utf-8").strip().encode()).hexdigest()
+        password = path.read_text(encoding="utf-8").strip()
+        if not password:
+            raise LocalStackError(f"{path} holds no password: remove the file, and the next start draws one")
+        digests[role.name] = hashlib.sha256(password.encode()).hexdigest()
     return digests
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -32,31 +33,59 @@ def write_text(path: Path, text: str, *, mode: int = 0o600) -> None:
 
     Raises: LocalStackError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = _temporary(path)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(temporary, text, mode)
         os.replace(temporary, path)
     except OSError as exc:
+        _remove(temporary)
         raise unwritable(path, exc) from exc
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """Writes a new secret, 0600 from the first byte, nothing but the secret; never over an existing file.
+    """Writes a new secret, 0600 from the first byte, nothing but the secret; one that is there is kept.
 
-    Raises: LocalStackError: it exists or cannot be written.
+    It appears whole or not at all: half a password, or an empty one, would be accepted by the next start.
+
+    Raises: LocalStackError: it cannot be written.
     """
+    temporary = _temporary(path)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_durably(temporary, secret, 0o600)
+        # Unlike a replacement, a link refuses where another process was faster.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        _sync_folder(path.parent)
     except OSError as exc:
         raise unwritable(path, exc) from exc
+    finally:
+        _remove(temporary)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _write_durably(path: Path, text: str, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Makes a new name durable, not only the bytes behind it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:

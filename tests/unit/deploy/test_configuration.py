@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy.local.configuration import choose_ports, config_file, prepare_folder, settings, write_config
-from deploy.local.files import require_space, unwritable, write_text
+from deploy.local.files import require_space, unwritable, write_secret, write_text
 from deploy.local.ports import Ports, PortWish, choose
 from pipeline.config import ROLES as CONFIGURED_ROLES
 from pipeline.errors import LocalStackError
@@ -146,6 +148,43 @@ def test_a_full_disk_while_writing_is_named() -> None:
     error = unwritable(Path("somewhere"), refused.value)
     assert error.code == "disk_full"
     assert "disk is full" in str(error)
+
+
+def test_a_disk_that_fills_up_leaves_no_empty_secret_behind(tmp_path: Path) -> None:
+    """An empty password would open a role to everybody at the next start."""
+    state = tmp_path / "state"
+    script = f"""
+import resource
+from pathlib import Path
+from deploy.local.configuration import prepare_folder
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+prepare_folder(Path({str(state)!r}))
+"""
+    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert failed.returncode != 0
+    assert "LocalStackError" in failed.stderr
+    assert list((state / "keys").iterdir()) == []
+    prepare_folder(state)
+    assert len(list((state / "secrets").iterdir())) == len(ROLES)
+    assert all(path.stat().st_size > 20 for path in (state / "secrets").iterdir())
+    Keyring.load(state / "keys" / "tokens.json")
+
+
+def test_a_password_file_that_was_emptied_is_refused(state: Path) -> None:
+    path = state / "secrets" / "clickhouse-reader"
+    path.write_text("\n")
+    with pytest.raises(LocalStackError, match="clickhouse-reader holds no password: remove the file"):
+        prepare_folder(state)
+    path.unlink()
+    prepare_folder(state)
+    assert path.read_text() != ""
+
+
+def test_of_two_that_write_one_secret_the_first_wins(tmp_path: Path) -> None:
+    write_secret(tmp_path / "secret", "first")
+    write_secret(tmp_path / "secret", "second")
+    assert (tmp_path / "secret").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["secret"]
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
