@@ -27,6 +27,7 @@ BACKOFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 _HEALTHY_AFTER_S = 60.0
 _POLL_S = 0.1
 _LOG_TAIL_LINES = 8
+_LOCK_TRY_S = 1.0
 
 Progress = Callable[[str], None]
 
@@ -244,17 +245,29 @@ def _locked(state: Path) -> IO[bytes]:
         lock = lock_file(state).open("ab")
     except OSError as exc:
         raise unwritable(lock_file(state), exc) from exc
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _takes(lock):
         lock.close()
         pid = (read_json(run_file(state)) or {}).get("pid", "unknown")
         raise LocalStackError(
             f"a local stack already runs in {state} (process {pid}): use it, or stop it with "
             f"`accesstrail down --state {state}`",
             code="already_running",
-        ) from None
+        )
     return lock
+
+
+def _takes(lock: IO[bytes]) -> bool:
+    """Takes the lock. Tried for a moment: `is_locked` in another process holds it for microseconds while it asks."""
+    give_up_s = time.monotonic() + _LOCK_TRY_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_s:
+                return False
+            time.sleep(_POLL_S / 10)
+        else:
+            return True
 
 
 def _clear_leftovers(state: Path) -> None:

@@ -27,7 +27,7 @@ from deploy.local.configuration import (
 )
 from deploy.local.files import read_json
 from deploy.local.ports import Ports
-from deploy.local.process import LOOPBACK, Service, tail, tethered
+from deploy.local.process import LOOPBACK, Service, start_ticks, tail, tethered
 from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.config import Settings
@@ -203,15 +203,26 @@ def stop(state: Path, *, timeout_s: float = _LAUNCH_STOP_TIMEOUT_S) -> bool:
     state = state.absolute()
     if not is_locked(state):
         return False
-    pid = (read_json(run_file(state)) or {}).get("pid")
-    if isinstance(pid, int):
-        os.kill(pid, signal.SIGTERM)
+    asked: int | None = None
     deadline = time.monotonic() + timeout_s
     while is_locked(state):
+        # Again and again until asked: a stack that is only starting has not yet said who it is.
+        if asked is None:
+            asked = _ask_to_stop(state)
         if time.monotonic() > deadline:
-            raise LocalStackError(f"the stack in {state} (process {pid}) did not stop within {timeout_s:.0f} s")
+            raise LocalStackError(f"the stack in {state} (process {asked}) did not stop within {timeout_s:.0f} s")
         time.sleep(_LAUNCH_POLL_S)
     return True
+
+
+def _ask_to_stop(state: Path) -> int | None:
+    """Signals the stack that the run file names; None where that is another process by now, or none."""
+    facts = read_json(run_file(state)) or {}
+    pid, ticks = facts.get("pid"), facts.get("start_ticks")
+    if not isinstance(pid, int) or start_ticks(pid) is None or start_ticks(pid) != ticks:
+        return None
+    os.kill(pid, signal.SIGTERM)
+    return pid
 
 
 def as_json(document: object) -> str:

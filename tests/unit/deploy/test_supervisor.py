@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 from deploy.local import keeper
 from deploy.local.configuration import prepare_folder
 from deploy.local.process import Service, end_leftover, start_ticks
-from deploy.local.supervisor import Supervisor, is_locked, run_file
+from deploy.local.supervisor import Supervisor, is_locked, lock_file, run_file
 from pipeline.errors import LocalStackError
 
 # A child that starts a grandchild of its own, writes both pids, and stays.
@@ -146,6 +147,17 @@ def test_a_second_supervisor_is_refused_and_told_who_runs(state: Path, parent: s
         pass
     assert caught.value.code == "already_running"
     assert _running_state(state, parent.pid) == "ready"
+
+
+def test_a_lock_held_only_for_a_moment_does_not_refuse_a_start(state: Path) -> None:
+    """`status`, polled by a monitor, holds it while it asks whether a stack runs."""
+    asking = lock_file(state).open("ab")
+    fcntl.flock(asking, fcntl.LOCK_EX)
+    answered = threading.Timer(0.05, asking.close)
+    answered.start()
+    with Supervisor(state):
+        assert is_locked(state)
+    answered.join()
 
 
 def test_children_stop_in_reverse_order_and_the_run_files_go(state: Path) -> None:
