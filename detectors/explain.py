@@ -54,9 +54,9 @@ def explain(row: int, events: EventArrays, assessment: Assessment, context: Cont
         )
         parts_en.append(sentence_en)
         parts_zh.append(sentence_zh)
-    rarity = 10 ** (min(assessment.risk[row], 10_000) / 2000)
-    parts_en.append(f"Risk {assessment.risk[row] / 100:.0f} of 100: about 1 event in {_rounded(rarity):,}.")
-    parts_zh.append(f"风险 {assessment.risk[row] / 100:.0f}（满分 100）：约 {_rounded(rarity):,} 次访问中出现一次。")
+    risk_en, risk_zh = _risk(int(assessment.risk[row]), by_rule=any(code in context.reasons for code in codes))
+    parts_en.append(risk_en)
+    parts_zh.append(risk_zh)
     if articles:
         parts_en.append(f"Touches: {', '.join(dict.fromkeys(articles))}.")
         parts_zh.append(f"涉及条款：{'、'.join(dict.fromkeys(articles))}。")
@@ -66,6 +66,17 @@ def explain(row: int, events: EventArrays, assessment: Assessment, context: Cont
     parts_en.append(f"Next: {next_en} (model {context.model_id[:8] or 'none'})")
     parts_zh.append(f"下一步：{next_zh}（模型 {context.model_id[:8] or '无'}）")
     return " ".join(parts_en), "".join(parts_zh)
+
+
+def _risk(risk: int, *, by_rule: bool) -> tuple[str, str]:
+    """The risk, and how rare it is where it was measured: a rule's floor is a judgement, no frequency."""
+    shown_en, shown_zh = f"Risk {risk / 100:.0f} of 100", f"风险 {risk / 100:.0f}（满分 100）"
+    if by_rule:
+        return f"{shown_en}: a rule holds.", f"{shown_zh}：命中规则。"
+    rarity = _rounded(10 ** (risk / 2000))
+    if rarity > _RAREST:
+        return f"{shown_en}: rarer than 1 event in {_RAREST:,}.", f"{shown_zh}：不足 {_RAREST:,} 次访问出现一次。"
+    return f"{shown_en}: about 1 event in {rarity:,}.", f"{shown_zh}：约 {rarity:,} 次访问中出现一次。"
 
 
 def _who_en(row: int, events: EventArrays, group: str) -> str:
