@@ -284,3 +284,31 @@ def test_without_a_usable_model_events_are_stored_unscored_and_an_alarm_says_so(
     assert reader.query("SELECT count() FROM accesstrail.alerts WHERE detector = {d:String}", {"d": f"system:{code}"})[
         0
     ][0]
+
+
+@pytest.mark.real_data
+def test_real_cloudtrail_records_come_out_as_stored_and_scored_events(
+    stack: Stack, company: tuple[Path, list[bytes]], reader: ClickHouse, real_data: Path, tmp_path: Path
+) -> None:
+    system = System(stack, tmp_path / "system", "e2e.cloudtrail")
+    shutil.copytree(company[0] / "model", system.folder / "model")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pipeline.cli", "ingest", str(real_data / "cloudtrail_invictus.jsonl.gz"),
+            "--format", "cloudtrail", "--config", str(system.config), "--topic", system.topic, "--json",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sent"] == 2900
+    with system.worker():
+        system.await_sealed(reader, 2900)
+    system.admin.close()
+    rows = reader.query(
+        "SELECT toString(outcome), count() FROM accesstrail.access_events "
+        "WHERE topic = {t:String} AND score_status = 'scored' GROUP BY 1",
+        {"t": system.topic},
+    )
+    outcomes = {str(name): int(number) for name, number in rows}
+    assert sum(outcomes.values()) == 2900
+    assert outcomes["denied"] + outcomes["error"] == 300

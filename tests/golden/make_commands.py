@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -14,7 +15,13 @@ _WIDTH = 100
 
 def render() -> str:
     """The whole reference."""
-    parent = click.Context(accesstrail, info_name="accesstrail", max_content_width=_WIDTH, terminal_width=_WIDTH)
+    parent = click.Context(
+        accesstrail,
+        info_name="accesstrail",
+        max_content_width=_WIDTH,
+        terminal_width=_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
     parts = [
         "# Commands\n\nGenerated from `--help` by `python -m tests.golden.make_commands`.\n",
         f"```text\n{accesstrail.get_help(parent)}\n```\n",
@@ -38,4 +45,7 @@ def _help(command: click.Command, name: str, parent: click.Context) -> str:
 
 
 if __name__ == "__main__":
-    PATH.write_text(render(), encoding="utf-8")
+    if "--print" in sys.argv:
+        sys.stdout.write(render())
+    else:
+        PATH.write_text(render(), encoding="utf-8")

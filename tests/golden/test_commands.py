@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from pipeline.cli import COMMANDS
-from tests.golden.make_commands import PATH, render
+from tests.golden.make_commands import PATH
 
 
 def test_the_reference_of_commands_is_not_stale() -> None:
-    assert PATH.read_text(encoding="utf-8") == render()
+    # In a process of its own: click keeps the help option that a command was first asked with.
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.golden.make_commands", "--print"],
+        capture_output=True, text=True, check=True, cwd=PATH.parents[2],
+    )  # fmt: skip
+    assert PATH.read_text(encoding="utf-8") == made.stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)

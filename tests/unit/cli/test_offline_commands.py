@@ -1,0 +1,164 @@
+"""simulate, train, score, evaluate, version, check: as a person runs them, without any server."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from pipeline.cli import COMMANDS, main
+from pipeline.stages.decode import decode_event
+
+
+def run(*words: str) -> int:
+    """Exit code of one command."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("company")
+    assert run("simulate", "--days", "14", "--actors", "30", "--seed", "4", "--out", str(folder)) == 0
+    raw = zstandard.ZstdDecompressor().stream_reader((folder / "events.ndjson.zst").open("rb")).read()
+    (folder / "all.ndjson").write_bytes(raw)
+    lines = raw.splitlines(keepends=True)
+    cut = len(lines) * 6 // 10
+    (folder / "history.ndjson").write_bytes(b"".join(lines[:cut]))
+    (folder / "rest.ndjson").write_bytes(b"".join(lines[cut:]))
+    command = ("train", str(folder / "history.ndjson"), "--directory", str(folder / "directory"))
+    assert run(*command, "--model", str(folder / "model")) == 0
+    return folder
+
+
+def score(company: Path, name: str, *more: str) -> tuple[list[dict[str, object]], list[dict[str, object]], int]:
+    """Scores the rest of the company's events; returns scores, alerts and the exit code."""
+    out, alerts = company / f"{name}.scores", company / f"{name}.alerts"
+    code = run(
+        "score", str(company / "rest.ndjson"), "--directory", str(company / "directory"), "--model",
+        str(company / "model"), "--warm-up", str(company / "history.ndjson"), "--output", str(out), "--alerts",
+        str(alerts), *more,
+    )  # fmt: skip
+    return (
+        *([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in (out, alerts)),
+        code,
+    )  # type: ignore[return-value]
+
+
+def test_every_simulated_event_is_valid_and_in_order(company: Path) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    last = ("", "")
+    for line in (company / "all.ndjson").read_bytes().splitlines():
+        event = decode_event(line, 4_102_444_800_000_000)
+        key = (str(event.event_time), event.event_id)
+        assert key >= last
+        instance = (event.source_system, str(event.source_instance))
+        assert event.source_seq is not None
+        assert event.source_seq > seen.get(instance, 0) or key == last
+        seen[instance], last = event.source_seq, key
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert run("simulate", "--days", "6", "--actors", "15", "--seed", "9", "--out", str(tmp_path / name)) == 0
+    for path in (tmp_path / "one").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_labels_name_events_that_exist_and_twins_are_no_attacks(company: Path) -> None:
+    ids = {json.loads(line)["event_id"] for line in (company / "all.ndjson").read_bytes().splitlines()}
+    tables = {}
+    for name in ("labels", "twins"):
+        with (company / f"{name}.csv").open(encoding="utf-8") as file:
+            tables[name] = {row["event_id"] for row in csv.DictReader(file)}
+    assert tables["labels"]
+    assert tables["labels"] <= ids
+    assert not tables["labels"] & tables["twins"]
+
+
+def test_one_line_for_each_distinct_event_with_exactly_the_documented_keys(company: Path) -> None:
+    scores, alerts, code = score(company, "plain")
+    given = {
+        json.loads(line)["event_id"]: json.loads(line) for line in (company / "rest.ndjson").read_bytes().splitlines()
+    }
+    assert code == 0
+    assert {row["event_id"] for row in scores} == set(given)
+    assert len(scores) == len(given)
+    assert all(set(row) == {"event_id", "anomaly_score", "risk", "reasons"} for row in scores)
+    assert alerts
+    for alert in alerts:
+        event = given[str(alert["event_id"])]
+        assert (alert["event_time"], alert["actor_id"]) == (event["event_time"], event["actor_id"])
+        assert set(alert["explanation"]) == {"en", "zh"}  # type: ignore[call-overload]
+
+
+def test_sorted_input_scores_the_same_in_either_order(company: Path) -> None:
+    assert score(company, "sorted")[0] == score(company, "input", "--order", "input")[0]
+
+
+def test_a_budget_is_kept(company: Path) -> None:
+    days = 14 * 0.4
+    assert len(score(company, "budget", "--budget", "2")[1]) <= 2 * (days + 0.5)
+
+
+def test_the_same_history_gives_the_same_model(company: Path, tmp_path: Path) -> None:
+    command = ("train", str(company / "history.ndjson"), "--directory", str(company / "directory"))
+    assert run(*command, "--model", str(tmp_path / "again")) == 0
+    for path in (company / "model").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_evaluate_reports_recall(company: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    score(company, "evaluated")
+    capsys.readouterr()
+    code = run(
+        "evaluate", "--scores", str(company / "evaluated.scores"), "--alerts", str(company / "evaluated.alerts"),
+        "--labels", str(company / "labels.csv"), "--attacks", str(company / "attacks.csv"), "--events",
+        str(company / "rest.ndjson"), "--json",
+    )  # fmt: skip
+    report = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert 0.2 <= report["recall"] <= 1
+    assert 0 < report["pr_auc_actor_day"] <= 1
+
+
+def test_a_damaged_model_is_refused(company: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model").mkdir()
+    for path in (company / "model").iterdir():
+        (tmp_path / "model" / path.name).write_bytes(path.read_bytes()[:-3] + b"abc")
+    words = ("score", str(company / "rest.ndjson"), "--directory", str(company / "directory"))
+    assert run(*words, "--model", str(tmp_path / "model"), "--output", str(tmp_path / "s")) == 65
+    assert "train again" in capsys.readouterr().err
+
+
+def test_invalid_lines_are_named_and_exit_65(company: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.ndjson").write_bytes(b'{"schema_version":1}\n')
+    words = ("score", str(tmp_path / "bad.ndjson"), "--directory", str(company / "directory"))
+    assert run(*words, "--model", str(company / "model"), "--output", str(tmp_path / "s")) == 65
+    assert "bad.ndjson:1: missing_field" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_a_usage_error(company: Path, tmp_path: Path) -> None:
+    words = ("train", str(tmp_path / "nothing"), "--directory", str(company / "directory"), "--model", "m")
+    assert run(*words) == 2
+
+
+def test_version_names_what_it_stands_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("version", "--json") == 0
+    assert {"accesstrail", "faust-streaming", "chdb-core", "features"} <= set(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(name, "--help") == 0
+    assert f"accesstrail {name}" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert run("nonsense") == 2

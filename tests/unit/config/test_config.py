@@ -1,0 +1,71 @@
+"""Settings: every fault at once, secrets only from closed files, the environment over the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.config import load
+from pipeline.errors import EXIT_CONFIG, ConfigError
+
+GOOD = """
+[kafka]
+bootstrap_servers = "127.0.0.1:9092"
+[clickhouse]
+migrator_password_file = "secret"
+writer_password_file = "secret"
+reader_password_file = "secret"
+[protection]
+token_keys_file = "secret"
+[detection]
+directory = "directory"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "secret").write_text("x", encoding="utf-8")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "config.toml").write_text(GOOD, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_good_file_gives_settings_with_the_documented_defaults(folder: Path) -> None:
+    settings = load(folder / "config.toml", {})
+    assert settings.kafka.partitions == 24
+    assert settings.kafka.events_topic == "access.events"
+    assert settings.detection.model is None
+
+
+def test_the_environment_wins_over_the_file(folder: Path) -> None:
+    settings = load(folder / "config.toml", {"ACCESSTRAIL_KAFKA_PARTITIONS": "8"})
+    assert settings.kafka.partitions == 8
+
+
+def test_every_fault_is_listed_at_once(folder: Path) -> None:
+    (folder / "secret").chmod(0o644)
+    text = GOOD.replace('bootstrap_servers = "127.0.0.1:9092"', "partitions = 0\nnonsense = 1")
+    (folder / "config.toml").write_text(text.replace('"directory"', '"nowhere"') + "[extra]\na = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(folder / "config.toml", {})
+    faults = "\n".join(caught.value.faults)
+    for word in ("bootstrap_servers", "partitions", "nonsense", "chmod 600", "nowhere", "[extra]"):
+        assert word in faults
+    assert faults.count("chmod 600") == 4
+
+
+def test_a_wrong_configuration_ends_a_command_with_exit_78(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.toml").write_text("[kafka]\npartitions = 0\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "--config", str(folder / "config.toml")])
+    assert caught.value.code == EXIT_CONFIG
+    assert "partitions" in capsys.readouterr().err
+
+
+def test_what_is_no_toml_is_said(folder: Path) -> None:
+    (folder / "config.toml").write_text("[kafka\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(folder / "config.toml", {})
