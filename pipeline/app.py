@@ -167,7 +167,9 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
     async def record(stream: Any) -> None:  # noqa: ANN401  Faust's stream type knows no noack
         """Hands each fetched run to its partition; never waits, never fails."""
         async for event in stream.noack().events():
-            pool.offer(event.message.tp, event.value)
+            # A run fetched before a rebalance would look like a hole in the log behind the new position.
+            if event.message.generation_id == app.consumer_generation_id:
+                pool.offer(event.message.tp, event.value)
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]  # Faust's
