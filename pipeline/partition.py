@@ -12,17 +12,15 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
-
-import numpy as np
 
 from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, close_log, commit_batch, find_rejected
+from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Tenure
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
@@ -31,15 +29,6 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_RETRIES = 3
-
-
-class KafkaRecord(Protocol):
-    """What we use of the consumer's record."""
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Judgements(Protocol):
@@ -113,23 +102,6 @@ class PartitionStatus:
     last_sealed_at: float = 0.0
 
 
-class _Closing(Exception):
-    """The partition was taken from us or the worker is stopping: no error, the thread's way out."""
-
-
-class _Reassigned(_Closing):
-    """The partition was assigned to us again: begin anew from the store."""
-
-
-@dataclass(slots=True)
-class _Inbox:
-    """Fetched records that wait for the partition's thread; bounded by telling the fetcher to pause."""
-
-    records: deque[KafkaRecord] = field(default_factory=deque)
-    bytes_held: int = 0
-    blocked: bool = False
-
-
 class PartitionWorker:
     """Owns one partition from assignment to revocation."""
 
@@ -142,10 +114,11 @@ class PartitionWorker:
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
         self._flow, self._limits, self._writer = flow, limits, writer
-        self._inbox = _Inbox()
-        self._changed = threading.Condition()
-        self._closing = False
-        self._generation = 0
+        self._tenure = Tenure()
+        self._inbox = Inbox(
+            self._tenure, max_records=limits.inbox_records, max_bytes=limits.inbox_bytes,
+            block=partial(flow.block, topic, partition), unblock=partial(flow.unblock, topic, partition),
+        )  # fmt: skip
         self._memory: PartitionMemory | None = None
         self._store: EvidenceStore | None = None
         self._snapshot_at = time.monotonic()
@@ -160,17 +133,15 @@ class PartitionWorker:
 
     def reassign(self) -> None:
         """The group was rebalanced and the partition is still ours: begin anew from the store."""
-        with self._changed:
-            self._generation += 1
-            self._drop_inbox()
-            self._changed.notify_all()
+        with self._tenure.changed:
+            self._inbox.drop()
+            self._tenure.renew()
 
     def close(self) -> None:
         """The partition is no longer ours: finish nothing, write nothing more after the running step."""
-        with self._changed:
-            self._closing = True
-            self._drop_inbox()
-            self._changed.notify_all()
+        with self._tenure.changed:
+            self._inbox.drop()
+            self._tenure.end()
 
     def join(self, timeout_s: float) -> bool:
         """Whether the thread ended in time."""
@@ -179,25 +150,19 @@ class PartitionWorker:
 
     def offer(self, records: list[KafkaRecord]) -> None:
         """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
-        with self._changed:
-            self._inbox.records.extend(records)
-            self._inbox.bytes_held += sum(_size(record) for record in records)
-            if not self._inbox.blocked and self._full():
-                self._inbox.blocked = True
-                self._flow.block(self.status.topic, self.status.partition)
-            self._changed.notify_all()
+        self._inbox.offer(records)
 
     # -- the partition's thread
 
     def _run(self) -> None:
         fenced = 0
-        while not self._closing:
-            generation, sealed_before = self._generation, self.status.sealed_offset
+        while not self._tenure.ended:
+            generation, sealed_before = self._tenure.generation, self.status.sealed_offset
             try:
                 self._live(generation)
-            except _Reassigned:
+            except Reassigned:
                 fenced = 0
-            except _Closing:
+            except Closing:
                 break
             except Fenced as exc:
                 # A former owner sealed while we took over: the ledger is whole, we go on from it.
@@ -219,8 +184,7 @@ class PartitionWorker:
             "partition stopped: topic=%s partition=%d code=%s: %s",
             self.status.topic, self.status.partition, exc.code, exc,
         )  # fmt: skip
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._generation != generation)
+        self._tenure.pause(None, generation)
 
     def _live(self, generation: int) -> None:
         """Recovers, then commits batch after batch until something ends it."""
@@ -234,7 +198,7 @@ class PartitionWorker:
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from)
         for planned in resume.ranges:
-            records = self._take_range(planned, generation)
+            records = self._inbox.take_range(memory.position, planned, generation)
             if planned.sealed is not None:
                 self._form_again(records, memory, planned)
             else:
@@ -242,7 +206,7 @@ class PartitionWorker:
                 self._commit(records, memory, judgement, generation)
         self.status.state = "running"
         while True:
-            records = self._take(generation)
+            records = self._inbox.take(memory.position, memory.next_offset, self._limits.max_batch_records, generation)
             judgement = self._patiently(self._judgements.current, generation)
             self._commit(records, memory, judgement, generation)
             self._maybe_snapshot(memory)
@@ -381,7 +345,7 @@ class PartitionWorker:
         attempt = 0
         state = self.status.state
         while True:
-            self._check(generation)
+            self._tenure.check(generation)
             try:
                 result = step()
             except Away as exc:
@@ -389,105 +353,13 @@ class PartitionWorker:
                     state, self.status.away_since = self.status.state, time.time()
                     _log.warning("away: partition=%d code=%s: %s", self.status.partition, exc.code, exc)
                 self.status.state, self.status.code = "away", exc.code
-                self._pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)], generation)
+                self._tenure.pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)], generation)
                 attempt += 1
                 continue
             if attempt:
                 self.status.state, self.status.code, self.status.away_since = state, "", 0.0
                 _log.info("back: partition=%d", self.status.partition)
             return result
-
-    def _pause(self, seconds: float, generation: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._generation != generation, seconds)
-
-    def _check(self, generation: int) -> None:
-        if self._closing:
-            raise _Closing
-        if self._generation != generation:
-            raise _Reassigned
-
-    # -- the inbox
-
-    def _full(self) -> bool:
-        return (
-            len(self._inbox.records) >= self._limits.inbox_records or self._inbox.bytes_held >= self._limits.inbox_bytes
-        )
-
-    def _drop_inbox(self) -> None:
-        self._inbox.records.clear()
-        self._inbox.bytes_held = 0
-        self._inbox.blocked = False
-
-    def _take(self, generation: int) -> RecordBatch:
-        """The next free batch: whatever waits, up to the limit, within one month of `received_at`."""
-        expected = self._memory.next_offset if self._memory is not None else 0
-        with self._changed:
-            self._wait_for(lambda: bool(self._inbox.records), generation)
-            taken: list[KafkaRecord] = []
-            month_from_ms, month_to_ms = 0, 0
-            while self._inbox.records and len(taken) < self._limits.max_batch_records:
-                record = self._inbox.records[0]
-                if not month_from_ms <= record.timestamp < month_to_ms:
-                    if taken:
-                        break  # one INSERT may touch one partition of the table only
-                    month_from_ms, month_to_ms = _month_ms(record.timestamp)
-                self._pop(taken, expected)
-            self._release()
-        return self._batch(taken) if taken else self._take(generation)
-
-    def _take_range(self, planned: PlannedRange, generation: int) -> RecordBatch:
-        """Exactly the records of a range that was formed before."""
-        taken: list[KafkaRecord] = []
-        with self._changed:
-            while not taken or taken[-1].offset < planned.last_offset:
-                self._wait_for(lambda: bool(self._inbox.records), generation)
-                if self._inbox.records[0].offset > planned.last_offset:
-                    break
-                self._pop(taken, planned.first_offset)
-                self._release()
-        if not taken or taken[-1].offset != planned.last_offset:
-            raise LedgerConflict(
-                f"the log no longer holds offset {planned.last_offset}, which the store says it stored: "
-                "keep store and log as they are and run `accesstrail doctor`"
-            )
-        return self._batch(taken)
-
-    def _pop(self, taken: list[KafkaRecord], expected: int) -> None:
-        record = self._inbox.records.popleft()
-        self._inbox.bytes_held -= _size(record)
-        if record.offset >= expected:
-            taken.append(record)
-
-    def _wait_for(self, ready: Callable[[], bool], generation: int) -> None:
-        self._changed.wait_for(lambda: ready() or self._closing or self._generation != generation)
-        self._check(generation)
-
-    def _release(self) -> None:
-        if self._inbox.blocked and not self._full():
-            self._inbox.blocked = False
-            self._flow.unblock(self.status.topic, self.status.partition)
-
-    def _batch(self, records: list[KafkaRecord]) -> RecordBatch:
-        assert self._memory is not None  # noqa: S101
-        count = len(records)
-        return RecordBatch(
-            position=self._memory.position,
-            offsets=np.fromiter((record.offset for record in records), np.int64, count),
-            received_at_us=np.fromiter((record.timestamp for record in records), np.int64, count) * 1000,
-            keys=[record.key for record in records],
-            values=[record.value for record in records],
-        )
-
-
-def _month_ms(timestamp_ms: int) -> tuple[int, int]:
-    """First millisecond of the UTC month of a time, and of the next month."""
-    month = np.datetime64(timestamp_ms, "ms").astype("datetime64[M]")
-    return tuple(int((month + step).astype("datetime64[ms]").astype(np.int64)) for step in (0, 1))  # type: ignore[return-value]  # two
-
-
-def _size(record: KafkaRecord) -> int:
-    return len(record.value or b"") + len(record.key or b"") + 100
 
 
 def _fill_window(window: DuplicateWindow, store: EvidenceStore, position: LogPosition, last_offset: int) -> None:

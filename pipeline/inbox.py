@@ -1,0 +1,188 @@
+"""Fetched records that wait for their partition's thread, and how long the partition is ours.
+
+Place in the flow: between the agent `record` (`app.py`), which offers runs of records from Faust's loop, and the
+partition's thread (`partition.py`), which takes batches. Bounded: when it holds enough, the fetcher is told to pause.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.errors import LedgerConflict
+from pipeline.events import LogPosition, RecordBatch
+from pipeline.recovery import PlannedRange
+
+
+class KafkaRecord(Protocol):
+    """What we use of the consumer's record."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Closing(Exception):
+    """The partition was taken from us or the worker is stopping: no error, the thread's way out."""
+
+
+class Reassigned(Closing):
+    """The partition was assigned to us again: begin anew from the store."""
+
+
+class Tenure:
+    """How long the partition is ours: until `end`, and within that generation by generation of the consumer group."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.ended = False
+        self.generation = 0
+
+    def renew(self) -> None:
+        """The group was rebalanced and the partition is still ours. Call while holding `changed`."""
+        self.generation += 1
+        self.changed.notify_all()
+
+    def end(self) -> None:
+        """The partition is no longer ours. Call while holding `changed`."""
+        self.ended = True
+        self.changed.notify_all()
+
+    def is_over(self, generation: int) -> bool:
+        """Whether what began in this generation must not go on."""
+        return self.ended or self.generation != generation
+
+    def check(self, generation: int) -> None:
+        """Raises: Closing, Reassigned: what began in this generation must not go on."""
+        if self.ended:
+            raise Closing
+        if self.generation != generation:
+            raise Reassigned
+
+    def pause(self, seconds: float | None, generation: int) -> None:
+        """Waits, but not beyond the generation's end. `seconds` None: until then."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.is_over(generation), seconds)
+
+
+class Inbox:
+    """The records of one partition, in offset order; every method but `offer` and `drop` is the partition thread's."""
+
+    def __init__(
+        self,
+        tenure: Tenure,
+        *,
+        max_records: int,
+        max_bytes: int,
+        block: Callable[[], None],
+        unblock: Callable[[], None],
+    ) -> None:
+        self._tenure = tenure
+        self._max_records, self._max_bytes = max_records, max_bytes
+        self._block, self._unblock = block, unblock
+        self._records: deque[KafkaRecord] = deque()
+        self._bytes_held = 0
+        self._blocked = False
+
+    def offer(self, records: list[KafkaRecord]) -> None:
+        """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
+        with self._tenure.changed:
+            self._records.extend(records)
+            self._bytes_held += sum(_size(record) for record in records)
+            if not self._blocked and self._full():
+                self._blocked = True
+                self._block()
+            self._tenure.changed.notify_all()
+
+    def drop(self) -> None:
+        """Forgets everything: what follows comes from another position. Call while holding the tenure's `changed`."""
+        self._records.clear()
+        self._bytes_held = 0
+        self._blocked = False
+
+    def take(self, position: LogPosition, expected: int, max_records: int, generation: int) -> RecordBatch:
+        """The next free batch from offset `expected` on: whatever waits, within one month of `received_at`.
+
+        Waits for the first record. Raises: Closing, Reassigned.
+        """
+        taken: list[KafkaRecord] = []
+        while not taken:
+            with self._tenure.changed:
+                self._wait(generation)
+                self._take_waiting(taken, expected, max_records)
+                self._release()
+        return _batch(position, taken)
+
+    def _take_waiting(self, taken: list[KafkaRecord], expected: int, max_records: int) -> None:
+        month_from_ms, month_to_ms = 0, 0
+        while self._records and len(taken) < max_records:
+            record = self._records[0]
+            if not month_from_ms <= record.timestamp < month_to_ms:
+                if taken:
+                    return  # one INSERT may touch one partition of the table only
+                month_from_ms, month_to_ms = _month_ms(record.timestamp)
+            self._pop(taken, expected)
+
+    def take_range(self, position: LogPosition, planned: PlannedRange, generation: int) -> RecordBatch:
+        """Exactly the records of a range that was formed before.
+
+        Raises: LedgerConflict: the log does not hold its last record any more; Closing, Reassigned.
+        """
+        taken: list[KafkaRecord] = []
+        with self._tenure.changed:
+            while not taken or taken[-1].offset < planned.last_offset:
+                self._wait(generation)
+                if self._records[0].offset > planned.last_offset:
+                    break
+                self._pop(taken, planned.first_offset)
+                self._release()
+        if not taken or taken[-1].offset != planned.last_offset:
+            raise LedgerConflict(
+                f"the log no longer holds offset {planned.last_offset}, which the store says it stored: "
+                "keep store and log as they are and run `accesstrail doctor`"
+            )
+        return _batch(position, taken)
+
+    def _full(self) -> bool:
+        return len(self._records) >= self._max_records or self._bytes_held >= self._max_bytes
+
+    def _pop(self, taken: list[KafkaRecord], expected: int) -> None:
+        record = self._records.popleft()
+        self._bytes_held -= _size(record)
+        if record.offset >= expected:
+            taken.append(record)
+
+    def _wait(self, generation: int) -> None:
+        self._tenure.changed.wait_for(lambda: bool(self._records) or self._tenure.is_over(generation))
+        self._tenure.check(generation)
+
+    def _release(self) -> None:
+        if self._blocked and not self._full():
+            self._blocked = False
+            self._unblock()
+
+
+def _batch(position: LogPosition, records: list[KafkaRecord]) -> RecordBatch:
+    count = len(records)
+    return RecordBatch(
+        position=position,
+        offsets=np.fromiter((record.offset for record in records), np.int64, count),
+        received_at_us=np.fromiter((record.timestamp for record in records), np.int64, count) * 1000,
+        keys=[record.key for record in records],
+        values=[record.value for record in records],
+    )
+
+
+def _month_ms(timestamp_ms: int) -> tuple[int, int]:
+    """First millisecond of the UTC month of a time, and of the next month."""
+    month = np.datetime64(timestamp_ms, "ms").astype("datetime64[M]")
+    return tuple(int((month + step).astype("datetime64[ms]").astype(np.int64)) for step in (0, 1))  # type: ignore[return-value]  # two
+
+
+def _size(record: KafkaRecord) -> int:
+    return len(record.value or b"") + len(record.key or b"") + 100
