@@ -1,7 +1,7 @@
 """The way of one batch of events, in order: read this file first.
 
     decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row   pure stages (`pipeline/stages/`), a batch at once
-    commit_batch                                                     five numbered steps on ports (`pipeline/ports.py`)
+    commit_batch                                                     numbered steps on ports (`pipeline/ports.py`)
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch`: rows, dead letters, gaps, alerts and
 the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the duplicate
@@ -224,8 +224,12 @@ class _Forming:
         )
 
 
-def _nothing(step: int) -> None:
-    """Between the steps of a commit, nothing: tests put a crash here."""
+AfterStep = Callable[[int], None]
+"""Told the number of every step that is done. The product does nothing there; tests put a fault into each gap."""
+
+
+def nothing(step: int) -> None:
+    """Between two steps, nothing."""
 
 
 def commit_batch(
@@ -233,36 +237,42 @@ def commit_batch(
     store: EvidenceStore,
     publisher: AlertPublisher,
     writer: str,
-    after_step: Callable[[int], None] = _nothing,
+    after_step: AfterStep = nothing,
 ) -> None:
     """Makes a formed batch last; may be repeated unchanged after any failure and after a crash at any point.
 
     1. new identities → vault (none yet: the vault comes with the evidence features)
-    2. rows, dead letters, gaps and alerts → store, each under a token that names exactly this content
-    3. alerts → Kafka, acknowledged
-    4. ledger entry → store: the commit point; from here on the rows are visible
-    5. acknowledge: the caller keeps the memory and tells the fetcher
+    2. events → store, under a token that names exactly this content; so with 3, 4 and 5
+    3. dead letters → store
+    4. gaps → store
+    5. alert rows → store
+    6. alerts → Kafka, acknowledged
+    7. ledger entry → store: the commit point; from here on the rows are visible
+    8. acknowledge: the caller keeps the memory and tells the fetcher
 
-    Crash before 4: the rows are invisible; recovery forms the same range under the same versions, repeats 2 (a no-op)
-    and 3 (the same alert ids) and seals. Crash after 4: recovery goes on behind the entry.
+    Crash before 7: the rows are invisible; recovery forms the same range under the same versions, repeats 2–5 (a no-op)
+    and 6 (the same alert ids) and seals. Crash after 7: recovery goes on behind the entry.
     Raises: Away: repeat unchanged; RejectedRow: bisect (`find_rejected`); BrokenInvariant: stop.
     """
     token = batch.token()
     after_step(1)
     if batch.events is not None:
         store.insert_events(batch.events, token)
+    after_step(2)
     if batch.dead_letters is not None:
         store.insert_dead_letters(batch.dead_letters, token)
+    after_step(3)
     if batch.gaps is not None:
         store.insert_dead_letters(batch.gaps, f"{token}:gaps")
+    after_step(4)
     if batch.alert_rows is not None:
         store.insert_alerts(batch.alert_rows, token)
-    after_step(2)
+    after_step(5)
     if batch.alerts and batch.events is not None:
         publisher.publish(batch.position, batch.alerts, batch.events)
-    after_step(3)
+    after_step(6)
     store.seal(batch.entry, writer)
-    after_step(4)
+    after_step(7)
 
 
 def find_rejected(batch: FormedBatch, store: EvidenceStore) -> frozenset[int]:
@@ -292,8 +302,18 @@ def find_rejected(batch: FormedBatch, store: EvidenceStore) -> frozenset[int]:
     return frozenset(found)
 
 
-def close_log(store: EvidenceStore, last: LedgerEntry, versions_id: bytes, retention_class: str, writer: str) -> None:
+def close_log(
+    store: EvidenceStore,
+    last: LedgerEntry,
+    versions_id: bytes,
+    retention_class: str,
+    writer: str,
+    after_step: AfterStep = nothing,
+) -> None:
     """Closes an older life of a topic with a gap over its unread rest: nothing is skipped in silence.
+
+    1. gap → store; 2. ledger entry → store: the commit point. A crash between them leaves a row that nobody sees; the
+    next attempt repeats it, or writes its own where it runs under other versions.
 
     The gap reaches to `END_OF_LOG` because nobody can say any more how long that log was.
     """
@@ -304,7 +324,9 @@ def close_log(store: EvidenceStore, last: LedgerEntry, versions_id: bytes, reten
     batch = forming.sealed(memory, versions_id, retention_class)
     assert batch.gaps is not None  # noqa: S101  just made
     store.insert_dead_letters(batch.gaps, f"{batch.token()}:gaps")
+    after_step(1)
     store.seal(batch.entry, writer)
+    after_step(2)
 
 
 def _without(decoded: Decoded, records: RecordBatch, rejected_offsets: frozenset[int]) -> Decoded:

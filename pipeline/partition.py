@@ -69,6 +69,16 @@ class Flow(Protocol):
         ...
 
 
+Observer = Callable[[str, int], None]
+"""Told of every step that is done: (which sequence, number of the step). Sequences: `recovery` (numbered in
+`recovery.py`), `closing` (`flow.close_log`), `commit` (`flow.commit_batch`), `bisection` (1: refused rows are known),
+`snapshot` (1: profiles are written)."""
+
+
+def nobody(sequence: str, step: int) -> None:
+    """The product watches nothing; tests put a fault into each gap between two steps."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionLimits:
     """How much a partition holds in memory and how often it writes its profiles."""
@@ -108,12 +118,12 @@ class PartitionWorker:
     def __init__(
         self, topic: str, partition: int, *,
         chain: Chain, chain_lock: threading.Lock, judgements: Judgements, open_store: Callable[[], EvidenceStore],
-        publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, writer: str,
+        publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, writer: str, observer: Observer = nobody,
     ) -> None:  # fmt: skip
         self.status = PartitionStatus(topic, partition)
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
-        self._flow, self._limits, self._writer = flow, limits, writer
+        self._flow, self._limits, self._writer, self._observer = flow, limits, writer, observer
         self._tenure = Tenure()
         self._inbox = Inbox(
             self._tenure, max_records=limits.inbox_records, max_bytes=limits.inbox_bytes,
@@ -197,13 +207,17 @@ class PartitionWorker:
         memory = self._memory
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from)
+        self._observer("recovery", 4)
         for planned in resume.ranges:
             records = self._inbox.take_range(memory.position, planned, generation)
             if planned.sealed is not None:
                 self._form_again(records, memory, planned)
+                self._observer("recovery", 5)
             else:
                 judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
+                self._observer("recovery", 6)
                 self._commit(records, memory, judgement, generation)
+                self._observer("recovery", 7)
         self.status.state = "running"
         while True:
             records = self._inbox.take(memory.position, memory.next_offset, self._limits.max_batch_records, generation)
@@ -220,12 +234,16 @@ class PartitionWorker:
         store, topic, partition = self._store, self.status.topic, self.status.partition
         bounds = self._flow.bounds(topic, partition)
         resume = plan(store, topic, partition, bounds, self._judgements.feature_version)
+        self._observer("recovery", 1)
         if resume.closing is not None:
             versions_id = self._judgements.current().versions.versions_id
-            close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer)
+            after_step = partial(self._observer, "closing")
+            close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer, after_step)
             _log.warning("an older life of the topic was closed with a gap: topic=%s partition=%d", topic, partition)
+            self._observer("recovery", 2)
         if not self._stands_at(resume):
             self._memory = self._restore(store, resume)
+        self._observer("recovery", 3)
         self.status.incarnation = resume.position.incarnation
         self.status.profile_gap = resume.profile_gap
         self._note_sealed()
@@ -281,10 +299,13 @@ class PartitionWorker:
         while True:
             with self._chain_lock:
                 formed = self._chain.form(records, memory, judgement, refused)
+            after_step = partial(self._observer, "commit")
+            step = partial(commit_batch, formed, store, self._publisher, self._writer, after_step)
             try:
-                self._patiently(partial(commit_batch, formed, store, self._publisher, self._writer), generation)
+                self._patiently(step, generation)
             except RejectedRow:
                 found = self._patiently(partial(find_rejected, formed, store), generation)
+                self._observer("bisection", 1)
                 memory.rollback()
                 refused |= found
                 continue
@@ -331,6 +352,7 @@ class PartitionWorker:
                     memory.position, memory.sealed.last_offset, self._judgements.feature_version,
                     keys, memory.profiles.export(keys),
                 )  # fmt: skip
+                self._observer("snapshot", 1)
         except AccesstrailError:
             _log.warning("profile snapshot delayed: partition=%d", self.status.partition)
         else:

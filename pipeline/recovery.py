@@ -9,6 +9,18 @@ Place in the flow: between an assignment (`app.py`) and the first batch (`partit
    token (a no-op) and sealed.
 
 If Kafka no longer holds the range for step 2, the snapshot is used as it is and `profile_gap` is said.
+
+`partition.py` does it in numbered steps; each gap between two of them has a crash test:
+
+1. store and broker are read: where to go on is known (`plan`)
+2. an older life of the topic is closed with a gap (`flow.close_log`, which has two steps of its own)
+3. profiles and duplicate window stand at the plan's base
+4. the fetcher is told where to start
+5. a sealed range is formed again, its entry the same (once a range)
+6. the unsealed range is read again, its versions are known; from here the steps of `flow.commit_batch`
+7. the unsealed range is sealed
+
+Nothing before 6 writes anything but a closing gap, so a crash there begins anew; from 6 on `commit_batch` says.
 """
 
 from __future__ import annotations

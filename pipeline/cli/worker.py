@@ -19,7 +19,7 @@ from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
 from pipeline.judgements import StoredJudgements
-from pipeline.partition import PartitionLimits, PartitionStatus, PartitionWorker
+from pipeline.partition import Observer, PartitionLimits, PartitionStatus, PartitionWorker, nobody
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
@@ -53,8 +53,11 @@ def _logging() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def make_worker(settings: Settings) -> None:
-    """Runs one worker in the foreground. Raises: ConfigError; DirectoryError; Away where nothing can be retried."""
+def make_worker(settings: Settings, observer: Observer = nobody) -> None:
+    """Runs one worker in the foreground; `observer` is told of every step that is done (`partition.Observer`).
+
+    Raises: ConfigError; DirectoryError; Away where nothing can be retried.
+    """
     keyring = Keyring.load(settings.protection.token_keys_file)
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
@@ -77,7 +80,7 @@ def make_worker(settings: Settings) -> None:
     def partition_worker(flow: LoopFlow, topic: str, partition: int) -> PartitionWorker:
         return PartitionWorker(
             topic, partition, chain=chain, chain_lock=lock, judgements=judgements, open_store=connect,
-            publisher=publisher, flow=flow, limits=limits, writer=writer,
+            publisher=publisher, flow=flow, limits=limits, writer=writer, observer=observer,
         )  # fmt: skip
 
     def read_bounds(topic: str, partition: int) -> LogBounds:
