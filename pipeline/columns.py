@@ -48,12 +48,14 @@ class Interner(dict[str, int]):
     `texts[i]` is the text, `encoded[i]` its RowBinary form (length + UTF-8). Not thread-safe. Id 0 is "".
     """
 
-    __slots__ = ("encoded", "texts")
+    __slots__ = ("_pool", "_starts", "encoded", "texts")
 
     def __init__(self) -> None:
         super().__init__()
         self.texts: list[str] = []
         self.encoded: list[bytes] = []
+        self._pool = np.zeros(0, np.uint8)
+        self._starts = np.zeros(1, np.int64)
         self.__missing__("")
 
     def __missing__(self, text: str) -> int:
@@ -67,6 +69,23 @@ class Interner(dict[str, int]):
     def ids(self, texts: Iterable[str], count: int) -> npt.NDArray[np.int32]:
         """The integers of `count` texts, int32 (count,)."""
         return np.fromiter(map(self.__getitem__, texts), np.int32, count)
+
+    def packed(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """All encoded texts end to end, and where each begins (and the last one ends), for compiled code.
+
+        The first array may be longer than what is in use; both are right until the next new text.
+        """
+        known, used = len(self._starts) - 1, int(self._starts[-1])
+        if known < len(self.encoded):
+            new = self.encoded[known:]
+            ends = used + np.cumsum(list(map(len, new)))
+            if ends[-1] > len(self._pool):
+                larger = np.zeros(2 * int(ends[-1]), np.uint8)
+                larger[:used] = self._pool[:used]
+                self._pool = larger
+            self._pool[used : ends[-1]] = np.frombuffer(b"".join(new), np.uint8)
+            self._starts = np.concatenate((self._starts, ends))
+        return self._pool, self._starts
 
 
 @dataclass(slots=True)

@@ -18,5 +18,5 @@ else
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
 fi
 # Compiled kernels are cached beside their sources; doing it here keeps the first event fast.
-"$venv/bin/python" -m detectors.warm_up
+"$venv/bin/python" -m pipeline.stages.warm_up
 echo "environment ready in $(( $(date +%s) - start )) s"

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 import click
 
+from pipeline import process_memory
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.status_file import StatusFile
@@ -88,6 +89,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
 
     (settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
     status = _Status(StatusFile(settings.state_dir / "run" / "worker.json"), judgements)
+    process_memory.settle()
     run(build(settings, partition_worker, read_bounds, status))
 
 

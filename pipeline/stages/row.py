@@ -3,13 +3,14 @@
 Place in the flow: the last pure stage. Canonical bytes are ClickHouse's `RowBinary` of the evidence columns in declared
 order (`pipeline/columns.py`), so that the server can recompute every leaf itself:
 `SHA256(concat(char(0), formatRow('RowBinary', …)))`. Fixed-width columns come first in that order: they are packed
-once for the whole batch, and only texts, lists and maps are put together row by row.
+once for the whole batch, columns that are the same in every row are written once, the rest is assembled by kernels.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,13 @@ from pipeline.columns import (
     MapColumn,
     TextColumn,
     evidence,
-    leb128,
 )
 from pipeline.events import LEAF_KINDS, RecordBatch, codes
-from pipeline.ledger.leaf import leaf_hash
+from pipeline.ledger.leaf import LEAF_PREFIX
 from pipeline.ports import LedgerEntry
+from pipeline.stages.row_bytes import RowBytes, assemble
 
 _LEAF_CODES = codes(LEAF_KINDS)
-_SHORT_LENGTHS = [leb128(number) for number in range(1024)]
 
 
 def place(columns: ColumnBatch, records: RecordBatch, rows: npt.NDArray[np.int64], kind: str = "event") -> None:
@@ -54,16 +54,20 @@ def place(columns: ColumnBatch, records: RecordBatch, rows: npt.NDArray[np.int64
 
 def canonical_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[bytes]:
     """RowBinary of the evidence columns of each row, in declared order; (n,) byte strings."""
-    parts: list[Iterator[bytes]] = []
+    return _row_bytes(columns, specs).rows()
+
+
+def _row_bytes(columns: ColumnBatch, specs: Sequence[ColumnSpec], prefix: bytes = b"") -> RowBytes:
+    """`prefix` and the canonical bytes of each row."""
+    parts: list[Column | npt.NDArray[np.uint8] | bytes] = [prefix]
     for kind, group in itertools.groupby(evidence(tuple(specs)), lambda spec: _part_of(columns, spec)):
         if kind == "fixed":
             parts.append(_packed(columns, list(group)))
         elif kind == "constant":
-            same = b"".join(_same_in_all(columns.columns[spec.name]) or b"" for spec in group)
-            parts.append(itertools.repeat(same, columns.count))
+            parts.append(b"".join(_same_in_all(columns.columns[spec.name]) or b"" for spec in group))
         else:
-            parts += (_encoded(columns.columns[spec.name]) for spec in group)
-    return list(map(b"".join, zip(*parts, strict=True)))
+            parts += (columns.columns[spec.name] for spec in group)
+    return assemble(parts, columns.count)
 
 
 def _part_of(columns: ColumnBatch, spec: ColumnSpec) -> str:
@@ -82,59 +86,19 @@ def _same_in_all(column: Column) -> bytes | None:
     return None
 
 
-def _packed(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> Iterator[bytes]:
-    """Neighbouring fixed-width columns as one structured array, a slice a row."""
+def _packed(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> npt.NDArray[np.uint8]:
+    """Neighbouring fixed-width columns as bytes, uint8 (n, width)."""
     dtype = np.dtype([(spec.name, spec.dtype) for spec in specs])
-    table = np.zeros(columns.count, dtype)
+    table = np.empty(columns.count, dtype)
     for spec in specs:
-        table[spec.name] = columns.fixed(spec.name).astype(spec.dtype, copy=False)
-    raw, width = table.tobytes(), dtype.itemsize
-    return (raw[start : start + width] for start in range(0, len(raw), width))
-
-
-def _encoded(column: Column) -> Iterator[bytes]:
-    if isinstance(column, TextColumn):
-        return map(column.interner.encoded.__getitem__, column.ids.tolist())
-    if isinstance(column, ArrayColumn):
-        return _encoded_lists(column)
-    if isinstance(column, MapColumn):
-        return _encoded_maps(column)
-    raise TypeError(f"{type(column).__name__} is packed, not encoded")
-
-
-def _length(number: int) -> bytes:
-    return _SHORT_LENGTHS[number] if number < len(_SHORT_LENGTHS) else leb128(number)
-
-
-def _encoded_lists(column: ArrayColumn) -> Iterator[bytes]:
-    if isinstance(column.items, TextColumn):
-        items = list(map(column.items.interner.encoded.__getitem__, column.items.ids.tolist()))
-        start = 0
-        for end in column.ends.tolist():
-            yield _length(end - start) + b"".join(items[start:end])
-            start = end
-        return
-    raw, width = column.items.values.tobytes(), column.items.values.dtype.itemsize
-    start = 0
-    for end in column.ends.tolist():
-        yield _length(end - start) + raw[start * width : end * width]
-        start = end
-
-
-def _encoded_maps(column: MapColumn) -> Iterator[bytes]:
-    assert isinstance(column.values, TextColumn)  # noqa: S101  evidence has no numbers in maps
-    keys = list(map(column.keys.interner.encoded.__getitem__, column.keys.ids.tolist()))
-    values = list(map(column.values.interner.encoded.__getitem__, column.values.ids.tolist()))
-    start = 0
-    for end in column.ends.tolist():
-        pairs = (part for pair in zip(keys[start:end], values[start:end], strict=True) for part in pair)
-        yield _length(end - start) + b"".join(pairs)
-        start = end
+        table[spec.name] = columns.fixed(spec.name)
+    return table.view(np.uint8).reshape(columns.count, dtype.itemsize)
 
 
 def offset_leaves(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> list[tuple[int, bytes]]:
     """(Kafka offset, leaf hash) of each row."""
-    leaves = map(leaf_hash, canonical_rows(columns, specs))
+    prefixed = _row_bytes(columns, specs, LEAF_PREFIX)
+    leaves = [sha256(row).digest() for row in prefixed.rows()]
     return list(zip(columns.fixed("offset").tolist(), leaves, strict=True))
 
 
