@@ -125,7 +125,11 @@ Column = FixedColumn | TextColumn | ArrayColumn | MapColumn
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """One stored column. `origin`: the wire field or the stage that fills it. `evidence`: part of the leaf."""
+    """One stored column. `origin`: the wire field or the stage that fills it. `evidence`: part of the leaf.
+
+    `codec` and `wide_blocks` say how the store compresses it; they change no value. `wide_blocks`: in blocks of 1 MiB
+    instead of 64 KiB, for values that repeat far apart.
+    """
 
     name: str
     type: str
@@ -133,6 +137,7 @@ class ColumnSpec:
     about: str
     evidence: bool = True
     codec: str = ""
+    wide_blocks: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -163,15 +168,20 @@ _TOKEN = f"FixedString({TOKEN_BYTES})"
 _HASH = "FixedString(32)"
 _LOW = "LowCardinality(String)"
 _FLAG = events.enum8(events.FLAG_WORDS)
+# Most times are whole milliseconds, and rows lie in the order of time: the common divisor goes first, then the steps.
+TIME_CODEC = "GCD, Delta, ZSTD(1)"
+COUNT_CODEC = "Delta, ZSTD(1)"
+AMOUNT_CODEC = "T64, ZSTD(1)"
+REPEATED_CODEC = "ZSTD(3)"
 
 ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     # fixed width
     ColumnSpec("leaf_kind", events.enum8(events.LEAF_KINDS), "position", "what the leaf is: here always event"),
     ColumnSpec("canon_version", "UInt8", "position", "version of this list of evidence columns"),
     ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
-    ColumnSpec("offset", "UInt64", "position", "Kafka offset", codec="Delta, ZSTD(1)"),
-    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp of the record", codec="Delta, ZSTD(1)"),
-    ColumnSpec("event_time", _TIME, "event_time", "when the access happened", codec="Delta, ZSTD(1)"),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset", codec=COUNT_CODEC),
+    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp of the record", codec=TIME_CODEC),
+    ColumnSpec("event_time", _TIME, "event_time", "when the access happened", codec=TIME_CODEC),
     ColumnSpec("event_id", "UUID", "event_id", "chosen by the emitter; the idempotency key"),
     ColumnSpec("duplicate_of", "Int64", "assess", "offset of the first event with this id in this partition, or -1"),
     ColumnSpec("misrouted", "UInt8", "position", "1 where the record lies in another partition than its key says"),
@@ -188,13 +198,28 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("action", events.enum8(events.ACTIONS), "action", "what was done"),
     ColumnSpec("outcome", events.enum8(events.OUTCOMES), "outcome", "how it ended"),
     ColumnSpec("http_status", "UInt16", "http_status", "HTTP status, 0 where absent"),
-    ColumnSpec("source_seq", "Int64", "source_seq", "the source's own counter, -1 where absent"),
-    ColumnSpec("resource_token", _TOKEN, "resource_id", "resource; equal to a subject's token where it is a person"),
+    ColumnSpec("source_seq", "Int64", "source_seq", "the source's own counter, -1 where absent", codec=COUNT_CODEC),
+    ColumnSpec(
+        "resource_token",
+        _TOKEN,
+        "resource_id",
+        "resource; equal to a subject's token where it is a person",
+        codec=REPEATED_CODEC,
+        wide_blocks=True,
+    ),
     ColumnSpec("sensitivity", "UInt8", "sensitivity", "1–4: the event's, else the directory's; 0 unknown"),
-    ColumnSpec("records_returned", "Int64", "records_returned", "records handed out, -1 where absent"),
-    ColumnSpec("records_matched", "Int64", "records_matched", "records matched, -1 where absent"),
-    ColumnSpec("bytes_out", "Int64", "bytes_out", "bytes handed out, -1 where absent"),
-    ColumnSpec("subject_count", "Int64", "subject_count", "data subjects touched (the list's length where absent)"),
+    ColumnSpec(
+        "records_returned", "Int64", "records_returned", "records handed out, -1 where absent", codec=AMOUNT_CODEC
+    ),
+    ColumnSpec("records_matched", "Int64", "records_matched", "records matched, -1 where absent", codec=AMOUNT_CODEC),
+    ColumnSpec("bytes_out", "Int64", "bytes_out", "bytes handed out, -1 where absent", codec=AMOUNT_CODEC),
+    ColumnSpec(
+        "subject_count",
+        "Int64",
+        "subject_count",
+        "data subjects touched (the list's length where absent)",
+        codec=AMOUNT_CODEC,
+    ),
     ColumnSpec("subject_manifest_token", _TOKEN, "subject_manifest", "reference to the full list of subjects"),
     ColumnSpec("recipient_token", _TOKEN, "recipient_id", "who received the data"),
     ColumnSpec("recipient_type", events.enum8(events.RECIPIENT_TYPES), "recipient_type", "kind of recipient"),
@@ -207,9 +232,11 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("actor_status", events.enum8(events.ACTOR_STATUSES), "enrich", "status in the directory at event time"),
     ColumnSpec("explained", events.enum8(events.EXPLAINED), "enrich", "whether a work item justifies the access"),
     ColumnSpec("score_status", events.enum8(events.SCORE_STATUSES), "assess", "scored, or why not"),
-    ColumnSpec("anomaly_score", "UInt32", "assess", "model score in millionths, high is abnormal"),
-    ColumnSpec("top3_surprisal", "UInt16", "assess", "sum of the three largest surprisals, hundredths"),
-    ColumnSpec("risk", "UInt16", "assess", "risk in hundredths, 0–10000"),
+    ColumnSpec("anomaly_score", "UInt32", "assess", "model score in millionths, high is abnormal", codec=AMOUNT_CODEC),
+    ColumnSpec(
+        "top3_surprisal", "UInt16", "assess", "sum of the three largest surprisals, hundredths", codec=AMOUNT_CODEC
+    ),
+    ColumnSpec("risk", "UInt16", "assess", "risk in hundredths, 0–10000", codec=AMOUNT_CODEC),
     ColumnSpec("versions_id", _HASH, "assess", "version set the event was judged under"),
     # texts
     ColumnSpec("tenant_id", _LOW, "tenant_id", "tenant"),
@@ -236,7 +263,14 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("trace_id", "String", "trace_id", "trace"),
     ColumnSpec("justification", "String", "justification", "free text, masked"),
     # lists
-    ColumnSpec("subject_tokens", f"Array({_TOKEN})", "subject_ids", "data subjects, keyed pseudonyms"),
+    ColumnSpec(
+        "subject_tokens",
+        f"Array({_TOKEN})",
+        "subject_ids",
+        "data subjects, keyed pseudonyms",
+        codec=REPEATED_CODEC,
+        wide_blocks=True,
+    ),
     ColumnSpec("data_categories", f"Array({_LOW})", "data_categories", "categories: the event's, else the directory's"),
     ColumnSpec("fields_accessed", f"Array({_LOW})", "fields_accessed", "fields shown"),
     ColumnSpec("fields_unmasked", f"Array({_LOW})", "fields_unmasked", "fields shown in clear"),
@@ -247,8 +281,8 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec(
         "batch_id", "UInt64", "row", "first eight bytes of the ledger root that seals the batch", evidence=False
     ),
-    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
-    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
+    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False, codec=COUNT_CODEC),
+    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False, codec=COUNT_CODEC),
     ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
 )
 

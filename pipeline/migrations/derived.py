@@ -7,7 +7,9 @@ here can be made again from evidence: insert a sealed batch's rows once more und
 
 from __future__ import annotations
 
-from pipeline.columns import ACCESS_EVENT_COLUMNS, ColumnSpec
+from dataclasses import replace
+
+from pipeline.columns import ACCESS_EVENT_COLUMNS, AMOUNT_CODEC, REPEATED_CODEC, ColumnSpec
 from pipeline.migrations.schema import RAW, Statement, derive, table, view
 
 _EVENT = {spec.name: spec for spec in ACCESS_EVENT_COLUMNS}
@@ -26,9 +28,16 @@ def _new(name: str, kind: str, about: str) -> ColumnSpec:
 SUBJECT_ACCESS_COLUMNS: tuple[ColumnSpec, ...] = (
     _EVENT["tenant_id"],
     _new("subject_token", "FixedString(16)", "the data subject, keyed pseudonym"),
-    *(_EVENT[name] for name in ("event_time", "topic", "incarnation", "partition", "offset")),
-    _new("subject_index", "UInt32", "place of the subject in the event's list, from 0"),
-    *(_EVENT[name] for name in ("batch_id", "event_id", "duplicate_of", "received_at", "actor_token", "actor_dept")),
+    *(_EVENT[name] for name in ("event_time", "topic", "incarnation")),
+    # In the order of subjects positions do not count up.
+    *(replace(_EVENT[name], codec=AMOUNT_CODEC) for name in ("partition", "offset")),
+    replace(_new("subject_index", "UInt32", "place of the subject in the event's list, from 0"), codec=AMOUNT_CODEC),
+    _EVENT["batch_id"],
+    # One event stands under each of its subjects, and a subject's actors come from the whole company.
+    replace(_EVENT["event_id"], codec=REPEATED_CODEC, wide_blocks=True),
+    *(_EVENT[name] for name in ("duplicate_of", "received_at")),
+    replace(_EVENT["actor_token"], codec=REPEATED_CODEC, wide_blocks=True),
+    _EVENT["actor_dept"],
     _new("action", _LOW, "what was done"),
     _new("outcome", _LOW, "how it ended"),
     *(_EVENT[name] for name in ("purpose", "resource_type")),

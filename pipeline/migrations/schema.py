@@ -17,6 +17,7 @@ RAW = "accesstrail_raw"
 PUBLIC = "accesstrail"
 DEFINER = "migrator"
 _WINDOW = 10_000
+_WIDE_BLOCK_BYTES = 1 << 20
 
 Statement = str
 
@@ -56,7 +57,8 @@ def settings(*, durable: bool = True, window: int = _WINDOW) -> str:
 def _column(spec: ColumnSpec) -> str:
     codec = f" CODEC({spec.codec})" if spec.codec else ""
     comment = spec.about.replace("\\", "\\\\").replace("'", "\\'")
-    return f"`{spec.name}` {spec.type}{codec} COMMENT '{comment}'"
+    blocks = f" SETTINGS (min_compress_block_size = {_WIDE_BLOCK_BYTES})" if spec.wide_blocks else ""
+    return f"`{spec.name}` {spec.type} COMMENT '{comment}'{codec}{blocks}"
 
 
 def view(name: str, select: str) -> Statement:

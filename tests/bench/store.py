@@ -1,0 +1,244 @@
+"""Bytes on disk and the time of a subject's history at millions of events, through the product's own chain.
+
+`make bench-store`, or `python -m tests.bench.store --events 1000000 --state FOLDER`. Events go through `Chain.form` and
+`commit_batch` into a real local ClickHouse; Kafka is left out. The folder keeps the data: a second run goes on where
+the ledger ends. Size is measured after merges (`OPTIMIZE … FINAL`); lookups as role reader through the views, before
+and after merges, with the server's caches cold and warm and its query condition cache off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from deploy.local.configuration import settings as state_settings
+from detectors.profile import Profiles
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.store import open_store
+from pipeline.cli.stack_run import StackOptions, end, launch
+from pipeline.columns import ColumnBatch
+from pipeline.config import Settings
+from pipeline.events import Alert, LogPosition, RecordBatch
+from pipeline.flow import Chain, FormedBatch, PartitionMemory, commit_batch
+from pipeline.judgements import StoredJudgements
+from pipeline.migrations.schema import RAW
+from pipeline.privacy.keys import Keyring
+from pipeline.privacy.protector import Protector
+from pipeline.stages.duplicates import DuplicateWindow
+from tests.bench.workload import SUBJECTS, Workload, prepare
+
+PARTITIONS = 8
+_INCARNATION = "bench-life"
+_COMMITTERS = 2
+_LOOKUPS = 40
+
+
+class _NoPublisher:
+    """Alerts go nowhere: Kafka is left out."""
+
+    def publish(self, position: LogPosition, alerts: Sequence[Alert], rows: ColumnBatch) -> None:
+        """Nothing."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """One partition being loaded: events that wait, and the commit that runs."""
+
+    memory: PartitionMemory
+    offset: int = 0
+    waiting: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    running: Future[FormedBatch] | None = None
+
+    def add(self, records: list[tuple[int, bytes, bytes]]) -> None:
+        """Records that come next in the log; those below the sealed offset are in the store already."""
+        known = 0 if self.waiting or self.running else max(0, self.memory.next_offset - self.offset)
+        self.waiting += records[known:]
+        self.offset += len(records)
+
+    def settle(self) -> None:
+        """Waits for the running commit."""
+        if self.running is not None:
+            self.memory.commit(self.running.result().entry)
+            self.running = None
+
+    def take(self, count: int) -> RecordBatch:
+        """The next records as the flow takes them."""
+        taken, self.waiting = self.waiting[:count], self.waiting[count:]
+        first = self.memory.next_offset
+        return RecordBatch(
+            self.memory.position,
+            np.arange(first, first + len(taken), dtype=np.int64),
+            np.array([received_ms for received_ms, _, _ in taken], np.int64) * 1000,
+            [key for _, key, _ in taken],
+            [line for _, _, line in taken],
+        )
+
+
+class Loader:
+    """Forms batches in this thread and commits them in others, partition by partition in turn."""
+
+    def __init__(self, settings: Settings) -> None:
+        keyring = Keyring.load(settings.protection.token_keys_file)
+        self._chain = Chain(Protector(keyring, partitions=PARTITIONS), settings.retention_class)
+        self._judgements = StoredJudgements(
+            settings.detection, settings.protection, keyring, partial(open_store, settings.clickhouse),
+            settings.retention_class,
+        )  # fmt: skip
+        self._own = threading.local()
+        self._committers = ThreadPoolExecutor(_COMMITTERS, initializer=self._connect, initargs=(settings,))
+        store = open_store(settings.clickhouse)
+        positions = [LogPosition("access.events", _INCARNATION, number) for number in range(PARTITIONS)]
+        self.parts = [
+            _Partition(PartitionMemory(position, store.last_entry(position), Profiles(), DuplicateWindow()))
+            for position in positions
+        ]
+        store.close()
+
+    def load(self, workload: Workload, events: int, batch: int) -> None:
+        """Brings the store to `events` events; goes on behind what the ledger holds."""
+        place, done, begun = workload.partitions(PARTITIONS), 0, time.monotonic()
+        for day in workload.days():
+            wanted = min(len(day.lines), events - done)
+            whose = place[day.actors[:wanted]]
+            for number, part in enumerate(self.parts):
+                rows = np.flatnonzero(whose == number)
+                part.add([(int(day.received_ms[i]), workload.keys[day.actors[i]], day.lines[i]) for i in rows])
+            done += wanted
+            self._form(batch, last=done >= events)
+            print(f"{done:,} of {events:,} events, {time.monotonic() - begun:.0f} s", flush=True)
+            if done >= events:
+                break
+        for part in self.parts:
+            part.settle()
+        self._committers.shutdown()
+
+    def _form(self, batch: int, *, last: bool) -> None:
+        while full := [part for part in self.parts if len(part.waiting) >= (1 if last else batch)]:
+            for part in full:
+                part.settle()
+                formed = self._chain.form(part.take(batch), part.memory, self._judgements.current())
+                part.running = self._committers.submit(self._commit, formed)
+
+    def _connect(self, settings: Settings) -> None:
+        self._own.store = open_store(settings.clickhouse)
+
+    def _commit(self, formed: FormedBatch) -> FormedBatch:
+        commit_batch(formed, self._own.store, _NoPublisher(), "bench")
+        return formed
+
+
+def sizes(migrator: ClickHouse) -> dict[str, object]:
+    """Bytes on disk of every table and per event, and the dearest columns."""
+    events = migrator.query(f"SELECT count() FROM {RAW}.access_events")[0][0]
+    tables = migrator.query(
+        "SELECT table, sum(bytes_on_disk), sum(rows), count(), sum(secondary_indices_compressed_bytes) "
+        "FROM system.parts WHERE active AND database = {d:String} GROUP BY table ORDER BY 2 DESC",
+        {"d": RAW},
+    )
+    columns = migrator.query(
+        "SELECT table, name, data_compressed_bytes FROM system.columns WHERE database = {d:String} "
+        "ORDER BY data_compressed_bytes DESC LIMIT 45",
+        {"d": RAW},
+    )
+    return {
+        "events": events,
+        "bytes_per_event": round(sum(row[1] for row in tables) / events, 1),
+        "tables": {
+            table: {"bytes_per_event": round(size / events, 2), "rows": rows, "parts": parts,
+                    "indexes_per_event": round(indexes / events, 2)}
+            for table, size, rows, parts, indexes in tables
+        },
+        "dearest_columns": {f"{table}.{name}": round(size / events, 2) for table, name, size in columns},
+    }  # fmt: skip
+
+
+def merge(migrator: ClickHouse) -> None:
+    """Merges every table to one part a partition."""
+    names = migrator.query("SELECT DISTINCT table FROM system.parts WHERE active AND database = {d:String}", {"d": RAW})
+    for (name,) in names:
+        migrator.query(f"OPTIMIZE TABLE {RAW}.{name} FINAL")
+
+
+HISTORY = (
+    "SELECT event_time, tenant_id, actor_token, actor_dept, action, outcome, resource_type, purpose, explained, "
+    "risk / 100 AS risk, event_id, topic, partition, offset FROM accesstrail.subject_access "
+    "WHERE tenant_id = {tenant:String} "
+    "AND subject_token IN (SELECT toFixedString(unhex(arrayJoin({tokens:Array(String)})), 16)) "
+    "ORDER BY event_time DESC, topic, partition, offset DESC LIMIT {limit:UInt64}"
+)
+"""What `accesstrail search --subject` asks."""
+
+
+def lookups(settings: Settings) -> dict[str, object]:
+    """Milliseconds of a subject's newest 100 accesses: subjects of every popularity, each asked once, then again."""
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    reader = connect(settings.clickhouse, "reader")
+    ranks = np.unique(np.geomspace(1, SUBJECTS - 1, _LOOKUPS).astype(int))
+    first: list[float] = []
+    again: list[float] = []
+    rows = 0
+    for rank in ranks.tolist():
+        token = keyring.token("default", "subject", f"c-{100_000 + rank}").hex()
+        for spent in (first, again):
+            begun = time.perf_counter()
+            found = reader.query(
+                HISTORY, {"tenant": "default", "tokens": [token], "limit": 100}, {"use_query_condition_cache": 0}
+            )
+            spent.append((time.perf_counter() - begun) * 1000)
+        rows += len(found)
+    reader.close()
+    return {"first": _spread(first), "again": _spread(again), "rows_each": round(rows / len(ranks))}
+
+
+def _spread(values_ms: list[float]) -> dict[str, float]:
+    return {
+        name: round(float(np.percentile(values_ms, share)), 1)
+        for name, share in (("p50", 50), ("p95", 95), ("max", 100))
+    }
+
+
+def _steps(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    state: Path = options.state
+    workload = Workload(options.actors, options.events_a_day)
+    if not (state / "model").exists():
+        state.mkdir(parents=True, exist_ok=True)
+        prepare(workload, state)
+    stack = launch(state, StackOptions(worker=False, partitions=PARTITIONS), say=lambda text: None, tied=True)
+    try:
+        settings = state_settings(state, {})
+        migrator = connect(replace(settings.clickhouse, timeout_s=600), "migrator")
+        begun = time.process_time()
+        Loader(settings).load(workload, options.events, options.batch)
+        yield {"loader_cpu_s": round(time.process_time() - begun), "batch": options.batch}
+        yield {"lookup_ms_unmerged": lookups(settings)}
+        merge(migrator)
+        yield sizes(migrator)
+        yield {"lookup_ms_merged": lookups(settings)}
+        migrator.close()
+    finally:
+        end(stack)
+
+
+def main() -> None:
+    """Loads, merges, measures; prints one JSON object a step."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.store", description=__doc__)
+    parser.add_argument("--state", type=Path, default=Path("/tmp/accesstrail-bench-store"))  # noqa: S108
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--actors", type=int, default=2_000)
+    parser.add_argument("--events-a-day", type=int, default=111_000)
+    parser.add_argument("--batch", type=int, default=1_000)
+    for step in _steps(parser.parse_args()):
+        print(json.dumps(step, indent=1), flush=True)
+
+
+if __name__ == "__main__":
+    main()
