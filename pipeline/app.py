@@ -21,7 +21,7 @@ from pipeline.config import Settings
 from pipeline.errors import EXIT_SOFTWARE
 from pipeline.partition import PartitionStatus, PartitionWorker
 from pipeline.recovery import LogBounds
-from pipeline.transport import RunConsumer, RunTransport
+from pipeline.transport import FetchedRun, RunConsumer, RunTransport
 
 _log = logging.getLogger(__name__)
 
@@ -53,9 +53,10 @@ class LoopFlow:
         """What the broker holds of one partition."""
         return self.read_bounds(topic, partition)
 
-    def start_at(self, topic: str, partition: int, offset: int) -> None:
+    def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
         """Fetch from `offset` on."""
-        asyncio.run_coroutine_threadsafe(self._consumer.start_at(TP(topic, partition), offset), self._running_loop)
+        seek = self._consumer.start_at(TP(topic, partition), offset, seek_number)
+        asyncio.run_coroutine_threadsafe(seek, self._running_loop)
 
     def block(self, topic: str, partition: int) -> None:
         """Fetch nothing for now."""
@@ -105,11 +106,11 @@ class PartitionPool:
                 self._workers[tp] = self._make_worker(self._flow, tp.topic, tp.partition)
                 self._workers[tp].start()
 
-    def offer(self, tp: TP, records: list[Any]) -> None:
+    def offer(self, tp: TP, run: FetchedRun) -> None:
         """Hands a run of records to its partition."""
         worker = self._workers.get(tp)
         if worker is not None:
-            worker.offer(records)
+            worker.offer(run.records, run.seek_number)
 
     def statuses(self) -> list[PartitionStatus]:
         """The state of every partition we own."""

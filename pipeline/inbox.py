@@ -86,12 +86,25 @@ class Inbox:
         self._max_records, self._max_bytes = max_records, max_bytes
         self._block, self._unblock = block, unblock
         self._records: deque[KafkaRecord] = deque()
+        self._seek_number = 0
         self._bytes_held = 0
         self._blocked = False
 
-    def offer(self, records: list[KafkaRecord]) -> None:
-        """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
+    def restart(self) -> int:
+        """Forgets everything, since what follows comes from another position; returns the number of this seek."""
         with self._tenure.changed:
+            self.drop()
+            self._seek_number += 1
+            return self._seek_number
+
+    def offer(self, records: list[KafkaRecord], seek_number: int) -> None:
+        """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough.
+
+        Records fetched after an older seek are dropped: they would be a repetition, or look like a hole in the log.
+        """
+        with self._tenure.changed:
+            if seek_number != self._seek_number:
+                return
             self._records.extend(records)
             self._bytes_held += sum(_size(record) for record in records)
             if not self._blocked and self._full():
@@ -154,7 +167,7 @@ class Inbox:
     def _pop(self, taken: list[KafkaRecord], expected: int) -> None:
         record = self._records.popleft()
         self._bytes_held -= _size(record)
-        if record.offset >= expected:
+        if record.offset >= (taken[-1].offset + 1 if taken else expected):
             taken.append(record)
 
     def _wait(self, generation: int) -> None:

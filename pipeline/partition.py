@@ -52,8 +52,8 @@ class Flow(Protocol):
         """What the broker holds. Raises: Away."""
         ...
 
-    def start_at(self, topic: str, partition: int, offset: int) -> None:
-        """Fetch from here on."""
+    def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
+        """Fetch from here on; what is then offered carries this number."""
         ...
 
     def block(self, topic: str, partition: int) -> None:
@@ -158,9 +158,9 @@ class PartitionWorker:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def offer(self, records: list[KafkaRecord]) -> None:
+    def offer(self, records: list[KafkaRecord], seek_number: int) -> None:
         """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
-        self._inbox.offer(records)
+        self._inbox.offer(records, seek_number)
 
     # -- the partition's thread
 
@@ -206,7 +206,7 @@ class PartitionWorker:
         self._patiently(self._judgements.current, generation)
         memory = self._memory
         assert memory is not None  # noqa: S101  set by _prepare
-        self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from)
+        self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from, self._inbox.restart())
         self._observer("recovery", 4)
         for planned in resume.ranges:
             records = self._inbox.take_range(memory.position, planned, generation)

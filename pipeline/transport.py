@@ -7,7 +7,7 @@ Place in the flow: between the broker and the agent `record` (`app.py`). This fi
   thousands of records costs next to nothing.
 - The truth about progress is the ledger in the store, not the group's committed offset. `perform_seek`, which Faust
   calls after every assignment, seeks nowhere: partitions are *held* (nothing is fetched from them) until whoever owns
-  the partition has asked the store and calls `start_at(tp, offset)`. A store that is away thus never fails a
+  the partition has asked the store and calls `start_at`. A store that is away thus never fails a
   rebalance: the worker keeps its assignment, polls and heart-beats.
 - Faust's own acknowledgement is a no-op: it acknowledges in a `finally`, also after an exception. What is committed to
   the group is what the ledger has sealed (`commit_sealed`), as a hint for lag tools and nothing else.
@@ -15,15 +15,24 @@ Place in the flow: between the broker and the agent `record` (`app.py`). This fi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage, Message
 
 _IDLE_S = 0.05
+_SEEK_POLL_S = 0.005
 
 AssignmentListener = Callable[[frozenset[TP]], None]
+
+
+class FetchedRun(NamedTuple):
+    """Records of one partition in offset order, and the number of the seek they were fetched after."""
+
+    seek_number: int
+    records: list[Any]
 
 
 class RunConsumer(Consumer):
@@ -31,23 +40,39 @@ class RunConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  Faust's own signature
         super().__init__(*args, **kwargs)
-        self._positioned: set[TP] = set()
+        self._positioned: dict[TP, int] = {}
+        """Number of the seek each flowing partition stands after."""
+        self._in_flight: set[TP] = set()
+        self._seeking = asyncio.Lock()
         self._blocked: set[TP] = set()
         self._sealed_next: dict[TP, int] = {}
 
     # -- what the owner of the partitions calls, always on Faust's loop
 
-    async def start_at(self, tp: TP, offset: int) -> None:
-        """Starts delivering `tp` at `offset`; ignored where the partition is no longer ours."""
-        if tp not in self.assignment():
-            return
-        await self.seek_wait({tp: offset})
-        self._blocked.discard(tp)
-        self._positioned.add(tp)
+    async def start_at(self, tp: TP, offset: int, seek_number: int) -> None:
+        """Starts delivering `tp` at `offset`; ignored where the partition is no longer ours.
+
+        Runs carry `seek_number`, so that nothing fetched before can pass for what follows: older records would be
+        stored twice, newer ones would look like a hole in the log. A fetch that is under way while we seek may have
+        read at either position and moved on: it is let out, dropped, and the seek repeated.
+        """
+        async with self._seeking:
+            if tp not in self.assignment():
+                return
+            self._positioned.pop(tp, None)
+            await self.seek_wait({tp: offset})
+            if tp in self._in_flight:
+                while tp in self._in_flight:
+                    await self.sleep(_SEEK_POLL_S)
+                if tp not in self.assignment():
+                    return
+                await self.seek_wait({tp: offset})
+            self._blocked.discard(tp)
+            self._positioned[tp] = seek_number
 
     def hold(self, tp: TP) -> None:
         """Stops delivering `tp` until it is positioned again."""
-        self._positioned.discard(tp)
+        self._positioned.pop(tp, None)
 
     def block(self, tp: TP) -> None:
         """Back-pressure: no more of `tp` for now; polling and heart-beats go on."""
@@ -58,8 +83,12 @@ class RunConsumer(Consumer):
         self._blocked.discard(tp)
 
     def commit_sealed(self, tp: TP, next_offset: int) -> None:
-        """Notes what the ledger has sealed: the group's committed offset follows within the commit interval."""
-        self._sealed_next[tp] = next_offset
+        """Notes what the ledger has sealed: the group's committed offset follows within the commit interval.
+
+        Ignored where the partition is no longer ours: its thread may end a commit after the group took it away.
+        """
+        if tp in self.assignment():
+            self._sealed_next[tp] = next_offset
 
     async def log_bounds(self, tp: TP) -> tuple[int, int]:
         """First offset the broker still has, and the offset the next record will get."""
@@ -82,20 +111,24 @@ class RunConsumer(Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         """Fetches, and yields each partition's run as one message whose value is the list of records."""
         generation_id = self.app.consumer_generation_id
-        records, _ = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
-            return
-        for tp, run in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation_id:
+        try:
+            records, _ = await self._wait_next_records(timeout)
+            if not records or self.should_stop:
                 return
-            if run and tp in self._positioned:
-                # Faust's own search for holes in the offsets is switched off: holes are recorded by the ledger.
-                self._read_offset[tp] = None
-                yield tp, self._run_message(tp, run)
+            for tp, run in records.items():
+                if not self.flow_active or self.app.consumer_generation_id != generation_id:
+                    return
+                if run and tp in self._positioned:
+                    # Faust's own search for holes in the offsets is switched off: holes are recorded by the ledger.
+                    self._read_offset[tp] = None
+                    yield tp, self._run_message(tp, run)
+        finally:
+            self._in_flight = set()
 
     def _run_message(self, tp: TP, run: list[Any]) -> Message:
         last = run[-1]
-        value = cast(bytes, run)  # Faust carries it untouched: the topic is declared with the raw serializer
+        # Faust carries the value untouched: the topic is declared with the raw serializer
+        value = cast(bytes, FetchedRun(self._positioned[tp], run))
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, None, None, value,
             None, 0, 0, tp, generation_id=self.app.consumer_generation_id,
@@ -103,10 +136,11 @@ class RunConsumer(Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401  Faust's RecordMap
         """Fetches only from partitions whose position came from the store and that are not blocked."""
-        wanted = (active_partitions or set()) & self._positioned - self._blocked
+        wanted = (active_partitions or set()) & self._positioned.keys() - self._blocked
         if not wanted:
             await self.sleep(_IDLE_S)
             return {}
+        self._in_flight = wanted
         # A partition may come back while we wait for the others: look again soon where one is missing.
         waiting = active_partitions is not None and len(wanted) < len(active_partitions)
         return await super()._getmany(wanted, min(timeout, _IDLE_S) if waiting else timeout)

@@ -132,16 +132,16 @@ class Log:
         end = self.records[-1].offset + 1 if self.records else 0
         return LogBounds(self.topic_id, self.first_offset, self.end_offset if self.end_offset is not None else end)
 
-    def start_at(self, topic: str, partition: int, offset: int) -> None:
+    def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
         """Feeds everything from `offset` on, from another thread as the fetcher does."""
         self.started_at.append(offset)
         wanted = [one for one in self.records if one.offset >= max(offset, self.first_offset)]
-        threading.Thread(target=self._feed, args=(wanted,), daemon=True).start()
+        threading.Thread(target=self._feed, args=(wanted, seek_number), daemon=True).start()
 
-    def _feed(self, wanted: list[Record]) -> None:
+    def _feed(self, wanted: list[Record], seek_number: int) -> None:
         for place in range(0, len(wanted), self.run):
             assert self.worker is not None
-            self.worker.offer([*wanted[place : place + self.run]])
+            self.worker.offer([*wanted[place : place + self.run]], seek_number)
 
     def block(self, topic: str, partition: int) -> None:
         """Counts; the feeder goes on, as what is in the fetcher's buffers does."""

@@ -45,7 +45,7 @@ class _Status:
         self._file.remove()
 
 
-def _logging() -> None:
+def start_logging() -> None:
     """Lines to standard error: time, level, logger, message; messages carry codes and counts only."""
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
@@ -106,5 +106,5 @@ def worker_command(settings: Settings) -> None:
       accesstrail worker --config /etc/accesstrail/config.toml
       accesstrail worker --state ./state
     """
-    _logging()
+    start_logging()
     make_worker(settings)

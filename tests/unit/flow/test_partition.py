@@ -147,6 +147,55 @@ def test_two_owners_at_once_leave_one_history() -> None:
         assert worker.join(5)
     assert _offsets(store) == list(range(300))
     assert all(worker.status.code in ("", "fenced") for worker in workers)
+    assert sum(entry.n_gaps for entry in store.ledger) == 0
+
+
+def test_a_fenced_partition_forgets_what_it_had_fetched_so_that_nothing_looks_like_a_hole() -> None:
+    """Another worker sealed part of our range: what waits in our inbox lies behind a stretch we must read again."""
+    store, log = InMemoryStore(), Log(records(100), run=100)
+    store.faults["insert_events"] = [Away("cut") for _ in range(3)]
+    worker = worker_of(store, log, Published(), max_batch_records=40)
+    worker.start()
+    _await(lambda: worker.status.state == "away", "standing before its first insert")
+    other = worker_of(store, Log(records(10)), Published())
+    other.start()
+    _await(lambda: bool(store.ledger), "another worker sealed the first ten")
+    other.close()
+    assert other.join(5)
+    _await(lambda: log.sealed_next >= 100, f"all sealed, {worker.status}")
+    worker.close()
+    assert worker.join(5)
+    assert sum(entry.n_gaps for entry in store.ledger) == 0
+    assert _offsets(store) == list(range(100))
+
+
+def test_records_offered_twice_are_stored_once() -> None:
+    """A seek that was under way when the group was rebalanced lets the same records be fetched again."""
+    store = InMemoryStore()
+    worker = worker_of(store, Log(records(1)), Published(), max_batch_records=100)
+    worker.start()
+    _await(lambda: len(store.ledger) == 1, "recovered and the first sealed")
+    with worker._tenure.changed:  # both runs arrive before the partition's thread looks
+        worker.offer([*records(1, first=1)], worker._inbox._seek_number)
+        worker.offer([*records(1, first=1)], worker._inbox._seek_number)
+    _await(lambda: len(store.ledger) == 2, "the second sealed")
+    worker.close()
+    assert worker.join(5)
+    assert store.ledger[-1].tree_size == 2
+    assert _offsets(store) == [0, 1]
+
+
+def test_records_fetched_before_the_last_seek_are_dropped() -> None:
+    store, log = InMemoryStore(), Log(records(20))
+    worker = worker_of(store, log, Published())
+    worker.start()
+    _await(lambda: log.sealed_next == 20, "all")
+    worker.offer([*records(5, first=40)], worker._inbox._seek_number - 1)
+    worker.offer([*records(5, first=20)], worker._inbox._seek_number)
+    _await(lambda: log.sealed_next == 25, "what follows")
+    worker.close()
+    assert worker.join(5)
+    assert sum(entry.n_gaps for entry in store.ledger) == 0
 
 
 def test_a_reassignment_in_mid_stream_loses_nothing() -> None:
