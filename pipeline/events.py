@@ -7,7 +7,7 @@ small integer each (`code_of`), the same in ClickHouse's Enum8 columns, in the d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -210,3 +210,15 @@ class AccessEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, gc=Fa
         Raises: ValueError: the text is no RFC 3339 time (never for an event that was decoded).
         """
         return utc_us(self.event_time)
+
+
+def fields_of(events: Sequence[AccessEvent]) -> dict[str, tuple[Any, ...]]:
+    """Each wire field of all events: name → one value an event, `None` where absent.
+
+    Why: turning rows into columns once costs half as much as asking every event for every field.
+    """
+    columns = zip(*map(msgspec.structs.astuple, events), strict=True) if events else ((),) * len(EVENT_FIELDS)
+    return dict(zip(EVENT_FIELDS, columns, strict=True))
+
+
+EVENT_FIELDS = AccessEvent.__struct_fields__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +48,19 @@ class ColumnBuilder:
         """Tokens of one value an event, V16 (n,), under each event's tenant."""
         if not any(values):
             return np.zeros(self.count, _TOKEN_DTYPE)
-        out = np.empty(self.count, _TOKEN_DTYPE)
-        for tenant, rows in self.tenants:
+        return self.tokens_of(kind, values)
+
+    def tokens_of(
+        self, kind: str, values: Sequence[str | None], rows: npt.NDArray[np.integer[Any]] | None = None
+    ) -> npt.NDArray[np.void]:
+        """Tokens of values, V16 (m,); `rows` (m,): the event each belongs to, where it is not one an event."""
+        out = np.empty(len(values), _TOKEN_DTYPE)
+        for tenant, own_rows in self.tenants:
             table = self.protector.tokens(tenant, kind)
-            if rows is None:
-                return table.tokens(values, self.count)
-            out[rows] = table.tokens([values[row] for row in rows.tolist()], len(rows))
+            if own_rows is None:
+                return table.tokens(values, len(values))
+            own = own_rows if rows is None else np.flatnonzero(np.isin(rows, own_rows))
+            out[own] = table.tokens([values[place] for place in own.tolist()], len(own))
         return out
 
     def token(self, name: str, field: str, values: Sequence[str | None]) -> None:
@@ -69,13 +77,15 @@ class ColumnBuilder:
 
     def numbers(self, name: str, values: Sequence[int | None], absent: int, dtype: str) -> None:
         """A column of integers; `absent` where the event has none."""
+        self.fixed(name, self.integers(values, absent, dtype))
+
+    def integers(self, values: Sequence[int | None], absent: int, dtype: str) -> npt.NDArray[np.integer[Any]]:
+        """One integer an event, (n,); `absent` where it has none."""
         missing = values.count(None)
         if missing == self.count:
-            self.fixed(name, np.full(self.count, absent, dtype))
-        elif missing:
-            self.fixed(name, np.array([absent if value is None else value for value in values], dtype))
-        else:
-            self.fixed(name, np.array(values, dtype))
+            return np.full(self.count, absent, dtype)
+        given = [absent if value is None else value for value in values] if missing else values
+        return np.fromiter(cast("Sequence[int]", given), dtype, self.count)
 
     def text(self, name: str, values: Sequence[str | None], transform: Callable[[str], str] | None = None) -> None:
         """A text column, clear or through `transform`."""
@@ -115,14 +125,3 @@ class ColumnBuilder:
             keys.column([key for key, _ in flat], len(flat)),
             contents.column([value for _, value in flat], len(flat)),
         )
-
-    def subject_tokens(self, flat: Sequence[str], subject_rows: npt.NDArray[np.int32]) -> npt.NDArray[np.void]:
-        """Tokens of all subjects of all events, V16 (s,)."""
-        out = np.empty(len(flat), _TOKEN_DTYPE)
-        for tenant, rows in self.tenants:
-            table = self.protector.tokens(tenant, "subject")
-            if rows is None:
-                return table.tokens(flat, len(flat))
-            own = np.flatnonzero(np.isin(subject_rows, rows))
-            out[own] = table.tokens([flat[place] for place in own.tolist()], len(own))
-        return out

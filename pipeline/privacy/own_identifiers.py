@@ -7,24 +7,72 @@ resource's id only where it holds a digit (a table's name is no identifier) and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from pipeline.events import AccessEvent
+from pipeline.privacy.subject_lists import SubjectLists
 
 SHORTEST = 4
 
 
-def texts_without_own_identifiers(
-    texts: Sequence[str | None], events: Sequence[AccessEvent], object_types: frozenset[str]
-) -> Sequence[str | None]:
-    """The texts, one an event, with the words that are that event's own identifiers replaced by their kind."""
-    hits = [row for row, text in enumerate(texts) if text is not None and _mentions(events[row], text)]
-    if not hits:
-        return texts
-    cleaned = list(texts)
-    for row in hits:
-        cleaned[row] = without_own_identifiers(texts[row] or "", events[row], object_types)
-    return cleaned
+_NAMED = (
+    ("actor_id", "actor"),
+    ("on_behalf_of", "actor"),
+    ("session_id", "session"),
+    ("device_id", "device"),
+    ("credential_id", "credential"),
+    ("recipient_id", "recipient"),
+    ("case_ref", "case"),
+    ("approval_ref", "case"),
+    ("subject_manifest", "manifest"),
+)
+"""Wire fields that hold an identifier of their event, and the word it is replaced by."""
+
+
+class OwnIdentifiers:
+    """The identifiers of a batch's events, each to be taken out of the texts of its own event."""
+
+    def __init__(
+        self,
+        events: Sequence[AccessEvent],
+        fields: Mapping[str, Sequence[Any]],
+        subjects: SubjectLists,
+        object_types: frozenset[str],
+    ) -> None:
+        self._events, self._object_types = events, object_types
+        self._named = [fields[name] for name, _ in _NAMED if any(fields[name])]
+        self._resources: Sequence[str] = fields["resource_id"]
+        self._subjects = subjects.flat
+        self._subject_rows = subjects.rows.tolist()
+
+    def taken_out(self, texts: Sequence[str | None]) -> Sequence[str | None]:
+        """The texts, one an event, with the words that are that event's own identifiers replaced by their kind."""
+        present = [row for row, text in enumerate(texts) if text is not None]
+        if len(present) == len(texts):
+            hits = self._mentioning(cast("Sequence[str]", texts))
+        else:
+            hits = {row for row in present if _mentions(self._events[row], texts[row] or "")}
+        if not hits:
+            return texts
+        cleaned = list(texts)
+        for row in hits:
+            cleaned[row] = without_own_identifiers(texts[row] or "", self._events[row], self._object_types)
+        return cleaned
+
+    def _mentioning(self, texts: Sequence[str]) -> set[int]:
+        """Rows whose text holds an identifier of its event; identifier by identifier, because nearly none does."""
+        hits: set[int] = set()
+        for ids in self._named:
+            hits.update(
+                [row for row, (text, one) in enumerate(zip(texts, ids, strict=True)) if one is not None and one in text]
+            )
+        held = [row for row, (text, one) in enumerate(zip(texts, self._resources, strict=True)) if one in text]
+        hits.update(row for row in held if _holds_digit(self._resources[row]))
+        hits.update(
+            [row for row, one in zip(self._subject_rows, self._subjects, strict=True) if one in texts[row]],
+        )
+        return hits
 
 
 def without_own_identifiers(text: str, event: AccessEvent, object_types: frozenset[str]) -> str:
@@ -57,7 +105,7 @@ def _mentions(event: AccessEvent, text: str) -> bool:
     """Whether any identifier of the event occurs in the text at all; unrolled, because nearly always none does."""
     return (
         event.actor_id in text
-        or event.resource_id in text
+        or (event.resource_id in text and _holds_digit(event.resource_id))
         or (event.session_id is not None and event.session_id in text)
         or (event.device_id is not None and event.device_id in text)
         or (event.case_ref is not None and event.case_ref in text)
@@ -66,32 +114,19 @@ def _mentions(event: AccessEvent, text: str) -> bool:
         or (event.on_behalf_of is not None and event.on_behalf_of in text)
         or (event.approval_ref is not None and event.approval_ref in text)
         or (event.subject_manifest is not None and event.subject_manifest in text)
-        or (event.subject_ids is not None and _any_in(event.subject_ids, text))
+        or (event.subject_ids is not None and any(identifier in text for identifier in event.subject_ids))
     )
 
 
-def _any_in(identifiers: Sequence[str], text: str) -> bool:
-    if len(identifiers) == 1:
-        return identifiers[0] in text
-    return any(identifier in text for identifier in identifiers)
+def _holds_digit(identifier: str) -> bool:
+    return any(character.isdigit() for character in identifier)
 
 
 def _identifiers(event: AccessEvent, object_types: frozenset[str]) -> Iterator[tuple[str, str]]:
-    named = (
-        (event.actor_id, "actor"),
-        (event.on_behalf_of, "actor"),
-        (event.session_id, "session"),
-        (event.device_id, "device"),
-        (event.credential_id, "credential"),
-        (event.recipient_id, "recipient"),
-        (event.case_ref, "case"),
-        (event.approval_ref, "case"),
-        (event.subject_manifest, "manifest"),
-    )
-    if event.resource_type not in object_types and any(character.isdigit() for character in event.resource_id):
+    if event.resource_type not in object_types and _holds_digit(event.resource_id):
         yield from _long_enough(event.resource_id, "resource")
-    for identifier, kind in named:
-        yield from _long_enough(identifier, kind)
+    for name, kind in _NAMED:
+        yield from _long_enough(getattr(event, name), kind)
     for identifier in event.subject_ids or ():
         yield from _long_enough(identifier, "subject")
 

@@ -16,14 +16,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InvalidEvent
-from pipeline.events import AccessEvent, RecordBatch, Rejected
+from pipeline.events import AccessEvent, RecordBatch, Rejected, fields_of
 from pipeline.stages.event_checks import canonical_ids, event_faults
 from pipeline.timestamps import utc_us_column
 
@@ -137,16 +139,17 @@ def _decode_run(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.i
     """Decodes one run of values; `first` is the index of the first of them in the whole batch."""
     events, rows, reasons = _typed(values)
     rows_array = np.array(rows, np.int64)
-    texts = [values[row] or b"" for row in rows]
-    times = utc_us_column([event.event_time for event in events])
-    faults = event_faults(events, texts, times, received_at_us[rows_array])
+    texts = [values[row] or b"" for row in rows] if reasons else cast("Sequence[bytes]", values)
+    fields = fields_of(events)
+    times = utc_us_column(fields["event_time"])
+    faults = event_faults(events, fields, texts, times, received_at_us[rows_array])
     if faults:
         kept = [place for place in range(len(events)) if place not in faults]
         reasons.update((rows[place], reason) for place, reason in faults.items())
         events = [events[place] for place in kept]
         rows_array, times = rows_array[kept], times[kept]
     rejected = [Rejected(first + row, reasons[row]) for row in sorted(reasons)]
-    return Decoded(canonical_ids(events), rows_array + first, rejected, times)
+    return Decoded(canonical_ids(events, fields["event_id"]), rows_array + first, rejected, times)
 
 
 # Typed decoding
@@ -155,8 +158,18 @@ def _decode_run(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.i
 _decoder = msgspec.json.Decoder(AccessEvent)
 
 
-def _typed(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], list[int], dict[int, str]]:
+_TYPED_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def _typed(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], Sequence[int], dict[int, str]]:
     """Events with their places, and the reasons of the values that do not even have the right types."""
+    if None not in values and max(map(len, cast("Sequence[bytes]", values)), default=0) <= MAX_VALUE_BYTES:
+        with suppress(*_TYPED_ERRORS):  # one that cannot be read: look at each
+            return list(map(_decoder.decode, cast("Sequence[bytes]", values))), range(len(values)), {}
+    return _typed_one_by_one(values)
+
+
+def _typed_one_by_one(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], Sequence[int], dict[int, str]]:
     read = _decoder.decode
     events: list[AccessEvent] = []
     rows: list[int] = []
@@ -170,7 +183,7 @@ def _typed(values: Sequence[bytes | None]) -> tuple[list[AccessEvent], list[int]
             try:
                 events.append(read(value))
                 rows.append(row)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            except _TYPED_ERRORS as exc:
                 reasons[row] = syntax_fault(value) or _type_fault(str(exc))
     return events, rows, reasons
 

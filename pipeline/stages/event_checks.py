@@ -9,90 +9,103 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.events import DEFAULT_TENANT, AccessEvent
+from pipeline.events import DEFAULT_TENANT, EVENT_FIELDS, AccessEvent
 from pipeline.timestamps import NO_TIME_US, utc_us
 
 EARLIEST_US = utc_us("2000-01-01T00:00:00Z")
 LATEST_AFTER_RECEIPT_US = 24 * 3600 * 1_000_000
 
 
+Fields = Mapping[str, Sequence[Any]]
+
+
 def event_faults(
     events: Sequence[AccessEvent],
+    fields: Fields,
     values: Sequence[bytes],
     times: npt.NDArray[np.int64],
     received_at_us: npt.NDArray[np.int64],
 ) -> dict[int, str]:
     """Place → reason of the events at fault; the first check here that finds a fault names it.
 
-    `values`: the bytes each event was decoded from; `times` and `received_at_us`: UTC microseconds, int64 (n,).
+    `fields`: `fields_of(events)`; `values`: the bytes each event was decoded from; `times` and `received_at_us`: UTC
+    microseconds, int64 (n,).
     """
     no_time = times == NO_TIME_US
     out_of_range = (times < EARLIEST_US) | (times > received_at_us + LATEST_AFTER_RECEIPT_US)
+    joined = b"".join(values)
     faults: dict[int, str] = {}
     for reason, places in (
-        ("duplicate_key", _duplicate_keys(events, values)),
-        ("nul_character", _nul_characters(values)),
-        ("bad_uuid", _bad_uuids(events)),
+        ("duplicate_key", _duplicate_keys(events, fields, values, joined)),
+        ("nul_character", _nul_characters(values) if b"\\" in joined else ()),
+        ("bad_uuid", _bad_uuids(fields["event_id"])),
         ("bad_time", np.flatnonzero(no_time).tolist()),
         ("time_out_of_range", np.flatnonzero(out_of_range).tolist()),
-        ("bad_address", _bad_addresses(events)),
+        ("bad_address", _bad_addresses(fields["src_ip"])),
     ):
         for place in places:
             faults.setdefault(place, reason)
-    for place, reason in _count_faults(events):
+    for place, reason in _count_faults(events, fields):
         faults.setdefault(place, reason)
     return faults
 
 
-_FIELDS = len(AccessEvent.__struct_fields__)
-_TENANT_PLACE = AccessEvent.__struct_fields__.index("tenant_id")
-_ATTRS_PLACE = AccessEvent.__struct_fields__.index("attrs")
-_COLON = ord(":")
-_ENDS_KEY = np.zeros(256, np.bool_)
-_ENDS_KEY[list(b'" \t\r\n')] = True
+_TENANT_PLACE, _ATTRS_PLACE = EVENT_FIELDS.index("tenant_id"), EVENT_FIELDS.index("attrs")
+_COLON, _QUOTE, _SPACE = (np.uint8(ord(character)) for character in ':" ')
 
 
-def _duplicate_keys(events: Sequence[AccessEvent], values: Sequence[bytes]) -> list[int]:
+def _duplicate_keys(events: Sequence[AccessEvent], fields: Fields, values: Sequence[bytes], joined: bytes) -> list[int]:
     """Events one of whose objects has a key twice (msgspec keeps the last without a word).
 
-    Each key has one colon, after a quotation mark or white space. As many such colons as the event has keys: no key
-    came twice. More: a text may hold such a colon, so that value is parsed once more, slowly and exactly.
+    Each key has one colon, after a quotation mark or white space, so no value has fewer such colons than keys. As many
+    in all as there are keys: no key came twice. More: a text may hold such a colon, so the values that have too many
+    are parsed once more, slowly and exactly.
     """
-    suspects = np.flatnonzero(_key_colons(values) != _keys_known(events)).tolist()
+    marks = _key_colons(joined)
+    if np.count_nonzero(marks) == _keys_known(fields):
+        return []
+    ends = np.cumsum(list(map(len, values)))
+    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(marks)))
+    of_each = np.diff(before[ends - 1], prepend=0)
+    suspects = np.flatnonzero(of_each != _keys_of_each(events)).tolist()
     return [place for place in suspects if _has_duplicate_key(values[place])]
 
 
-def _keys_known(events: Sequence[AccessEvent]) -> npt.NDArray[np.int64]:
-    """Different keys in the value that each event was decoded from, int64 (n,).
+def _key_colons(values: bytes) -> npt.NDArray[np.bool_]:
+    """Which characters of valid JSON, from the second on, are colons that may end a key."""
+    characters = np.frombuffer(values, np.uint8)
+    before = characters[:-1]
+    marks: npt.NDArray[np.bool_] = (before == _QUOTE) | (before <= _SPACE)  # no other control character is valid
+    marks &= characters[1:] == _COLON
+    return marks
+
+
+def _keys_known(fields: Fields) -> int:
+    """Different keys in the values that these events were decoded from, in all.
 
     A tenant that was absent is the default object itself; one that was sent is an object of its own.
     """
+    present = sum(len(column) - column.count(None) for column in fields.values())
+    absent_tenants = sum(tenant is DEFAULT_TENANT for tenant in fields["tenant_id"])
+    nested = sum(len(members or ()) for members in fields["attrs"]) if any(fields["attrs"]) else 0
+    return present - absent_tenants + nested
+
+
+def _keys_of_each(events: Sequence[AccessEvent]) -> npt.NDArray[np.int64]:
+    """As above, of each event, int64 (n,)."""
     rows = list(map(msgspec.structs.astuple, events))
     absent = [row.count(None) + (row[_TENANT_PLACE] is DEFAULT_TENANT) for row in rows]
-    attrs = [row[_ATTRS_PLACE] for row in rows]
-    nested = [len(members or ()) for members in attrs] if any(attrs) else 0
-    known: npt.NDArray[np.int64] = _FIELDS - np.array(absent, np.int64) + nested
-    return known
-
-
-def _key_colons(values: Sequence[bytes]) -> npt.NDArray[np.int64]:
-    """Colons that may end a key, of each value, int64 (n,); every value has at least one."""
-    if not values:
-        return np.zeros(0, np.int64)
-    characters = np.frombuffer(b"".join(values), np.uint8)
-    colons = np.flatnonzero(characters == _COLON)
-    ends_key = _ENDS_KEY[characters[colons - 1]]
-    starts = np.zeros(len(values), np.int64)
-    np.cumsum(list(map(len, values[:-1])), out=starts[1:])
-    return np.add.reduceat(ends_key, np.searchsorted(colons, starts), dtype=np.int64)
+    nested = [len(row[_ATTRS_PLACE] or ()) for row in rows]
+    return len(EVENT_FIELDS) - np.array(absent, np.int64) + np.array(nested, np.int64)
 
 
 def _has_duplicate_key(value: bytes) -> bool:
@@ -127,9 +140,8 @@ _HEXADECIMAL = np.zeros(256, np.bool_)
 _HEXADECIMAL[list(b"0123456789abcdef")] = True
 
 
-def _bad_uuids(events: Sequence[AccessEvent]) -> list[int]:
+def _bad_uuids(ids: Sequence[str]) -> list[int]:
     """Events whose id is no UUID of 36 characters."""
-    ids = [event.event_id for event in events]
     if _all_canonical(ids):
         return []
     return [place for place, text in enumerate(ids) if _UUID(text) is None]
@@ -145,9 +157,9 @@ def _all_canonical(ids: Sequence[str]) -> bool:
     return bool(right.all())
 
 
-def canonical_ids(events: list[AccessEvent]) -> list[AccessEvent]:
+def canonical_ids(events: list[AccessEvent], ids: Sequence[str]) -> list[AccessEvent]:
     """The events with ids in small letters (RFC 9562, section 4): one id has one form, however it was written."""
-    if _all_canonical([event.event_id for event in events]):
+    if _all_canonical(ids):
         return events
     return [msgspec.structs.replace(event, event_id=event.event_id.lower()) for event in events]
 
@@ -163,21 +175,23 @@ def _is_address(text: str) -> bool:
     return "%" not in text
 
 
-def _bad_addresses(events: Sequence[AccessEvent]) -> list[int]:
+def _bad_addresses(addresses: Sequence[str | None]) -> list[int]:
     """Events whose source address is none."""
-    addresses = [event.src_ip for event in events]
     bad = {text for text in set(addresses) if text is not None and not _is_address(text)}
     return [place for place, text in enumerate(addresses) if text in bad] if bad else []
 
 
-def _count_faults(events: Sequence[AccessEvent]) -> Iterable[tuple[int, str]]:
+def _count_faults(events: Sequence[AccessEvent], fields: Fields) -> Iterable[tuple[int, str]]:
     """Events whose number of subjects contradicts their list of subjects."""
-    for place, event in enumerate(events):
-        count = event.subject_count
-        if count is None:
-            continue
-        subjects = event.subject_ids or ()
-        if count > len(subjects) and event.subject_manifest is None:
+    counts, lists = fields["subject_count"], fields["subject_ids"]
+    unequal = [
+        place
+        for place, (count, subjects) in enumerate(zip(counts, lists, strict=True))
+        if count is not None and (subjects is None or count != len(subjects))
+    ]
+    for place in unequal:
+        count, subjects = counts[place], lists[place] or ()
+        if count > len(subjects) and events[place].subject_manifest is None:
             yield place, "count_without_manifest"
         elif count < len(subjects) and count < len(set(subjects)):
             yield place, "count_too_small"

@@ -9,26 +9,28 @@ the batch carries costs one look. Pure but for the memo tables, which change spe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline import events as words
 from pipeline.columns import ABSENT, TOKEN_BYTES, ArrayColumn, ColumnBatch, FixedColumn
-from pipeline.events import AccessEvent
+from pipeline.events import AccessEvent, fields_of
 from pipeline.privacy.column_builder import ColumnBuilder
 from pipeline.privacy.dead_letters import protect_dead_letters
 from pipeline.privacy.keys import normalised
-from pipeline.privacy.own_identifiers import texts_without_own_identifiers, without_own_identifiers
+from pipeline.privacy.own_identifiers import OwnIdentifiers, without_own_identifiers
 from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protector
+from pipeline.privacy.subject_lists import SubjectLists
 from pipeline.privacy.user_agents import user_agent_family
 from pipeline.timestamps import utc_us_column
 
 __all__ = ["Protected", "Protector", "protect", "protect_dead_letters"]
 
 _TOKEN_DTYPE = f"V{TOKEN_BYTES}"
+Fields = Mapping[str, Sequence[Any]]
 
 
 def _code_table(vocabulary: tuple[str, ...]) -> Mapping[str | bool | None, int]:
@@ -57,25 +59,31 @@ def protect(
     `object_types`: resource types whose ids the directory declares to name objects, never persons; only theirs are
     stored in clear (through the free-text scanner). `event_time_us`: the events' times, where `decode` gave them.
     """
-    builder = ColumnBuilder([event.tenant_id for event in events], protector)
-    sequence_shifts, home_partitions = _who(events, builder)
+    fields = fields_of(events)
+    builder = ColumnBuilder(fields["tenant_id"], protector)
+    sequence_shifts, home_partitions = _who(fields, builder)
     if event_time_us is None:
-        event_time_us = utc_us_column([event.event_time for event in events])
+        event_time_us = utc_us_column(fields["event_time"])
     builder.fixed("event_time", event_time_us)
-    _what(events, builder)
-    _free_texts(events, builder, object_types)
-    _where_from(events, builder)
-    _why(events, builder)
-    subject_rows, numbers = _whose(events, builder, object_types)
+    _what(fields, builder)
+    subjects = SubjectLists.of(fields["subject_ids"])
+    own_identifiers = OwnIdentifiers(events, fields, subjects, object_types)
+    _free_texts(fields, builder, own_identifiers)
+    _attrs(events, fields, builder, object_types)
+    _where_from(fields, builder)
+    _why(fields, builder)
+    _whose(fields, subjects, builder)
+    _resource(fields, subjects, builder, own_identifiers, object_types)
+    numbers = _trailing_numbers(fields, subjects, builder)
     sequence = numbers + sequence_shifts  # modulo 2^32
     sequence[sequence == 0] = 1
     sequence[numbers == 0] = 0
-    return Protected(ColumnBatch(builder.count, builder.columns), sequence, home_partitions, subject_rows)
+    return Protected(ColumnBatch(builder.count, builder.columns), sequence, home_partitions, subjects.rows)
 
 
-def _who(events: Sequence[AccessEvent], builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
+def _who(fields: Fields, builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
     """Actor, credential, session, device; returns each actor's secret shift and home partition."""
-    count, ids = builder.count, [event.actor_id for event in events]
+    count, ids = builder.count, fields["actor_id"]
     tokens, shifts = np.empty(count, _TOKEN_DTYPE), np.empty(count, np.uint32)
     partitions = np.empty(count, np.int32)
     for tenant, rows in builder.tenants:
@@ -86,54 +94,50 @@ def _who(events: Sequence[AccessEvent], builder: ColumnBuilder) -> tuple[npt.NDA
         shifts[own] = np.frombuffer(table.shifts, np.uint32)[table_rows]
         partitions[own] = np.frombuffer(table.partitions, np.int32)[table_rows]
     builder.fixed("actor_token", tokens)
-    builder.codes("actor_type", [event.actor_type for event in events], _ACTOR_TYPES)
-    builder.text("actor_org", [event.actor_org for event in events])
-    builder.text("actor_dept", [event.actor_dept for event in events])
-    builder.text("actor_role", [event.actor_role for event in events])
-    builder.token("on_behalf_of_token", "on_behalf_of", [event.on_behalf_of for event in events])
-    builder.token("credential_token", "credential_id", [event.credential_id for event in events])
-    builder.token("session_token", "session_id", [event.session_id for event in events])
-    builder.token("device_token", "device_id", [event.device_id for event in events])
-    builder.codes("mfa", [event.mfa for event in events], _FLAGS)
-    user_agents = [event.user_agent for event in events]
+    builder.codes("actor_type", fields["actor_type"], _ACTOR_TYPES)
+    builder.text("actor_org", fields["actor_org"])
+    builder.text("actor_dept", fields["actor_dept"])
+    builder.text("actor_role", fields["actor_role"])
+    builder.token("on_behalf_of_token", "on_behalf_of", fields["on_behalf_of"])
+    builder.token("credential_token", "credential_id", fields["credential_id"])
+    builder.token("session_token", "session_id", fields["session_id"])
+    builder.token("device_token", "device_id", fields["device_id"])
+    builder.codes("mfa", fields["mfa"], _FLAGS)
+    user_agents = fields["user_agent"]
     builder.token("user_agent_hash", "user_agent", user_agents)
     builder.text("user_agent_family", user_agents, user_agent_family)
     return shifts, partitions
 
 
-def _what(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
+def _what(fields: Fields, builder: ColumnBuilder) -> None:
     """The event itself: identity, action, outcome, volume."""
-    builder.fixed("event_id", _uuids([event.event_id for event in events]))
-    builder.text("source_system", [event.source_system for event in events])
-    builder.text("source_instance", [event.source_instance for event in events])
-    builder.numbers("source_seq", [event.source_seq for event in events], ABSENT, "<i8")
-    builder.codes("channel", [event.channel for event in events], _CHANNELS)
-    builder.codes("action", [event.action for event in events], _ACTIONS)
-    builder.codes("outcome", [event.outcome for event in events], _OUTCOMES)
-    builder.numbers("http_status", [event.http_status for event in events], 0, "<u2")
-    builder.text("app_id", [event.app_id for event in events])
-    builder.lists("fields_accessed", [event.fields_accessed for event in events])
-    builder.lists("fields_unmasked", [event.fields_unmasked for event in events])
-    builder.numbers("records_returned", [event.records_returned for event in events], ABSENT, "<i8")
-    builder.numbers("records_matched", [event.records_matched for event in events], ABSENT, "<i8")
-    builder.numbers("bytes_out", [event.bytes_out for event in events], ABSENT, "<i8")
+    builder.fixed("event_id", _uuids(fields["event_id"]))
+    builder.text("source_system", fields["source_system"])
+    builder.text("source_instance", fields["source_instance"])
+    builder.numbers("source_seq", fields["source_seq"], ABSENT, "<i8")
+    builder.codes("channel", fields["channel"], _CHANNELS)
+    builder.codes("action", fields["action"], _ACTIONS)
+    builder.codes("outcome", fields["outcome"], _OUTCOMES)
+    builder.numbers("http_status", fields["http_status"], 0, "<u2")
+    builder.text("app_id", fields["app_id"])
+    builder.lists("fields_accessed", fields["fields_accessed"])
+    builder.lists("fields_unmasked", fields["fields_unmasked"])
+    builder.numbers("records_returned", fields["records_returned"], ABSENT, "<i8")
+    builder.numbers("records_matched", fields["records_matched"], ABSENT, "<i8")
+    builder.numbers("bytes_out", fields["bytes_out"], ABSENT, "<i8")
 
 
-def _free_texts(events: Sequence[AccessEvent], builder: ColumnBuilder, object_types: frozenset[str]) -> None:
+def _free_texts(fields: Fields, builder: ColumnBuilder, own_identifiers: OwnIdentifiers) -> None:
     """What people and programs write freely: without the event's own identifiers, personal numbers masked."""
-    texts: dict[str, Sequence[str | None]] = {
-        "denial_reason": [event.denial_reason for event in events],
-        "endpoint": [event.endpoint for event in events],
-        "query_fingerprint": [event.query_fingerprint for event in events],
-        "trace_id": [event.trace_id for event in events],
-        "justification": [event.justification for event in events],
-    }
-    for name, values in texts.items():
-        if any(values):
-            values = texts_without_own_identifiers(values, events, object_types)
-        builder.masked(name, values)
+    for name in ("denial_reason", "endpoint", "query_fingerprint", "trace_id", "justification"):
+        texts = fields[name]
+        builder.masked(name, own_identifiers.taken_out(texts) if any(texts) else texts)
+
+
+def _attrs(events: Sequence[AccessEvent], fields: Fields, builder: ColumnBuilder, object_types: frozenset[str]) -> None:
+    """The allow-listed attributes, treated like free texts."""
     allowed = builder.protector.attrs_allowed
-    attrs = [event.attrs for event in events]
+    attrs = fields["attrs"]
     if allowed and any(attrs):
         attrs = [
             {key: without_own_identifiers(value[key], event, object_types) for key in allowed if key in value}
@@ -144,75 +148,78 @@ def _free_texts(events: Sequence[AccessEvent], builder: ColumnBuilder, object_ty
     builder.attrs(attrs)
 
 
-def _where_from(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
+def _where_from(fields: Fields, builder: ColumnBuilder) -> None:
     """Address, country, city."""
-    addresses = [event.src_ip for event in events]
+    addresses = fields["src_ip"]
     builder.fixed("src_ip", builder.protector.addresses.tokens(addresses, builder.count))
-    builder.text("src_country", [event.src_country for event in events])
-    builder.text("src_city", [event.src_city for event in events])
+    builder.text("src_country", fields["src_country"])
+    builder.text("src_city", fields["src_city"])
 
 
-def _why(events: Sequence[AccessEvent], builder: ColumnBuilder) -> None:
+def _why(fields: Fields, builder: ColumnBuilder) -> None:
     """Purpose, case, approval, recipient."""
-    builder.text("purpose", [event.purpose for event in events])
-    builder.codes("legal_basis", [event.legal_basis for event in events], _LEGAL_BASES)
-    builder.token("case_token", "case_ref", [event.case_ref for event in events])
-    builder.token("approval_token", "approval_ref", [event.approval_ref for event in events])
-    builder.codes("break_glass", [event.break_glass for event in events], _FLAGS)
-    builder.token("recipient_token", "recipient_id", [event.recipient_id for event in events])
-    builder.codes("recipient_type", [event.recipient_type for event in events], _RECIPIENT_TYPES)
-    builder.text("dst_country", [event.dst_country for event in events])
+    builder.text("purpose", fields["purpose"])
+    builder.codes("legal_basis", fields["legal_basis"], _LEGAL_BASES)
+    builder.token("case_token", "case_ref", fields["case_ref"])
+    builder.token("approval_token", "approval_ref", fields["approval_ref"])
+    builder.codes("break_glass", fields["break_glass"], _FLAGS)
+    builder.token("recipient_token", "recipient_id", fields["recipient_id"])
+    builder.codes("recipient_type", fields["recipient_type"], _RECIPIENT_TYPES)
+    builder.text("dst_country", fields["dst_country"])
 
 
-def _whose(
-    events: Sequence[AccessEvent], builder: ColumnBuilder, object_types: frozenset[str]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint32]]:
-    """Subjects and resource; returns the row of each subject and the number each resource id ends in (0 none)."""
-    resource_types = [event.resource_type for event in events]
-    builder.text("resource_type", resource_types)
-    builder.lists("data_categories", [event.data_categories for event in events])
-    builder.numbers("sensitivity", [event.sensitivity for event in events], 0, "u1")
-    builder.token("subject_manifest_token", "subject_manifest", [event.subject_manifest for event in events])
-    builder.text("subject_region", [event.subject_region for event in events])
-    builder.lists("subject_flags", [event.subject_flags for event in events])
-    subjects: list[Sequence[str]] = [event.subject_ids or () for event in events]
-    sizes = np.array([len(ids) for ids in subjects], np.int64)
-    subject_rows = np.repeat(np.arange(builder.count, dtype=np.int32), sizes)
-    flat = list(chain.from_iterable(subjects))
-    builder.columns["subject_tokens"] = ArrayColumn(
-        np.cumsum(sizes), FixedColumn(builder.subject_tokens(flat, subject_rows))
-    )
-    counts = [event.subject_count for event in events]
-    given = np.array([-1 if count is None else count for count in counts], np.int64)
-    builder.fixed("subject_count", np.where(given < 0, sizes, given))
+def _whose(fields: Fields, subjects: SubjectLists, builder: ColumnBuilder) -> None:
+    """Kind of data and its subjects."""
+    builder.text("resource_type", fields["resource_type"])
+    builder.lists("data_categories", fields["data_categories"])
+    builder.numbers("sensitivity", fields["sensitivity"], 0, "u1")
+    builder.token("subject_manifest_token", "subject_manifest", fields["subject_manifest"])
+    builder.text("subject_region", fields["subject_region"])
+    builder.lists("subject_flags", fields["subject_flags"])
+    tokens = builder.tokens_of("subject", subjects.flat, subjects.rows)
+    builder.columns["subject_tokens"] = ArrayColumn(np.cumsum(subjects.sizes), FixedColumn(tokens))
+    given = builder.integers(fields["subject_count"], ABSENT, "<i8")
+    builder.fixed("subject_count", np.where(given == ABSENT, subjects.sizes, given))
 
-    resources = [event.resource_id for event in events]
-    is_subject = _are_subjects(resources, subjects, flat)
-    person = [resource if own else None for resource, own in zip(resources, is_subject, strict=True)]
-    thing = [None if own else resource for resource, own in zip(resources, is_subject, strict=True)]
-    tokens = builder.tokens("resource", thing)
-    mask = np.array(is_subject)
-    tokens[mask] = builder.tokens("subject", person)[mask]
+
+def _resource(
+    fields: Fields,
+    subjects: SubjectLists,
+    builder: ColumnBuilder,
+    own_identifiers: OwnIdentifiers,
+    object_types: frozenset[str],
+) -> None:
+    """The resource: a person gets the token that it has among the subjects; only declared objects stay in clear."""
+    resources, kinds = fields["resource_id"], fields["resource_type"]
+    is_subject = _are_subjects(resources, subjects)
+    of_person = np.array(is_subject, np.bool_)
+    tokens = np.empty(builder.count, _TOKEN_DTYPE)
+    for kind, rows in (("subject", np.flatnonzero(of_person)), ("resource", np.flatnonzero(~of_person))):
+        tokens[rows] = builder.tokens_of(kind, [resources[row] for row in rows.tolist()], rows)
     builder.fixed("resource_token", tokens)
-    clear = [resource if kind in object_types else None for resource, kind in zip(thing, resource_types, strict=True)]
-    if any(clear):
-        clear = list(texts_without_own_identifiers(clear, events, object_types))
-    builder.masked("resource_id", clear)
+    clear: Sequence[str | None] = [
+        resource if kind in object_types and not own else None
+        for resource, kind, own in zip(resources, kinds, is_subject, strict=True)
+    ]
+    builder.masked("resource_id", own_identifiers.taken_out(clear) if any(clear) else clear)
 
+
+def _trailing_numbers(fields: Fields, subjects: SubjectLists, builder: ColumnBuilder) -> npt.NDArray[np.uint32]:
+    """The number that each resource id ends in, else the first subject's, uint32 (n,); 0 none."""
     trailing = builder.protector.trailing_numbers
-    numbers = trailing.numbers(resources, builder.count)
-    for row in np.flatnonzero((numbers == 0) & (sizes > 0)).tolist():
-        numbers[row] = trailing[subjects[row][0]]
-    return subject_rows, numbers
+    numbers = trailing.numbers(fields["resource_id"], builder.count)
+    for row in np.flatnonzero((numbers == 0) & (subjects.sizes > 0)).tolist():
+        numbers[row] = trailing[subjects.lists[row][0]]
+    return numbers
 
 
-def _are_subjects(resources: Sequence[str], subjects: Sequence[Sequence[str]], flat: Sequence[str]) -> list[bool]:
+def _are_subjects(resources: Sequence[str], subjects: SubjectLists) -> list[bool]:
     """Whether each resource is one of its event's subjects: then both must get the same token."""
-    if "".join(resources).isascii() and "".join(flat).isascii():
-        return [resource in ids for resource, ids in zip(resources, subjects, strict=True)]
+    if "".join(resources).isascii() and "".join(subjects.flat).isascii():
+        return [resource in ids for resource, ids in zip(resources, subjects.lists, strict=True)]
     return [
         resource in ids or normalised(resource) in map(normalised, ids)
-        for resource, ids in zip(resources, subjects, strict=True)
+        for resource, ids in zip(resources, subjects.lists, strict=True)
     ]
 
 
