@@ -89,19 +89,23 @@ def _ledger_is_one_chain(reader: ClickHouse, place: dict[str, Any], ends: dict[i
 
 
 def _roots_are_the_servers_own(reader: ClickHouse, place: dict[str, Any]) -> None:
-    leaves: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
+    sql = "SELECT partition, argMax(hex(root), last_offset) FROM accesstrail.ledger WHERE @HERE GROUP BY partition"
+    for partition, root in _rows(reader, sql, place):
+        tree = Frontier().append(leaf for _, leaf in sorted(_leaves(reader, {**place, "partition": partition})))
+        assert tree.root().hex().upper() == root, f"partition {partition}: the root is not that of its rows"
+
+
+def _leaves(reader: ClickHouse, place: dict[str, Any]) -> list[tuple[int, bytes]]:
+    """Offset and leaf hash of every row of one partition, which the store's limit on result rows leaves room for."""
+    found: list[tuple[int, bytes]] = []
     for table, specs in (("access_events", ACCESS_EVENT_COLUMNS), ("dead_letters", DEAD_LETTER_COLUMNS)):
         columns = ", ".join(f"`{spec.name}`" for spec in evidence(specs))
         sql = (
-            f"SELECT partition, offset, hex(SHA256(concat(char(0), formatRow('RowBinary', {columns})))) "
-            f"FROM accesstrail.{table} WHERE @HERE"
+            f"SELECT offset, hex(SHA256(concat(char(0), formatRow('RowBinary', {columns})))) "
+            f"FROM accesstrail.{table} WHERE @HERE AND partition = {{partition:UInt32}}"
         )
-        for partition, offset, leaf in _rows(reader, sql, place):
-            leaves[partition].append((offset, bytes.fromhex(leaf)))
-    sql = "SELECT partition, argMax(hex(root), last_offset) FROM accesstrail.ledger WHERE @HERE GROUP BY partition"
-    for partition, root in _rows(reader, sql, place):
-        tree = Frontier().append(leaf for _, leaf in sorted(leaves[partition]))
-        assert tree.root().hex().upper() == root, f"partition {partition}: the root is not that of its rows"
+        found += [(offset, bytes.fromhex(leaf)) for offset, leaf in _rows(reader, sql, place)]
+    return found
 
 
 def _derived_tables_agree(reader: ClickHouse, place: dict[str, Any]) -> Counted:
