@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check bench fmt env lock clean
+.PHONY: help demo test check faults bench fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ check: env ## lint, types, import arrows, generated documents
 
 test: check ## check, then every test on the real local stack
 	$(BIN)/pytest
+
+faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
+	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)
 
 bench: env ## print the measured numbers as ratios in one run
 	$(BIN)/python -m tests.bench

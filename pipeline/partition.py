@@ -211,7 +211,7 @@ class PartitionWorker:
         for planned in resume.ranges:
             records = self._inbox.take_range(memory.position, planned, generation)
             if planned.sealed is not None:
-                self._form_again(records, memory, planned)
+                self._form_again(records, memory, planned, generation)
                 self._observer("recovery", 5)
             else:
                 judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
@@ -273,12 +273,15 @@ class PartitionWorker:
             _fill_window(window, store, resume.position, resume.base.last_offset)
         return PartitionMemory(resume.position, resume.base, profiles, window)
 
-    def _form_again(self, records: RecordBatch, memory: PartitionMemory, planned: PlannedRange) -> None:
+    def _form_again(
+        self, records: RecordBatch, memory: PartitionMemory, planned: PlannedRange, generation: int
+    ) -> None:
         """Forms a sealed range again to learn its profiles; the evidence must be the same."""
         assert planned.sealed is not None  # noqa: S101
         assert self._store is not None  # noqa: S101
-        refused = frozenset(self._store.rejected_offsets(memory.position, planned.first_offset, planned.last_offset))
-        judgement = self._judgements.by_id(planned.versions_id)
+        place = memory.position, planned.first_offset, planned.last_offset
+        refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
+        judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
         if formed.entry.entry_hash != planned.sealed.entry_hash:

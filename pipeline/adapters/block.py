@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from clickhouse_driver import Client
 from clickhouse_driver.block import BaseBlock, BlockInfo, ColumnOrientedBlock
-from clickhouse_driver.protocol import ClientPacketTypes
+from clickhouse_driver.protocol import ClientPacketTypes, ServerPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str
 
@@ -27,6 +27,7 @@ from pipeline.errors import StoreRefused
 
 _LOW_CARDINALITY_VERSION = struct.pack("<Q", 1)
 _HAS_ADDITIONAL_KEYS = 0x600
+_REPEATED = "DuplicatedInsertedBlocks"
 _INDEX_WIDTHS = ((1 << 8, 0, "<u1"), (1 << 16, 1, "<u2"), (1 << 32, 2, "<u4"))
 
 
@@ -39,7 +40,21 @@ class NativeRows(list[Any]):
 
 
 class BlockClient(Client):  # type: ignore[misc]  # the driver ships no types
-    """The driver's client that also sends a `NativeRows`."""
+    """The driver's client that also sends a `NativeRows` and hears whether the server had a block already."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  the driver's own signature
+        super().__init__(*args, **kwargs)
+        self.repeated_blocks = 0
+        """How many blocks, views' included, the server has called repetitions of known tokens since this was set."""
+        receive = self.connection.receive_packet
+
+        def receive_packet() -> Any:  # noqa: ANN401  the driver's packet
+            packet = receive()
+            if packet.type == ServerPacketTypes.PROFILE_EVENTS:
+                self.repeated_blocks += _counted(packet.block, _REPEATED)
+            return packet
+
+        self.connection.receive_packet = receive_packet
 
     def send_data(
         self,
@@ -71,6 +86,15 @@ class BlockClient(Client):  # type: ignore[misc]  # the driver ships no types
         self.connection.send_data(ColumnOrientedBlock())
         self.receive_profile_events()
         return data.row_count
+
+
+def _counted(block: BaseBlock, name: str) -> int:
+    """The sum of one of the server's counters over a block of profile events."""
+    names = [column for column, _ in block.columns_with_types]
+    if not {"name", "value"} <= set(names):
+        return 0
+    at, value = names.index("name"), names.index("value")
+    return sum(int(row[value]) for row in block.get_rows() if row[at] == name)
 
 
 def native_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> NativeRows:

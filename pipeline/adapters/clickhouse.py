@@ -139,18 +139,21 @@ class ClickHouse:
         )
         self._checked = False
 
-    def insert(self, table: str, columns: ColumnBatch, specs: Sequence[ColumnSpec], *, token: str | None) -> None:
+    def insert(self, table: str, columns: ColumnBatch, specs: Sequence[ColumnSpec], *, token: str | None) -> bool:
         """One INSERT of one block; the same token within the table's window is stored once.
 
+        Returns whether the server knew the token, in this table or in one that is made from it. It notes a token
+        before the rows are in place: killed between the two, it knows a token whose rows it does not have.
         Raises: Away: unknown outcome or busy, repeat unchanged; RejectedRow; StoreRefused.
         """
         if not columns.count:
-            return  # the server answers an empty block with an error
+            return False  # the server answers an empty block with an error
         self._check_server()
         names = ", ".join(f"`{spec.name}`" for spec in specs)
         settings: dict[str, Any] = dict(_INSERT_SETTINGS)
         if token is not None:
             settings["insert_deduplication_token"] = token
+        self._client.repeated_blocks = 0
         try:
             self._client.execute(
                 f"INSERT INTO {table} ({names}) VALUES", native_rows(columns, specs), settings=settings
@@ -161,6 +164,7 @@ class ClickHouse:
         except StoreRefused:
             self._client.disconnect()
             raise
+        return self._client.repeated_blocks > 0
 
     def query(
         self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None

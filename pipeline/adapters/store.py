@@ -7,6 +7,7 @@ puts in. Hashes travel as hex in results: the driver would read fixed strings as
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 from hashlib import sha256
 from math import inf
@@ -27,6 +28,7 @@ from pipeline.columns import (
     ArrayColumn,
     Column,
     ColumnBatch,
+    ColumnSpec,
     FixedColumn,
     Interner,
     TextColumn,
@@ -40,6 +42,7 @@ from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
 RAW = "accesstrail_raw"
 _AWAKE_S = 30.0
 """The ledger's window holds 100,000 tokens: at 3,000 entries a second, far above any load, it lasts longer."""
+_POSITION_TOKENS = 4
 _AS_BYTES = {"strings_as_bytes": True}
 STORE_REJECTED = "store_rejected"
 _HERE = "topic = {topic:String} AND incarnation = {incarnation:String} AND partition = {partition:UInt32}"
@@ -99,11 +102,22 @@ class ClickHouseStore:
         """
         awake = time.monotonic() - self._sealed_at_s.get(entry.position, -inf) < _AWAKE_S
         if awake or not self._is_sealed(entry):
-            token = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
-            self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
-            if not self._is_sealed(entry):
-                raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
+            self._write_entry(entry, writer)
         self._sealed_at_s[entry.position] = time.monotonic()
+
+    def _write_entry(self, entry: LedgerEntry, writer: str) -> None:
+        """Inserts under the position's token until an entry is there.
+
+        A server killed at the wrong moment knows a token whose row it lost: then every writer goes on to the position's
+        next token, and there too the first one wins, since the row before it is there for none of them.
+        """
+        place = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
+        for number in range(_POSITION_TOKENS):
+            token = f"{place}:{number}" if number else place
+            self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
+            if self._is_sealed(entry):
+                return
+        raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
 
     def _is_sealed(self, entry: LedgerEntry) -> bool:
         """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""
@@ -177,15 +191,27 @@ class ClickHouseStore:
 
     def insert_events(self, rows: ColumnBatch, token: str) -> None:
         """Stores one batch's events in one insert."""
-        self._client.insert(f"{RAW}.access_events", rows, ACCESS_EVENT_COLUMNS, token=token)
+        self._insert("access_events", rows, ACCESS_EVENT_COLUMNS, token)
 
     def insert_dead_letters(self, rows: ColumnBatch, token: str) -> None:
         """Stores one batch's dead letters or gaps in one insert."""
-        self._client.insert(f"{RAW}.dead_letters", rows, DEAD_LETTER_COLUMNS, token=token)
+        self._insert("dead_letters", rows, DEAD_LETTER_COLUMNS, token)
 
     def insert_alerts(self, rows: ColumnBatch, token: str) -> None:
-        """Stores alerts in one insert."""
-        self._client.insert(f"{RAW}.alerts", rows, ALERT_COLUMNS, token=token)
+        """Stores alerts in one insert. Of an alarm of the system itself, which has no batch, the first row stays."""
+        if int(rows.fixed("batch_id")[0]):
+            self._insert("alerts", rows, ALERT_COLUMNS, token)
+        else:
+            self._client.insert(f"{RAW}.alerts", rows, ALERT_COLUMNS, token=token)
+
+    def _insert(self, table: str, rows: ColumnBatch, specs: Sequence[ColumnSpec], token: str) -> None:
+        """Inserts, and where the server says it knows the token, once more under a token nobody has used.
+
+        A token alone proves nothing after a crash of the server (`ClickHouse.insert`), neither here nor in the tables
+        made from this one; written twice, rows replace themselves.
+        """
+        if self._client.insert(f"{RAW}.{table}", rows, specs, token=token):
+            self._client.insert(f"{RAW}.{table}", rows, specs, token=f"{token}:again:{uuid.uuid4().hex}")
 
     # -- profiles and artefacts
 
@@ -251,7 +277,7 @@ class ClickHouseStore:
         if not self._client.query(
             f"SELECT 1 FROM {RAW}.artefacts WHERE artefact_id = unhex({{id:String}}) LIMIT 1", {"id": identity}
         ):
-            self._client.insert(f"{RAW}.artefacts", rows, ARTEFACT_COLUMNS, token=f"artefact:{identity}")
+            self._insert("artefacts", rows, ARTEFACT_COLUMNS, f"artefact:{identity}")
             self._read_back(identity)
         return identity
 

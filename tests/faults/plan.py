@@ -25,6 +25,7 @@ SINGLE_FAULTS = (KILL, ZOMBIE, STORE_CUT, ANSWER_LOST, STORE_SILENT, REBALANCE_I
 WAVE_FAULTS = (STORE_KILL, BROKER_KILL)
 """Faults that everybody on the stack feels: several runs meet in their gaps, then share one kill."""
 FAULTS = (*SINGLE_FAULTS, *WAVE_FAULTS)
+DISK_FULL = "disk-full"  # no space is left for the store, then there is; on a stack whose store has a small disk
 
 # -- gaps: (sequence, the step after which it lies)
 
@@ -82,7 +83,7 @@ def _act(word: str) -> Act:
     fault, _, place = word.partition("@")
     for gap in GAPS:
         start = f"{gap[0]}{gap[1]}x"
-        if place.startswith(start) and fault in FAULTS:
+        if place.startswith(start) and fault in (*FAULTS, DISK_FULL):
             return Act(fault, gap, int(place.removeprefix(start)))
     raise ValueError(f"no act {word!r}: FAULT@GAPxN, e.g. kill@commit6x1")
 
@@ -124,6 +125,12 @@ def combinations(seed: int, count: int) -> Iterator[Plan]:
             for gap in chance.choices(gaps, k=chance.randint(2, 4))
         ]
         yield _plan(f"{seed}.r{number}", acts)
+
+
+def full_disks(seed: int) -> list[Plan]:
+    """A handful of runs in which the store's disk fills up."""
+    gaps: tuple[Gap, ...] = (("commit", 1), ("commit", 3), ("commit", 6), ("recovery", 6), ("snapshot", 1))
+    return [_plan(f"{seed}.d{place}", [Act(DISK_FULL, gap)]) for place, gap in enumerate(gaps)]
 
 
 def sample(seed: int) -> list[Plan]:

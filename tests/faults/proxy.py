@@ -104,23 +104,38 @@ class Proxy:
                 await writer.drain()
 
 
+async def _end_tasks() -> None:
+    """Ends what still pumps, and lets its connections be closed."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
 class Proxies:
     """The thread that carries every proxy of this process. Use as a context manager."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
+        self._opened: list[Proxy] = []
 
     def __enter__(self) -> Proxies:
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        for proxy in self._opened:
+            proxy.close()
+        asyncio.run_coroutine_threadsafe(_end_tasks(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
 
     def open(self, target_port: int) -> Proxy:
         """A new proxy in front of a port on loopback."""
         proxy = Proxy(self._loop, target_port)
+        self._opened.append(proxy)
         asyncio.run_coroutine_threadsafe(proxy.open(), self._loop).result(10)
         return proxy

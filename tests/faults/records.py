@@ -28,7 +28,7 @@ REFUSED_TYPE = "refused_by_test"
 """A resource type that the fault stack's table refuses by a constraint: a row that must become a dead letter."""
 _SMALL_BYTES = 4096
 _LINES = 30_000
-_THRESHOLD = 4000
+_THRESHOLD = 2000
 """Risk in hundredths from which alerts fire: far below a real one, so that small logs hold many."""
 
 

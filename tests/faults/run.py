@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import threading
@@ -35,6 +36,8 @@ STORE_TIMEOUT_S = 3
 _REACH_S = 30.0
 _QUIET_S = 90.0
 _TAKE_OVER_S = 30.0
+_POLL_S = 0.4
+_IN_MID_STEP_S = 0.08
 
 
 @dataclass(slots=True)
@@ -53,19 +56,22 @@ class Outcome:
 
 
 class Wave:
-    """Runs that meet in their gaps; when all who still run are there, the last one does the deed for everybody."""
+    """Runs that meet in their gaps; when all who still run are there, the last one does the deed for everybody.
 
-    def __init__(self, parties: int, deed: Callable[[], None]) -> None:
-        self._parties, self._deed = parties, deed
-        self._waiting = 0
+    Every second time all leave their gaps first: the deed then falls into whatever they do next.
+    """
+
+    def __init__(self, parties: int, deed: Callable[[], None], chance: random.Random) -> None:
+        self._parties, self._deed, self._chance = parties, deed, chance
+        self._leaving: list[Callable[[], None]] = []
         self._round = 0
         self._changed = threading.Condition()
 
-    def meet(self) -> None:
-        """Returns when the deed is done."""
+    def meet(self, leave_gap: Callable[[], None]) -> None:
+        """Returns when the deed is done and the gap is left."""
         with self._changed:
             mine = self._round
-            self._waiting += 1
+            self._leaving.append(leave_gap)
             self._act_if_all()
             self._changed.wait_for(lambda: self._round != mine, 120)
 
@@ -76,9 +82,16 @@ class Wave:
             self._act_if_all()
 
     def _act_if_all(self) -> None:
-        if self._waiting and self._waiting >= self._parties:
-            self._deed()
-            self._waiting = 0
+        if self._leaving and len(self._leaving) >= self._parties:
+            going_on = self._chance.random() < 0.5
+            if not going_on:
+                self._deed()
+            for leave_gap in self._leaving:
+                leave_gap()
+            if going_on:
+                time.sleep(self._chance.random() * _IN_MID_STEP_S)
+                self._deed()
+            self._leaving.clear()
             self._round += 1
             self._changed.notify_all()
 
@@ -119,8 +132,10 @@ class Run:
         )
         self._workers: list[Worker] = []
         self._count = 0
+        self._life = ""
         self._batch_records = self._chance.choice((15, 25, 40))
-        self._snapshot_events = self._chance.choice((60, 120, 10_000))
+        reads_again = any(act.gap == ("recovery", 5) for act in plan.acts)
+        self._snapshot_events = 10_000 if reads_again else self._chance.choice((60, 120, 10_000))
 
     # -- the run
 
@@ -245,6 +260,8 @@ class Run:
             for worker in self._workers:
                 worker.arm(act.gap, act.nth)
         else:
+            if act.gap == ("recovery", 5):
+                self._seal_beyond_snapshot()
             self._die_in_commit(unsealed=act.gap in faults.UNSEALED)
             self._start(act)
         found = await_gap(self._workers, _REACH_S)
@@ -252,6 +269,14 @@ class Run:
             if worker is not found:
                 worker.disarm()
         return found
+
+    def _seal_beyond_snapshot(self) -> None:
+        """Brings some of the log into the ledger that no snapshot of the profiles covers."""
+        if not self._living():
+            self._start()
+        before = self._sealed()
+        self._patiently(self._send)
+        self._await(lambda: self._sealed() != before, _TAKE_OVER_S, "more is sealed")
 
     def _die_in_commit(self, *, unsealed: bool) -> None:
         """Kills whoever runs; with `unsealed` at a place that leaves rows whose batch is not sealed."""
@@ -270,6 +295,7 @@ class Run:
         self._await(lambda: sum(self._sealed().values()) > 50, _QUIET_S, "a first life")
         for worker in list(self._workers):
             self._drop(worker)
+        self._life = ""
         self._admin.delete(self.topic)
         self._await(lambda: self._admin.describe(self.topic) is None, 20, "the topic deleted")
         self._await(lambda: bool(self._admin.create(topic_specs(self._settings.kafka))), 20, "the topic made again")
@@ -329,6 +355,12 @@ class Run:
             worker.close()
             self._workers.remove(worker)
 
+    def _disk_full(self, worker: Worker) -> None:
+        with self._bench.stack.full_disk():
+            worker.go()
+            self._await(lambda: any("away" in str(self._status(one)) for one in self._workers), 20, "away is said")
+            time.sleep(self._chance.random())
+
     def _store_kill(self, worker: Worker) -> None:
         self._meet(worker)
 
@@ -337,8 +369,7 @@ class Run:
 
     def _meet(self, worker: Worker) -> None:
         assert self._wave is not None
-        self._wave.meet()
-        worker.go()
+        self._wave.meet(worker.go)
         time.sleep(self._chance.random())
 
     # -- the end
@@ -353,7 +384,7 @@ class Run:
             words = "\n".join(one.last_words() for one in self._workers)
             states = [self._status(one) for one in self._workers]
             assert time.monotonic() < deadline, f"sealed {sealed} of {ends}\nstates: {states}\n{words}"
-            time.sleep(0.1)
+            time.sleep(_POLL_S)
         for worker in self._living():
             worker.signal(signal.SIGTERM)
         for worker in self._workers:
@@ -373,20 +404,22 @@ class Run:
 
     def _sealed(self) -> dict[int, int]:
         """Next offset of every partition of the present life."""
-        facts = self._patiently(lambda: self._admin.describe(self.topic))
-        assert facts is not None
+        if not self._life:
+            facts = self._patiently(lambda: self._admin.describe(self.topic))
+            assert facts is not None
+            self._life = facts.topic_id
         sql = (
             "SELECT partition, max(last_offset) + 1 FROM accesstrail.ledger WHERE topic = {t:String} "
             "AND incarnation = {i:String} GROUP BY partition"
         )
-        return dict(self._patiently(lambda: self._reader.query(sql, {"t": self.topic, "i": facts.topic_id})))
+        return dict(self._patiently(lambda: self._reader.query(sql, {"t": self.topic, "i": self._life})))
 
     def _await(self, ready: Callable[[], bool], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
         while not self._patiently(ready):
             words = "\n".join(one.last_words() for one in self._workers)
             assert time.monotonic() < deadline, f"waited in vain: {what}\n{words}"
-            time.sleep(0.1)
+            time.sleep(_POLL_S)
 
     # -- the promises
 

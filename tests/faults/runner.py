@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 import sys
 import tempfile
 import threading
@@ -27,9 +28,10 @@ from tests.faults.proxy import Proxies
 from tests.faults.records import Company
 from tests.faults.run import Bench, Outcome, Run, Wave
 from tests.faults.sabotage import SABOTAGES
-from tests.faults.stack import FaultStack
+from tests.faults.stack import CannotMount, FaultStack
 
 _RUNS_BETWEEN_CLEANINGS = 60
+_DISK_MIB = 512
 _SERVERS = {faults.STORE_KILL: "clickhouse", faults.BROKER_KILL: "kafka"}
 
 
@@ -57,7 +59,7 @@ class Suite:
     def _waves(self, plans: Sequence[Plan], fault: str) -> None:
         for place in range(0, len(plans), self._jobs):
             part = plans[place : place + self._jobs]
-            wave = Wave(len(part), lambda: self._bench.stack.kill(_SERVERS[fault]))
+            wave = Wave(len(part), lambda: self._bench.stack.kill(_SERVERS[fault]), part[0].chance)
             with ThreadPoolExecutor(len(part)) as pool:
                 list(pool.map(lambda plan, wave=wave: self._one(plan, wave), part))
             self._bench.stack.await_ready(_SERVERS[fault])
@@ -113,6 +115,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--random", type=int, default=200, help="random combinations (default 200)")
     parser.add_argument("--runs", type=int, help="at most so many runs, the first of the list")
     parser.add_argument("--sample", action="store_true", help="the short form only: every gap once")
+    parser.add_argument("--no-full-disks", action="store_true", help="leave the runs out that need to mount a disk")
     parser.add_argument("--only", action="append", help="exactly this run, SEED:FAULT@GAPxN,…; may be repeated")
     parser.add_argument("--fault", action="append", choices=FAULTS, help="only these faults of the matrix")
     parser.add_argument("--jobs", type=int, default=6, help="runs side by side (default 6)")
@@ -144,6 +147,8 @@ def finished(record: Path | None) -> list[Outcome]:
 def main(words: Sequence[str]) -> int:
     """Runs the suite; exit status 0 where nothing was found."""
     arguments = _arguments(words)
+    for chatty in ("clickhouse_driver", "kafka"):  # servers that do not answer are what this is about
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     before = finished(arguments.resume)
     done = {outcome.name for outcome in before}
     plans = [plan for plan in chosen(arguments) if plan.name not in done]
@@ -158,16 +163,32 @@ def main(words: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
         outcomes = [*before, *suite.outcomes]
-        print(f"\n{table(outcomes)}\nin {time.monotonic() - began:.0f} s", flush=True)
+        said = "" if arguments.only or arguments.sample or arguments.no_full_disks else full_disks(arguments, outcomes)
+        print(f"\n{table(outcomes)}\n{said}\nin {time.monotonic() - began:.0f} s", flush=True)
     return 1 if any(outcome.finding for outcome in outcomes) else 0
+
+
+def full_disks(arguments: argparse.Namespace, outcomes: list[Outcome]) -> str:
+    """The runs in which the store's disk fills up, on a stack of their own; one line about them."""
+    done = {outcome.name for outcome in outcomes}
+    plans = [plan for plan in faults.full_disks(arguments.seed) if plan.name not in done]
+    with tempfile.TemporaryDirectory(prefix="accesstrail-faults-disk-") as temporary:
+        try:
+            with BenchAt(Path(temporary), disk_mib=_DISK_MIB) as bench:
+                suite = Suite(bench, 1, arguments.resume)
+                suite.run(plans)
+        except CannotMount as exc:
+            return f"full disks: NOT TESTED: {exc}"
+    outcomes += suite.outcomes
+    return f"full disks: {len(plans)} runs, {sum(bool(one.finding) for one in suite.outcomes)} broke a promise"
 
 
 class BenchAt:
     """A bench with a stack in this folder; everything ends with the block."""
 
-    def __init__(self, state: Path, sabotage: str = "") -> None:
+    def __init__(self, state: Path, sabotage: str = "", disk_mib: int = 0) -> None:
         self._state, self._sabotage = state, sabotage
-        self._stack = FaultStack(state)
+        self._stack = FaultStack(state, disk_mib)
         self._proxies = Proxies()
         self._zygote: Zygote | None = None
 

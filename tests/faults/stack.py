@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deploy.local import kafka, supervisor
@@ -33,15 +34,22 @@ _ROWS = (
 )  # fmt: skip
 
 
+class CannotMount(Exception):
+    """A small disk cannot be had here: the runs that need one were not done."""
+
+
 class FaultStack:
     """A running stack whose servers may be killed. Use as a context manager, from the main thread."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, disk_mib: int = 0) -> None:
         self.state = state
+        self._disk_mib = disk_mib
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> FaultStack:
         self.state.mkdir(parents=True, exist_ok=True)
+        if self._disk_mib:
+            self._mount()
         with (self.state / "faults-stack.log").open("ab") as out:
             command = [sys.executable, "-m", "tests.faults.stack", str(self.state)]
             self._process = subprocess.Popen(tethered(command), stdout=out, stderr=out, start_new_session=True)
@@ -60,6 +68,37 @@ class FaultStack:
                 self._process.wait(40)
             if self._process.poll() is None:
                 self._process.kill()
+        if self._disk_mib:
+            subprocess.run(["umount", "--lazy", str(self._data)], check=False)
+
+    @property
+    def _data(self) -> Path:
+        return self.state / "clickhouse" / "data"
+
+    def _mount(self) -> None:
+        """A small disk of its own for the store. Raises: CannotMount."""
+        self._data.mkdir(parents=True, exist_ok=True)
+        size = f"size={self._disk_mib}m,mode=0700"
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self._data)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise CannotMount(f"no small disk for the store: {done.stderr.strip()} (root may mount)")
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Not a byte is left on the store's disk while the block runs."""
+        assert self._disk_mib, "this stack has no small disk"
+        filler = self._data / "filler"
+        try:
+            with filler.open("wb", buffering=0) as out:
+                for size in (1 << 20, 1 << 12, 1):
+                    with suppress(OSError):
+                        while out.write(bytes(size)):
+                            pass
+            yield
+        finally:
+            filler.unlink(missing_ok=True)
 
     @property
     def settings(self) -> Settings:

@@ -68,6 +68,17 @@ def test_a_store_that_is_away_is_waited_for() -> None:
     assert _offsets(store) == list(range(120))
 
 
+def test_a_store_that_goes_away_while_the_log_is_read_again_is_waited_for() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    store._snapshots.clear()
+    store.faults["rejected_offsets"] = [Away("cut") for _ in range(3)]
+    log = Log(records(120))
+    worker = _run(store, log)
+    assert worker.status.state == "closed"
+    assert _offsets(store) == list(range(120))
+
+
 def test_waiting_is_said_in_the_status() -> None:
     store, log = InMemoryStore(), Log(records(10))
     store.faults["last_entry"] = [Away("cut", code="store_away") for _ in range(5)]

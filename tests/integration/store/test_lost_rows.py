@@ -1,0 +1,63 @@
+"""A token is no proof that rows are there: a server killed at the wrong moment knows the token and lost the rows.
+
+The server notes a token before it puts the rows in place. A kill between the two cannot be timed, so its outcome is
+made by hand: the rows are deleted, and the token stays known.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.store import ClickHouseStore
+from pipeline.errors import Fenced
+from pipeline.events import LogPosition
+from tests.batches import Batch, batch
+
+pytestmark = pytest.mark.stack
+
+_VIEWS = ("access_events", "dead_letters", "subject_access", "alerts", "ledger")
+
+
+def _lose(migrator: ClickHouse, table: str, position: LogPosition) -> None:
+    migrator.query(
+        f"ALTER TABLE accesstrail_raw.{table} DELETE WHERE incarnation = {{life:String}} SETTINGS mutations_sync = 2",
+        {"life": position.incarnation},
+    )
+
+
+def _visible(reader: ClickHouse, position: LogPosition) -> dict[str, int]:
+    sql = "SELECT count() FROM accesstrail.{view} WHERE incarnation = {{life:String}}"
+    return {view: reader.query(sql.format(view=view), {"life": position.incarnation})[0][0] for view in _VIEWS}
+
+
+def _made(position: LogPosition) -> Batch:
+    return batch(position, None, events=40, seed=7)
+
+
+@pytest.mark.parametrize("table", ["access_events", "dead_letters", "subject_access", "alerts", "ledger"])
+def test_rows_that_the_server_lost_are_written_again(
+    table: str, store: ClickHouseStore, reader: ClickHouse, migrator: ClickHouse, position: LogPosition
+) -> None:
+    made = _made(position)
+    made.commit(store)
+    before = _visible(reader, position)
+    assert all(before.values())
+    _lose(migrator, "ledger", position)
+    if table != "ledger":
+        _lose(migrator, table, position)
+    made.commit(store)
+    assert _visible(reader, position) == before
+
+
+def test_where_an_entry_was_lost_still_only_one_writer_seals(
+    store: ClickHouseStore, migrator: ClickHouse, reader: ClickHouse, position: LogPosition
+) -> None:
+    made = _made(position)
+    made.commit(store)
+    _lose(migrator, "ledger", position)
+    other = batch(position, None, events=30, seed=8)
+    other.commit(store)
+    with pytest.raises(Fenced):
+        made.commit(store)
+    assert _visible(reader, position)["ledger"] == 1
