@@ -142,8 +142,8 @@ class ClickHouseStore:
         select = (
             "SELECT batch_first_offset, batch_last_offset, hex(versions_id) AS versions, max(stored_at) AS at "
             f"FROM {RAW}.{{table}} WHERE {_HERE} AND offset > {{after:Int64}} "
-            f"AND batch_id NOT IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
-            "AND toInt64(batch_first_offset) = {after:Int64} + 1 GROUP BY ALL"
+            f"AND batch_id NOT IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            "AND toInt64(last_offset) > {after:Int64}) AND toInt64(batch_first_offset) = {after:Int64} + 1 GROUP BY ALL"
         )
         sql = " UNION ALL ".join(select.replace("{table}", name) for name in ("access_events", "dead_letters"))
         rows = self._client.query(
@@ -173,7 +173,8 @@ class ClickHouseStore:
             "FROM ("
             "SELECT reinterpretAsFixedString(event_id) AS raw, offset, toUnixTimestamp64Micro(received_at) AS at "
             f"FROM {RAW}.access_events WHERE {_HERE} AND offset > {{after:Int64}} AND offset <= {{last:UInt64}} "
-            f"AND duplicate_of < 0 AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE}) "
+            f"AND duplicate_of < 0 AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            "AND toInt64(last_offset) > {after:Int64} AND first_offset <= {last:UInt64}) "
             "ORDER BY offset DESC LIMIT 1 BY offset LIMIT {count:UInt64}) ORDER BY offset"
         )
         parameters = {**_place(position), "after": after_offset, "last": last_offset, "count": count}
@@ -184,7 +185,8 @@ class ClickHouseStore:
         sql = (
             f"SELECT DISTINCT offset FROM {RAW}.dead_letters WHERE {_HERE} AND reason = {{reason:String}} "
             "AND offset BETWEEN {first:UInt64} AND {last:UInt64} "
-            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE})"
+            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            "AND last_offset >= {first:UInt64} AND first_offset <= {last:UInt64})"
         )
         span = {"first": first_offset, "last": last_offset, "reason": STORE_REJECTED}
         return [int(row[0]) for row in self._client.query(sql, {**_place(position), **span})]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.columns import ACCESS_EVENT_COLUMNS, AMOUNT_CODEC, REPEATED_CODEC, ColumnSpec
-from pipeline.migrations.schema import RAW, Statement, derive, table, view
+from pipeline.migrations.schema import RAW, Statement, derive, sealed, table, view
 
 _EVENT = {spec.name: spec for spec in ACCESS_EVENT_COLUMNS}
 _POSITION = "topic, incarnation, partition"
@@ -100,8 +100,7 @@ _SOURCES_VIEW = f"""SELECT tenant_id, source_system, source_instance, day, sum(e
     if(max(part.last_seq) < 0, -1, minIf(part.first_seq, part.first_seq >= 0)) AS first_seq,
     max(part.last_seq) AS last_seq,
     max(last_event_time) AS last_event_time, max(last_received_at) AS last_received_at
-FROM {RAW}.sources AS part FINAL
-WHERE batch_id IN (SELECT batch_id FROM {RAW}.ledger)
+FROM ({sealed("sources")}) AS part
 GROUP BY tenant_id, source_system, source_instance, day"""
 
 
@@ -185,10 +184,7 @@ def rollup_steps() -> list[tuple[str, Statement]]:
 
 
 def _rollup_view(name: str, source: str, expressions: str, names: str) -> tuple[str, Statement]:
-    select = (
-        f"SELECT {expressions}, {_SUMMED}\nFROM {RAW}.{source} FINAL\n"
-        f"WHERE batch_id IN (SELECT batch_id FROM {RAW}.ledger)\nGROUP BY {names}"
-    )
+    select = f"SELECT {expressions}, {_SUMMED}\nFROM ({sealed(source)}) AS part\nGROUP BY {names}"
     return f"view {name}", view(name, select)
 
 

@@ -91,8 +91,8 @@ def _steps() -> list[tuple[str, Statement]]:
 def _views() -> list[tuple[str, Statement]]:
     plain = ("access_events", "dead_letters", "subject_access")
     views = [(f"view {name}", view(name, sealed(name))) for name in plain]
-    system = f"SELECT * FROM {RAW}.alerts FINAL\nWHERE batch_id = 0 OR batch_id IN (SELECT batch_id FROM {RAW}.ledger)"
-    views.append(("view alerts", view("alerts", system)))
+    of_system = f"SELECT * FROM {RAW}.alerts FINAL\nWHERE batch_id = 0"
+    views.append(("view alerts", view("alerts", f"{sealed('alerts')}\nUNION ALL\n{of_system}")))
     views.append(("view ledger", view("ledger", f"SELECT * FROM {RAW}.ledger")))
     views += view_steps()
     artefacts = f"SELECT artefact_id, kind, length(content) AS bytes, created_at FROM {RAW}.artefacts FINAL"

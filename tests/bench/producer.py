@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -104,6 +105,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0, help="events a second; 0: as fast as it goes")
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--count", type=int, default=0)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that restarts is what a soak wants
     print(json.dumps(asyncio.run(produce(parser.parse_args()))), flush=True)
 
 
