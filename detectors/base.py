@@ -82,7 +82,7 @@ class EventArrays:
     off_region: U8  # 1 where the subject's region differs from the actor's site region
     sequence: U32  # order-preserving surrogate of a numeric resource id, shifted by a secret per actor; 0 none
     # whether to judge
-    scorable: U8  # 0 for heartbeats and duplicates: neither scored nor learnt
+    scorable: U8  # 0 for heartbeats, own changes and duplicates: neither scored nor learnt
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The system's own alarms as alerts: no event raised them, so they carry no position and no batch (`batch_id` 0).
 
-Place in the flow: written when a version set without a usable model is taken up; shown by `accesstrail alerts` like any
-other alert, detector `system:<code>`.
+Place in the flow: written when a version set without a usable model is taken up, or when changed files cannot be;
+shown by `accesstrail alerts` like any other alert, detector `system:<code>`.
 """
 
 from __future__ import annotations
@@ -29,25 +29,31 @@ _HIGH = codes(SEVERITIES)["high"]
 
 TEXTS: dict[str, tuple[str, str]] = {
     "model_missing": (
-        "There is no model: events are stored but not scored. Next: train one with `accesstrail train`, put its folder "
-        "where [detection] model points, and restart the worker.",
+        "There is no model: events are stored but not scored. Next: train one with `accesstrail train` and put its "
+        "folder where [detection] model points; it is taken up by itself.",
         "没有可用模型：事件已存储但未评分。下一步：用 `accesstrail train` 训练模型，"
-        "放到 [detection] model 指向的目录，然后重启 worker。",
+        "放到 [detection] model 指向的目录，系统会自动启用。",
     ),
     "model_corrupt": (
         "The model's files are damaged: events are stored but not scored. Next: restore the model folder or train "
-        "again, and restart the worker.",
-        "模型文件已损坏：事件已存储但未评分。下一步：恢复模型目录或重新训练，然后重启 worker。",
+        "again; it is taken up by itself.",
+        "模型文件已损坏：事件已存储但未评分。下一步：恢复模型目录或重新训练，系统会自动启用。",
     ),
     "model_other_version": (
         "The model belongs to another version of accesstrail: events are stored but not scored. Next: train again with "
-        "this version, and restart the worker.",
-        "模型属于其他版本：事件已存储但未评分。下一步：用当前版本重新训练，然后重启 worker。",
+        "this version; the model is taken up by itself.",
+        "模型属于其他版本：事件已存储但未评分。下一步：用当前版本重新训练，系统会自动启用。",
     ),
     "model_golden_mismatch": (
         "The model scores otherwise on this machine than where it was made: events are stored but not scored. Next: "
-        "train again on this kind of machine, and restart the worker.",
-        "模型在本机的评分与训练时不一致：事件已存储但未评分。下一步：在同类机器上重新训练，然后重启 worker。",
+        "train again on this kind of machine; the model is taken up by itself.",
+        "模型在本机的评分与训练时不一致：事件已存储但未评分。下一步：在同类机器上重新训练，系统会自动启用。",
+    ),
+    "reload_failed": (
+        "The changed directory or model files cannot be used: the version set that was in force stays in force. Next: "
+        "run `accesstrail check`, which names every fault, and put the files right; they are taken up by themselves.",
+        "更改后的目录或模型文件无法使用：之前的版本集继续生效。下一步：运行 `accesstrail check` 查看所有问题，"
+        "修正文件后系统会自动启用。",
     ),
 }
 

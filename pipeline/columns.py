@@ -376,6 +376,41 @@ ARTEFACT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("content", "String", "assess", "the immutable bytes"),
 )
 
+ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("topic", _LOW, "versions", "the topic whose batches are judged under the set", evidence=False),
+    ColumnSpec(
+        "number",
+        "UInt64",
+        "versions",
+        "activations of the topic are numbered from 1; the largest is in force",
+        evidence=False,
+    ),
+    ColumnSpec("versions_id", _HASH, "versions", "the version set put in force", evidence=False),
+    ColumnSpec("previous_id", _HASH, "versions", "the one before; zero for the first", evidence=False),
+    ColumnSpec("files_id", _HASH, "versions", "what the configured files gave at that time", evidence=False),
+    ColumnSpec("kind", _LOW, "versions", "first, files (they changed), use, rollback, threshold", evidence=False),
+    ColumnSpec("reason", "String", "versions", "the person's reason, masked; else what happened", evidence=False),
+    ColumnSpec(
+        "by_token", _TOKEN, "versions", "who asked for it, keyed pseudonym; zero: accesstrail itself", evidence=False
+    ),
+    ColumnSpec(
+        "threshold", "UInt16", "versions", "risk from which alerts fire, hundredths; 10001: never", evidence=False
+    ),
+    ColumnSpec("activated_at", _TIME, "versions", "when", evidence=False),
+    ColumnSpec("event_id", "UUID", "versions", "the access event that tells of the change", evidence=False),
+    ColumnSpec(
+        "parts", f"Map({_LOW}, String)", "versions", "the set's parts: artefact ids and version words", evidence=False
+    ),
+    ColumnSpec("event", "String", "versions", "that access event, encrypted until it is produced", evidence=False),
+)
+
+ANNOUNCEMENT_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("topic", _LOW, "versions", "the topic", evidence=False),
+    ColumnSpec(
+        "number", "UInt64", "versions", "the activation whose access event Kafka has acknowledged", evidence=False
+    ),
+)
+
 # wire field -> (treatment, kind of token where the treatment is token or hash)
 WIRE_TREATMENTS: dict[str, tuple[Treatment, str]] = {
     "schema_version": ("drop", ""),

@@ -60,6 +60,7 @@ class Judgement:
     policy: Policy
     default_time_zone: str
     model_fault: str = ""
+    attrs_allowed: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -147,6 +148,7 @@ class Chain:
         self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement
     ) -> JudgedEvents:
         """The stages from `protect` to `decide`, for the records that are valid events (at least one)."""
+        self._protector.attrs_allowed = judgement.attrs_allowed
         protected = protect(decoded.events, self._protector, judgement.directory.object_types, decoded.event_time_us)
         protected.mark_misrouted(records.position.partition)
         arrays = enrich(

@@ -1,7 +1,10 @@
 """Where version sets come from: built from the configuration, kept in the store before use, found again by id.
 
-Place in the flow: beside `partition.py` (role `Judgements`). A set is taken up only between two batches; older sets are
-read from the store's artefacts, never from the folder they once came from, so that recovery judges as it did before.
+Place in the flow: beside `partition.py` (role `Judgements`). The set in force is the newest entry of the store's
+activation log, so all workers agree and a restart changes nothing. A set becomes the one in force here only after it
+was read back from the store's artefacts, never from the folder it once came from, so that recovery judges as the
+stream did. Which set is current changes only by `take_up`, which the watcher (`version_watch.py`) calls from a thread
+of its own; a partition asks `current()` once a batch.
 """
 
 from __future__ import annotations
@@ -9,32 +12,34 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 from detectors.features import FEATURE_VERSION
-from detectors.model import Model, load, pack, unpack
+from detectors.model import Model, unpack
 from detectors.policy import Policy
 from detectors.rules import all_rules
-from pipeline.adapters.directory import read_directory
-from pipeline.alarms import alarm_row
-from pipeline.columns import CANON_VERSION
-from pipeline.config import DetectionSettings, ProtectionSettings
+from pipeline.activator import RELOAD_FAILED, Activator
+from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
-from pipeline.errors import BrokenInvariant, ModelRejected
+from pipeline.errors import BrokenInvariant, DirectoryError, ModelRejected, StoreRefused
 from pipeline.flow import Judgement
-from pipeline.ports import EvidenceStore
+from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
-from pipeline.versions import ARTEFACT_KIND, VersionSet
+from pipeline.version_files import DIRECTORY, ConfiguredFiles
+from pipeline.versions import Activation, VersionSet
 
 _log = logging.getLogger(__name__)
 _KEPT_SETS = 8
-_DIRECTORY = "directory/"
-RULES_VERSION = "1"
-NEVER = 10_001
-"""Threshold while no model can be used: nothing is scored, so nothing may fire."""
+
+
+@dataclass(slots=True)
+class StoreAccess:
+    """The two roles of the store that version sets need; each belongs to one thread at a time."""
+
+    evidence: EvidenceStore
+    activations: ActivationLog
 
 
 class StoredJudgements:
@@ -42,27 +47,23 @@ class StoredJudgements:
 
     feature_version = FEATURE_VERSION
 
-    def __init__(
-        self,
-        detection: DetectionSettings,
-        protection: ProtectionSettings,
-        keyring: Keyring,
-        open_store: Callable[[], EvidenceStore],
-        retention_class: str,
-    ) -> None:
-        self._detection, self._protection, self._keyring = detection, protection, keyring
-        self._open_store, self._retention_class = open_store, retention_class
-        self._store: EvidenceStore | None = None
+    def __init__(self, activator: Activator, open_access: Callable[[], StoreAccess]) -> None:
+        self.activator = activator
+        self._files, self._open_access = activator.files, open_access
+        self._access: StoreAccess | None = None
         self._lock = threading.Lock()
         self._sets: OrderedDict[bytes, Judgement] = OrderedDict()
         self._current: Judgement | None = None
+        self.activation: Activation | None = None
+        self.faults: dict[str, str] = {}
+        """Codes of what keeps the watcher from its work; the set in force is not touched by them."""
 
     def current(self) -> Judgement:
-        """The set new batches are judged under. Raises: Away; DirectoryError: a directory file is wrong."""
+        """The set new batches are judged under. Raises: Away; DirectoryError: there is none yet."""
         with self._lock:
             if self._current is None:
-                self._current = self._build()
-                self._remember(self._current)
+                self._begin()
+            assert self._current is not None  # noqa: S101  set by _begin
             return self._current
 
     def by_id(self, versions_id: bytes) -> Judgement:
@@ -70,107 +71,121 @@ class StoredJudgements:
         with self._lock:
             known = self._sets.get(versions_id)
             if known is None:
-                known = self._restore(versions_id)
+                known = restore(self._opened().evidence, versions_id, self._files)
                 self._remember(known)
             return known
 
+    def take_up(self, activation: Activation, judgement: Judgement) -> None:
+        """From the next batch on: this set, read back from the store."""
+        with self._lock:
+            self._set(activation, judgement)
+
+    @property
+    def started(self) -> bool:
+        """Whether a set is in force here; before that there is nothing to watch over."""
+        return self._current is not None
+
     def model_state(self) -> dict[str, object]:
-        """What `status` says of the model."""
-        current = self._current
-        if current is None:
+        """What `status` says of the model and of the version set it belongs to."""
+        current, activation, faults = self._current, self.activation, dict(self.faults)
+        if current is None or activation is None:
             return {"state": "loading"}
+        said: dict[str, object] = {"not_reloaded": faults} if faults else {}
         if current.model is None:
-            return {"state": "unusable", "code": current.model_fault}
-        return {"state": "in_use", "model_id": current.model.model_id, "threshold": current.policy.threshold / 100}
+            return {"state": "unusable", "code": current.model_fault, **said}
+        return {
+            "state": "in_use",
+            "model_id": current.model.model_id,
+            "threshold": current.policy.threshold / 100,
+            "versions_id": activation.versions_id.hex(),
+            "activation": activation.number,
+            **said,
+        }
+
+    def _begin(self) -> None:
+        """At the start: the set in force, or a new one where the files hold what was never in force before."""
+        access = self._opened()
+        activation = self._activation_at_start(access)
+        try:
+            judgement = restore(access.evidence, activation.versions_id, self._files)
+        except StoreRefused:
+            raise
+        except BrokenInvariant as exc:
+            # Another version of accesstrail put it in force: this one judges by what it understands, and says so.
+            activation = self.activator.replace(access.evidence, access.activations, activation, exc.code)
+            judgement = restore(access.evidence, activation.versions_id, self._files)
+        self._set(activation, judgement)
+
+    def _activation_at_start(self, access: StoreAccess) -> Activation:
+        """What the files give where that is new; files that cannot be used do not keep a worker from the set in force.
+
+        Raises: Away; DirectoryError: the files are wrong and nothing was in force before.
+        """
+        try:
+            return self.activator.at_start(access.evidence, access.activations)
+        except (DirectoryError, ModelRejected) as exc:
+            newest = access.activations.newest(self.activator.topic)
+            if newest is None:
+                raise
+            self.faults["files"] = exc.code
+            _log.warning("the version set in force stays: code=%s: %s", exc.code, exc)
+            self.activator.alarm(access.evidence, RELOAD_FAILED, newest.versions_id)
+            return newest
+
+    def _set(self, activation: Activation, judgement: Judgement) -> None:
+        self.activation, self._current = activation, judgement
+        self._remember(judgement)
+        _log.info(
+            "version set in force: activation=%d kind=%s versions=%s",
+            activation.number, activation.kind, activation.versions_id.hex()[:12],
+        )  # fmt: skip
 
     def _remember(self, judgement: Judgement) -> None:
         self._sets[judgement.versions.versions_id] = judgement
         while len(self._sets) > _KEPT_SETS:
             self._sets.popitem(last=False)
 
-    def _opened(self) -> EvidenceStore:
-        if self._store is None:
-            self._store = self._open_store()
-        return self._store
-
-    def _build(self) -> Judgement:
-        store = self._opened()
-        directory = read_directory(self._detection.directory, self._keyring)
-        model, fault = usable_model(self._detection.model)
-        policy = Policy(threshold=model.threshold if model else NEVER)
-        parts = self._words(fault)
-        for kind, content in directory.artefacts().items():
-            parts[_DIRECTORY + kind] = store.save_artefact(_DIRECTORY + kind, content)
-        if model is not None:
-            parts["model"] = store.save_artefact("model", pack(model))
-        parts["policy"] = store.save_artefact("policy", policy.content())
-        configuration = json.dumps(self._configuration(), sort_keys=True).encode()
-        parts["configuration"] = store.save_artefact("configuration", configuration)
-        versions = VersionSet(parts)
-        store.save_artefact(ARTEFACT_KIND, versions.content())
-        if fault:
-            alarm = alarm_row(fault, versions.versions_id, time.time_ns() // 1000, self._retention_class)
-            store.insert_alerts(alarm, f"alarm:{fault}:{versions.versions_id.hex()}")
-        return self._judgement(versions, directory, model, policy, fault)
-
-    def _words(self, fault: str) -> dict[str, str]:
-        """Parts that are version words: what of the code itself decides about a batch."""
-        return {
-            "canon": str(CANON_VERSION),
-            "features": FEATURE_VERSION,
-            "rules": RULES_VERSION,
-            "tokens": self._keyring.version_id,
-            "model_fault": fault,
-        }
-
-    def _configuration(self) -> dict[str, object]:
-        return {
-            "default_time_zone": self._detection.default_time_zone,
-            "attrs_allowed": sorted(self._protection.attrs_allowed),
-        }
-
-    def _restore(self, versions_id: bytes) -> Judgement:
-        store = self._opened()
-        versions = VersionSet.from_content(store.load_artefact(versions_id.hex()))
-        parts = dict(versions.parts)
-        for word, value in self._words(parts.get("model_fault", "")).items():
-            if parts.get(word) != value:
-                raise BrokenInvariant(
-                    f"offsets above the sealed one were judged with another version of {word}: "
-                    "finish them with the version of accesstrail that wrote them",
-                    code="other_version",
-                )
-        directory = DirectorySnapshot.from_artefacts(
-            {
-                kind.removeprefix(_DIRECTORY): store.load_artefact(identity)
-                for kind, identity in parts.items()
-                if kind.startswith(_DIRECTORY)
-            }
-        )
-        model = unpack(store.load_artefact(parts["model"])) if "model" in parts else None
-        policy = Policy.from_content(store.load_artefact(parts["policy"]))
-        return self._judgement(versions, directory, model, policy, parts.get("model_fault", ""))
-
-    def _judgement(
-        self, versions: VersionSet, directory: DirectorySnapshot, model: Model | None, policy: Policy, fault: str
-    ) -> Judgement:
-        return Judgement(
-            versions=versions,
-            directory=directory,
-            model=model,
-            rules=all_rules(),
-            policy=policy,
-            default_time_zone=self._detection.default_time_zone,
-            model_fault=fault,
-        )
+    def _opened(self) -> StoreAccess:
+        if self._access is None:
+            self._access = self._open_access()
+        return self._access
 
 
-def usable_model(folder: Path | None) -> tuple[Model | None, str]:
-    """The model, or the code why there is none: events are stored unscored then, never lost."""
-    if folder is None:
-        return None, "model_missing"
-    try:
-        return load(folder), ""
-    except ModelRejected as exc:
-        _log.warning("events are stored unscored: code=%s: %s", exc.code, exc)
-        return None, exc.code
+def stored_judgements(settings: Settings, keyring: Keyring, open_access: Callable[[], StoreAccess]) -> StoredJudgements:
+    """The version sets of the configured topic."""
+    files = ConfiguredFiles(settings, keyring)
+    activator = Activator(settings.kafka.events_topic, files, keyring, settings.retention_class)
+    return StoredJudgements(activator, open_access)
+
+
+def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) -> Judgement:
+    """A version set from the store's artefacts, each checked against its id.
+
+    Raises: Away; StoreRefused: an artefact is missing or damaged; BrokenInvariant: another version of the code made it.
+    """
+    versions = VersionSet.from_content(store.load_artefact(versions_id.hex()))
+    parts = dict(versions.parts)
+    fault = parts.get("model_fault", "")
+    for word, value in files.words(fault).items():
+        if parts.get(word) != value:
+            raise BrokenInvariant(
+                f"version set {versions_id.hex()[:12]} was made with another version of {word}: "
+                "what was judged under it can be finished only by the version of accesstrail that made it",
+                code="other_version",
+            )
+    configuration = json.loads(store.load_artefact(parts["configuration"]))
+    kinds = [part for part in parts if part.startswith(DIRECTORY)]
+    directory = DirectorySnapshot.from_artefacts(
+        {kind.removeprefix(DIRECTORY): store.load_artefact(parts[kind]) for kind in kinds}
+    )
+    model: Model | None = unpack(store.load_artefact(parts["model"])) if "model" in parts else None
+    return Judgement(
+        versions=versions,
+        directory=directory,
+        model=model,
+        rules=all_rules(),
+        policy=Policy.from_content(store.load_artefact(parts["policy"])),
+        default_time_zone=configuration["default_time_zone"],
+        attrs_allowed=tuple(configuration["attrs_allowed"]),
+        model_fault=fault,
+    )

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pipeline.columns import ColumnBatch
 from pipeline.events import Alert, LogPosition
+from pipeline.versions import Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,42 @@ class EvidenceStore(Protocol):
 
     def load_artefact(self, artefact_id: str) -> bytes:
         """The content of an artefact. Raises: StoreRefused: there is none, or it is not what the id says."""
+        ...
+
+
+class ActivationLog(Protocol):
+    """Which version set is in force for a topic: a log that all workers read and any of them may extend."""
+
+    def newest(self, topic: str) -> Activation | None:
+        """The activation in force."""
+        ...
+
+    def history(self, topic: str) -> Sequence[Activation]:
+        """Every activation of a topic, oldest first."""
+        ...
+
+    def append(self, activation: Activation) -> Activation:
+        """Writes it at its number; returns what the log holds there: this one, or the one that was faster."""
+        ...
+
+    def unannounced(self, topic: str) -> Sequence[Activation]:
+        """Changes whose access event Kafka has not acknowledged yet, oldest first."""
+        ...
+
+    def mark_announced(self, activation: Activation) -> None:
+        """Kafka has acknowledged the change's access event."""
+        ...
+
+
+class EventSender(Protocol):
+    """Produces access events; both methods raise Away: send again what was not acknowledged."""
+
+    def send(self, key: bytes, value: bytes) -> None:
+        """Takes one record."""
+        ...
+
+    def flush(self) -> None:
+        """Returns when everything is acknowledged."""
         ...
 
 

@@ -20,6 +20,7 @@ from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
 from pipeline.stages.row import canonical_rows
+from pipeline.versions import Activation
 
 STORE_REJECTED = "store_rejected"
 
@@ -48,6 +49,8 @@ class InMemoryStore:
         self.rows: dict[str, list[StoredRow]] = {"access_events": [], "dead_letters": []}
         self.alerts: dict[str, int] = {}
         """Alert rows by token."""
+        self.alert_rows: set[tuple[int, bytes, int]] = set()
+        """Batch, alert id and risk."""
         self.ledger: list[LedgerEntry] = []
         self.writers: list[str] = []
         self.artefacts: dict[str, tuple[str, bytes]] = {}
@@ -68,6 +71,11 @@ class InMemoryStore:
             if row.batch_id in sealed
         }
         return [visible[key] for key in sorted(visible)]
+
+    def sealed_alerts(self) -> set[tuple[bytes, int]]:
+        """Alert ids and risks that readers see."""
+        sealed = {entry.batch_id for entry in self.ledger}
+        return {(alert, risk) for batch, alert, risk in self.alert_rows if batch in sealed}
 
     def _fault(self, method: str) -> None:
         if self.faults[method]:
@@ -152,6 +160,8 @@ class InMemoryStore:
     def insert_alerts(self, rows: ColumnBatch, token: str) -> None:
         self._fault("insert_alerts")
         self.alerts.setdefault(token, rows.count)
+        columns = (rows.fixed(name).tolist() for name in ("batch_id", "alert_id", "risk"))
+        self.alert_rows.update(zip(*columns, strict=True))
 
     def _insert(self, table: str, rows: ColumnBatch, specs: tuple[ColumnSpec, ...], token: str) -> None:
         if rows.count and (table, token) not in self._tokens:
@@ -192,6 +202,44 @@ class InMemoryStore:
         if artefact_id not in self.artefacts:
             raise StoreRefused(f"artefact {artefact_id[:12]}… is missing or damaged in the store")
         return self.artefacts[artefact_id][1]
+
+
+class InMemoryActivations:
+    """Implements `pipeline.ports.ActivationLog`; shared by several workers as the real one is."""
+
+    def __init__(self) -> None:
+        self.log: list[Activation] = []
+        self.announced: set[tuple[str, int]] = set()
+        self.faults: dict[str, list[AccesstrailError]] = defaultdict(list)
+        self.before_append: list[Activation] = []
+        """What another writer writes just before us."""
+
+    def _fault(self, method: str) -> None:
+        if self.faults[method]:
+            raise self.faults[method].pop(0)
+
+    def newest(self, topic: str) -> Activation | None:
+        self._fault("newest")
+        return max(self.history(topic), key=lambda one: one.number, default=None)
+
+    def history(self, topic: str) -> Sequence[Activation]:
+        return sorted((one for one in self.log if one.topic == topic), key=lambda one: one.number)
+
+    def append(self, activation: Activation) -> Activation:
+        self._fault("append")
+        if self.before_append:
+            self.log.append(self.before_append.pop(0))
+        here = [one for one in self.history(activation.topic) if one.number == activation.number]
+        if not here:
+            self.log.append(activation)
+        return here[0] if here else activation
+
+    def unannounced(self, topic: str) -> Sequence[Activation]:
+        return [one for one in self.history(topic) if one.event and (topic, one.number) not in self.announced]
+
+    def mark_announced(self, activation: Activation) -> None:
+        self._fault("mark_announced")
+        self.announced.add((activation.topic, activation.number))
 
 
 def _first_offset(entry: LedgerEntry) -> int:

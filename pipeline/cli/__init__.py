@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("pipeline.cli.store", "List alerts with their explanations."),
     "search": ("pipeline.cli.store", "Find who touched a subject, what an actor did, who used a resource."),
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
+    "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),
+    "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),
     "version": ("pipeline.cli.operate", "Print the versions of accesstrail and what it stands on."),

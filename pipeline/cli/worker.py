@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 
 from pipeline import process_memory
+from pipeline.adapters.activations import open_activations
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.status_file import StatusFile
@@ -19,11 +20,12 @@ from pipeline.app import LoopFlow, build, run
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
-from pipeline.judgements import StoredJudgements
+from pipeline.judgements import StoreAccess, StoredJudgements, stored_judgements
 from pipeline.partition import Observer, PartitionLimits, PartitionStatus, PartitionWorker, nobody
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
+from pipeline.version_watch import VersionWatch
 
 _READY_STATES = ("running", "stopped")
 
@@ -63,15 +65,18 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
     writer = uuid.uuid4().hex[:16]
-    protector = Protector(
-        keyring, partitions=settings.kafka.partitions, attrs_allowed=settings.protection.attrs_allowed
-    )
+    protector = Protector(keyring, partitions=settings.kafka.partitions)
     chain, lock = Chain(protector, settings.retention_class), threading.Lock()
 
     def connect() -> ClickHouseStore:
         return open_store(settings.clickhouse)
 
-    judgements = StoredJudgements(settings.detection, settings.protection, keyring, connect, settings.retention_class)
+    def open_access() -> StoreAccess:
+        return StoreAccess(connect(), open_activations(settings.clickhouse))
+
+    judgements = stored_judgements(settings, keyring, open_access)
+    changes = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
+    watch = VersionWatch(judgements, open_access, changes, keyring)
     limits = PartitionLimits(
         max_batch_records=settings.kafka.max_batch_records,
         snapshot_interval_s=settings.recovery.snapshot_interval_s,
@@ -89,6 +94,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
 
     (settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
     status = _Status(StatusFile(settings.state_dir / "run" / "worker.json"), judgements)
+    watch.start()
     process_memory.settle()
     run(build(settings, partition_worker, read_bounds, status))
 

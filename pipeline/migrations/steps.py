@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pipeline.columns import (
     ACCESS_EVENT_COLUMNS,
+    ACTIVATION_COLUMNS,
     ALERT_COLUMNS,
+    ANNOUNCEMENT_COLUMNS,
     ARTEFACT_COLUMNS,
     DEAD_LETTER_COLUMNS,
     LEDGER_COLUMNS,
@@ -85,7 +87,7 @@ def _steps() -> list[tuple[str, Statement]]:
             f"ENGINE = {_REPLACING}(changed_at) ORDER BY model_id SETTINGS {settings()}",
         ),
     ]  # fmt: skip
-    return steps + subject_access_steps() + sources_steps() + rollup_steps() + _views()
+    return steps + subject_access_steps() + sources_steps() + rollup_steps() + _views() + _version_steps()
 
 
 def _views() -> list[tuple[str, Statement]]:
@@ -105,6 +107,28 @@ def _views() -> list[tuple[str, Statement]]:
     views.append(("view actor_profiles", view("actor_profiles", profiles)))
     views.append(("view schema_migrations", view("schema_migrations", f"SELECT * FROM {RAW}.schema_migrations FINAL")))
     return views
+
+
+def _version_steps() -> list[tuple[str, Statement]]:
+    """Which version set is in force: one log a topic, and which of its changes Kafka has."""
+    told = f"(topic, number) IN (SELECT topic, number FROM {RAW}.version_announcements) AS announced"
+    names = ", ".join(spec.name for spec in ACTIVATION_COLUMNS if spec.name != "event")
+    # A number is written once; a writer that slept beyond the window of tokens comes second and is not seen.
+    first = f"SELECT * FROM {RAW}.version_activations ORDER BY topic, number, written_at LIMIT 1 BY topic, number"
+    return [
+        (
+            "version_activations",
+            table(
+                "version_activations", ACTIVATION_COLUMNS, engine="MergeTree", order_by="topic, number",
+                extra=("written_at DateTime64(6, 'UTC') DEFAULT now64(6)",),
+            ),
+        ),
+        (
+            "version_announcements",
+            table("version_announcements", ANNOUNCEMENT_COLUMNS, engine=_REPLACING, order_by="topic, number"),
+        ),
+        ("view version_activations", view("version_activations", f"SELECT {names}, {told}\nFROM ({first})")),
+    ]  # fmt: skip
 
 
 STEPS: tuple[tuple[int, str, Statement], ...] = tuple(

@@ -2,7 +2,7 @@
 
 Place in the flow: after `duplicates`, before `decide`. Features learn from every scorable event, also while no model
 can be used: then events are stored unscored, baselines go on. Fills score_status, anomaly_score, top3_surprisal, risk
-and reasons. Duplicates and heartbeats are neither judged nor learnt.
+and reasons. Duplicates, heartbeats and accesstrail's own changes are neither judged nor learnt.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ _RECIPIENT = events.codes(events.RECIPIENT_TYPES)
 _OUTSIDE = tuple(_RECIPIENT[word] for word in ("partner", "external", "public"))
 _UNMASKING = (_ACTION["unmask"], _ACTION["decrypt"])
 _HEARTBEAT = "heartbeat"
+_OWN_SOURCE, _VERSION_SET = "accesstrail", "version_set"
 _YES = events.codes(events.FLAG_WORDS)["yes"]
 _VIP_BITS = FLAG_BIT["vip"] | FLAG_BIT["employee"] | FLAG_BIT["complaint"]
 
@@ -280,7 +281,8 @@ def _what(batch: _Batch) -> dict[str, Any]:
     sensitivity = np.where(sensitivity == 0, batch.index.sensitivities.of(types), sensitivity)
     batch.store("sensitivity", sensitivity)
     _fill_categories(batch, types)
-    heartbeat = (action == _ACTION["log_control"]) & (types.ids == types.interner.get(_HEARTBEAT, -1))
+    silent = (action == _ACTION["log_control"]) & (types.ids == types.interner.get(_HEARTBEAT, -1))
+    silent |= _is_own_change(columns, action)
     return {
         "channel": batch.code("channel"),
         "action": action,
@@ -296,8 +298,17 @@ def _what(batch: _Batch) -> dict[str, Any]:
         "bytes_out": np.maximum(columns.fixed("bytes_out").astype(np.int64, copy=False), 0),
         "unmasked": (unmasked | np.isin(action, _UNMASKING)).astype(np.uint8),
         "sequence": batch.protected.sequence,
-        "scorable": (~heartbeat).astype(np.uint8),
+        "scorable": (~silent).astype(np.uint8),
     }
+
+
+def _is_own_change(columns: ColumnBatch, action: U8) -> npt.NDArray[np.bool_]:
+    """Which events tell of a change of accesstrail's own version set: evidence, but nobody's behaviour."""
+    types, sources = columns.text("resource_type"), columns.text("source_system")
+    is_set = types.ids == types.interner.get(_VERSION_SET, -1)
+    is_ours = sources.ids == sources.interner.get(_OWN_SOURCE, -1)
+    own: npt.NDArray[np.bool_] = is_set & is_ours & (action == _ACTION["policy_change"])
+    return own
 
 
 def _fill_categories(batch: _Batch, types: TextColumn) -> None:

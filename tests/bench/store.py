@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from deploy.local.configuration import settings as state_settings
 from detectors.profile import Profiles
+from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import open_store
 from pipeline.cli.stack_run import StackOptions, end, launch
@@ -29,7 +29,7 @@ from pipeline.columns import ColumnBatch
 from pipeline.config import Settings
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, PartitionMemory, commit_batch
-from pipeline.judgements import StoredJudgements
+from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.migrations.schema import RAW
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
@@ -89,10 +89,11 @@ class Loader:
     def __init__(self, settings: Settings) -> None:
         keyring = Keyring.load(settings.protection.token_keys_file)
         self._chain = Chain(Protector(keyring, partitions=PARTITIONS), settings.retention_class)
-        self._judgements = StoredJudgements(
-            settings.detection, settings.protection, keyring, partial(open_store, settings.clickhouse),
-            settings.retention_class,
-        )  # fmt: skip
+        self._judgements = stored_judgements(
+            settings,
+            keyring,
+            lambda: StoreAccess(open_store(settings.clickhouse), open_activations(settings.clickhouse)),
+        )
         self._own = threading.local()
         self._committers = ThreadPoolExecutor(_COMMITTERS, initializer=self._connect, initargs=(settings,))
         store = open_store(settings.clickhouse)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from detectors.profile import Profiles
+from pipeline.adapters.activations import open_activations
 from pipeline.adapters.store import open_store
 from pipeline.config import Settings
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory
-from pipeline.judgements import StoredJudgements
+from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.stages.duplicates import DuplicateWindow
@@ -58,10 +59,11 @@ class Calm:
         keyring = Keyring.load(settings.protection.token_keys_file)
         # Placement is checked against the number of partitions; runs use their own.
         self._settings, self._keyring = settings, keyring
-        self._judgements = StoredJudgements(
-            settings.detection, settings.protection, keyring, lambda: open_store(settings.clickhouse),
-            settings.retention_class,
-        )  # fmt: skip
+        self._judgements = stored_judgements(
+            settings,
+            keyring,
+            lambda: StoreAccess(open_store(settings.clickhouse), open_activations(settings.clickhouse)),
+        )
         self._chains: dict[int, Chain] = {}
         self._lock = threading.Lock()
 
@@ -104,9 +106,7 @@ class Calm:
             made.alerts.add((bytes(ids[alert.row]).hex(), alert.detector, alert.risk))
 
     def _chain(self, partitions: int) -> Chain:
-        protector = Protector(
-            self._keyring, partitions=partitions, attrs_allowed=self._settings.protection.attrs_allowed
-        )
+        protector = Protector(self._keyring, partitions=partitions)
         self._chains[partitions] = Chain(protector, self._settings.retention_class)
         return self._chains[partitions]
 

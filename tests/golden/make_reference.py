@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.columns import (
     ACCESS_EVENT_COLUMNS,
+    ACTIVATION_COLUMNS,
     ALERT_COLUMNS,
     CANON_VERSION,
     DEAD_LETTER_COLUMNS,
@@ -30,6 +31,7 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
 _STORED_AT = ColumnSpec("stored_at", "DateTime64(3, 'UTC')", "store", "when the row was written last", evidence=False)
 _SEALED_AT = ColumnSpec("sealed_at", "DateTime64(3, 'UTC')", "store", "when the entry was written", evidence=False)
+_ANNOUNCED = ColumnSpec("announced", "UInt8", "store", "1 where Kafka has the access event", evidence=False)
 _ONE_A_LEAF = "Its evidence columns, in this order, are what its ledger leaf commits to"
 
 TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
@@ -49,6 +51,10 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         "One row a sealed batch: its range of offsets, counts, and the partition's RFC 6962 tree after it. "
         "`entry_hash` is SHA-256(0x02 ‖ RowBinary of the evidence columns).",
         (*LEDGER_COLUMNS, _SEALED_AT),
+    ),
+    "version_activations": (
+        "One row a change of the version set in force; the largest `number` of a topic is in force now.",
+        (*(spec for spec in ACTIVATION_COLUMNS if spec.name != "event"), _ANNOUNCED),
     ),
     "sources": ("What each source reported on each day.", SOURCES_COLUMNS),
     "risk_actor_1h": (

@@ -1,0 +1,216 @@
+"""Puts version sets in force: keeps every artefact in the store first, then writes the activation log.
+
+Place in the flow: used by a worker at its start, by its watcher, and by `accesstrail versions`. Several may do so at
+once: the log's next number decides, whoever comes second looks again. Rules that keep workers from undoing each other:
+at its start a worker proposes its files only where they give what was never in force for the topic; while it runs, only
+when its own files have changed. What a person put in force stays until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from detectors.policy import Policy
+from pipeline.alarms import alarm_row
+from pipeline.change_events import Requester, change_event, sealed_event
+from pipeline.errors import BrokenInvariant, ModelRejected, UsageError
+from pipeline.events import DEFAULT_TENANT
+from pipeline.ports import ActivationLog, EvidenceStore
+from pipeline.privacy.keys import Keyring
+from pipeline.privacy.masks import mask_text
+from pipeline.version_files import Candidate, ConfiguredFiles
+from pipeline.versions import (
+    ARTEFACT_KIND,
+    FILES,
+    FIRST,
+    NO_SET,
+    ROLLBACK,
+    THRESHOLD,
+    USE,
+    Activation,
+    VersionSet,
+    changed_parts,
+    set_before,
+)
+
+_NO_TOKEN = bytes(16)
+_ATTEMPTS = 5
+_CHANGED = "the configured files have changed"
+SYSTEM = Requester()
+RELOAD_FAILED = "reload_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What shall be in force; `files_id` None: as before, so the files are left alone until they change."""
+
+    parts: Mapping[str, str]
+    threshold: int
+    files_id: bytes | None = None
+
+
+_Decide = Callable[[Activation | None], _Wanted | None]
+"""From the newest activation to what shall follow it; None: nothing, the newest will do."""
+
+
+class Activator:
+    """Writes activations for one topic. Has no connection of its own: the caller's thread brings the store."""
+
+    def __init__(self, topic: str, files: ConfiguredFiles, keyring: Keyring, retention_class: str) -> None:
+        self.topic, self.files = topic, files
+        self._keyring, self._retention_class = keyring, retention_class
+        self.began_with: bytes | None = None
+        """What the files gave at the start."""
+        self.written: set[int] = set()
+        """Numbers of the activations that were written here."""
+
+    # -- by a worker
+
+    def at_start(self, store: EvidenceStore, log: ActivationLog) -> Activation:
+        """The activation to begin with.
+
+        Raises: Away; DirectoryError: the files cannot be read; ModelRejected: their model cannot be used while another
+        is in force.
+        """
+        candidate = self.files.read()
+        self.began_with = candidate.files_id
+        history = log.history(self.topic)
+        if candidate.files_id in {one.files_id for one in history}:
+            return history[-1]
+        return self.from_files(store, log, candidate)
+
+    def from_files(self, store: EvidenceStore, log: ActivationLog, candidate: Candidate) -> Activation:
+        """Puts in force what the files give; does nothing where the newest activation already came from the same.
+
+        Raises: Away; ModelRejected: their model cannot be used, and the set in force has one or lacks another way.
+        """
+
+        def wanted(newest: Activation | None) -> _Wanted | None:
+            if newest is not None and newest.files_id == candidate.files_id:
+                return None  # another worker saw the same files first
+            if candidate.fault and newest is not None and candidate.fault != newest.parts.get("model_fault"):
+                raise ModelRejected("the model cannot be used: the set in force stays", code=candidate.fault)
+            threshold = _threshold(candidate, newest)
+            return _Wanted(self._keep(store, candidate, threshold), threshold, candidate.files_id)
+
+        return self._append(log, wanted, FILES, _CHANGED)
+
+    def replace(self, store: EvidenceStore, log: ActivationLog, unusable: Activation, code: str) -> Activation:
+        """Puts the files' set in force where the newest one belongs to another version of the code."""
+        candidate = self.files.read()
+        wanted = _Wanted(self._keep(store, candidate, candidate.threshold), candidate.threshold, candidate.files_id)
+
+        def instead(newest: Activation | None) -> _Wanted | None:
+            return wanted if newest is not None and newest.versions_id == unusable.versions_id else None
+
+        reason = f"activation {unusable.number} cannot be used by this version of accesstrail ({code})"
+        return self._append(log, instead, FILES, reason)
+
+    # -- by a person
+
+    def use(self, log: ActivationLog, versions_id: bytes, requester: Requester, reason: str) -> Activation:
+        """Puts a set in force that was in force before. Raises: UsageError: it never was, or it is now."""
+        found = next((one for one in reversed(log.history(self.topic)) if one.versions_id == versions_id), None)
+        if found is None:
+            raise UsageError("this version set was never in force here: see `accesstrail versions list`")
+        return self._again(log, found, USE, requester, reason)
+
+    def rollback(self, log: ActivationLog, requester: Requester, reason: str) -> Activation:
+        """Puts the set in force again that was in force before the present one. Raises: UsageError: there is none."""
+        history = list(log.history(self.topic))
+        before = set_before(history, history[-1]) if history else None
+        if before is None:
+            raise UsageError("there is no earlier version set to go back to: see `accesstrail versions list`")
+        return self._again(log, before, ROLLBACK, requester, reason)
+
+    def _again(
+        self, log: ActivationLog, earlier: Activation, kind: str, requester: Requester, reason: str
+    ) -> Activation:
+        def wanted(newest: Activation | None) -> _Wanted:
+            if newest is not None and newest.versions_id == earlier.versions_id:
+                raise UsageError("this version set is in force already")
+            return _Wanted(earlier.parts, earlier.threshold)
+
+        return self._append(log, wanted, kind, reason, requester)
+
+    def set_threshold(
+        self, store: EvidenceStore, log: ActivationLog, threshold: int, requester: Requester, reason: str
+    ) -> Activation:
+        """The set in force with another alert threshold (hundredths of risk). Raises: UsageError."""
+
+        def wanted(newest: Activation | None) -> _Wanted:
+            if newest is None:
+                raise UsageError("no version set is in force yet: start a worker first")
+            if newest.parts.get("model_fault"):
+                raise UsageError("no model is in use, so nothing can alert: give the system a usable model first")
+            if newest.threshold == threshold:
+                raise UsageError(f"the threshold is {threshold / 100:g} already")
+            parts = {**newest.parts, "policy": store.save_artefact("policy", Policy(threshold=threshold).content())}
+            store.save_artefact(ARTEFACT_KIND, VersionSet(parts).content())
+            return _Wanted(parts, threshold)
+
+        return self._append(log, wanted, THRESHOLD, reason, requester)
+
+    # -- writing
+
+    def alarm(self, store: EvidenceStore, code: str, versions_id: bytes) -> None:
+        """Says the trouble as an alert; the same code under the same version set is the same alert."""
+        rows = alarm_row(code, versions_id, time.time_ns() // 1000, self._retention_class)
+        store.insert_alerts(rows, f"alarm:{code}:{versions_id.hex()}")
+
+    def _keep(self, store: EvidenceStore, candidate: Candidate, threshold: int) -> dict[str, str]:
+        """Every artefact of the set, then the set itself; the store reads each back before it says yes."""
+        for name, content in candidate.with_policy(threshold).items():
+            store.save_artefact(name, content)
+        versions = VersionSet(candidate.parts(threshold))
+        store.save_artefact(ARTEFACT_KIND, versions.content())
+        if candidate.fault:
+            self.alarm(store, candidate.fault, versions.versions_id)
+        return dict(versions.parts)
+
+    def _append(
+        self, log: ActivationLog, wanted: _Decide, kind: str, reason: str, requester: Requester = SYSTEM
+    ) -> Activation:
+        """Writes the next activation; where another writer took the number, decides again. Raises: BrokenInvariant."""
+        for _ in range(_ATTEMPTS):
+            newest = log.newest(self.topic)
+            what = wanted(newest)
+            if what is None:
+                assert newest is not None  # noqa: S101  without one there is always something to put in force
+                return newest
+            ours = self._activation(newest, what, kind, reason, requester)
+            if log.append(ours) == ours:
+                self.written.add(ours.number)
+                return ours
+        raise BrokenInvariant("other writers changed the version set all the time: try again", code="activation_race")
+
+    def _activation(
+        self, newest: Activation | None, wanted: _Wanted, kind: str, reason: str, requester: Requester
+    ) -> Activation:
+        versions_id = VersionSet(wanted.parts).versions_id
+        person = b"" if requester.is_system else self._keyring.token(DEFAULT_TENANT, "actor", requester.actor_id)
+        plain = Activation(
+            topic=self.topic,
+            number=1 if newest is None else newest.number + 1,
+            versions_id=versions_id,
+            previous_id=NO_SET if newest is None else newest.versions_id,
+            files_id=wanted.files_id or (NO_SET if newest is None else newest.files_id),
+            kind=FIRST if newest is None else kind,
+            reason=mask_text(reason),
+            by_token=person or _NO_TOKEN,
+            threshold=wanted.threshold,
+            activated_at_us=time.time_ns() // 1000,
+            parts=wanted.parts,
+        )
+        if newest is None or newest.versions_id == versions_id:
+            return plain  # nothing that was in force has changed: nothing to tell
+        event = change_event(plain, requester, reason, changed_parts(newest.parts, wanted.parts))
+        return replace(plain, event=sealed_event(event, plain, self._keyring))
+
+
+def _threshold(candidate: Candidate, newest: Activation | None) -> int:
+    """The model's own threshold; the one a person chose stays while the model is the same."""
+    same_model = newest is not None and newest.parts.get("model") == candidate.model_artefact
+    return newest.threshold if newest is not None and same_model else candidate.threshold

@@ -1,0 +1,375 @@
+"""`accesstrail versions`: which version set events are judged under, since when and by whom; put another one in force.
+
+Reading is done as the role reader, on views. What a person changes goes through the activation log, exactly as a
+worker's own change does, and is told as an access event with the person's name and reason.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from pipeline.activator import Activator
+from pipeline.adapters.activations import open_activations
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.kafka import EventProducer
+from pipeline.adapters.store import open_store
+from pipeline.change_events import Requester
+from pipeline.cli.options import settings_options
+from pipeline.cli.table import aligned, plain_row
+from pipeline.config import Settings
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, Away, BrokenInvariant, ConfigError, StoreRefused, UsageError
+from pipeline.judgements import StoreAccess, restore
+from pipeline.privacy.keys import Keyring
+from pipeline.version_files import ConfiguredFiles
+from pipeline.version_watch import POLL_S, announce
+from pipeline.versions import Activation, changed_parts
+
+_COLUMNS = (
+    "number, activated_at, kind, versions_id, previous_id, threshold / 100 AS threshold, by_token, reason, event_id, "
+    "announced, parts"
+)
+_SHORTEST_PREFIX = 6
+_SHOWN_ID = 12
+_NOBODY = bytes(16).hex()
+
+Row = dict[str, Any]
+Result = TypeVar("Result")
+
+
+@click.group("versions")
+def versions_command() -> None:
+    """Show which version set events are judged under, and put another one in force.
+
+    A version set is everything an event is judged by besides itself and its actor's history: directory, model, alert
+    threshold, rules, configuration. Changed files are taken up by the running workers by themselves; these commands
+    show what was taken up and go back. An ID is a set's hexadecimal id, its first six digits or more, or the number of
+    an activation.
+    """
+
+
+# -- reading
+
+
+def _log(settings: Settings, limit: int = 1_000_000) -> list[Row]:
+    """The activation log of the configured topic, newest first."""
+    sql = (
+        f"SELECT {_COLUMNS} FROM accesstrail.version_activations WHERE topic = {{topic:String}} "  # noqa: S608  our own
+        "ORDER BY number DESC LIMIT {limit:UInt64}"
+    )
+    with closing(connect(settings.clickhouse, "reader")) as reader:
+        return _named(reader, sql, {"topic": settings.kafka.events_topic, "limit": limit})
+
+
+def _named(reader: ClickHouse, sql: str, parameters: Mapping[str, object]) -> list[Row]:
+    rows, columns = reader.query_with_columns(sql, parameters)
+    names, types = [name for name, _ in columns], [kind for _, kind in columns]
+    return [dict(zip(names, plain_row(row, types), strict=True)) for row in rows]
+
+
+def _found(log: Sequence[Row], text: str) -> Row:
+    """The newest activation that an ID names. Raises: UsageError: none, or more than one set."""
+    wanted = text.lower()
+    if wanted.isdecimal() and len(wanted) < _SHORTEST_PREFIX:
+        named = [row for row in log if row["number"] == int(wanted)]
+    elif len(wanted) < _SHORTEST_PREFIX:
+        raise UsageError(f"give at least {_SHORTEST_PREFIX} digits of a version set's id, or an activation's number")
+    else:
+        named = [row for row in log if row["versions_id"].startswith(wanted)]
+    if not named:
+        raise UsageError(f"no version set {text} was ever in force here: see `accesstrail versions list`")
+    if len({row["versions_id"] for row in named}) > 1:
+        raise UsageError(f"{text} is the beginning of several version sets: give more digits")
+    return named[0]
+
+
+def _newest(log: Sequence[Row]) -> Row:
+    if not log:
+        raise UsageError("no version set is in force yet: start a worker first")
+    return log[0]
+
+
+def _by(row: Row) -> str:
+    return "accesstrail" if row["by_token"] == _NOBODY else f"actor {row['by_token'][:_SHOWN_ID]}"
+
+
+@versions_command.command("list")
+@settings_options
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Newest activations.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an activation.")
+def list_command(settings: Settings, limit: int, *, as_json: bool) -> int:
+    """List what was put in force, newest first; the first line is in force now.
+
+    \b
+    Examples:
+      accesstrail versions list --state ./state
+      accesstrail versions list --config /etc/accesstrail/config.toml --json
+
+    Who asked for a change is shown as a token; `accesstrail search --actor NAME` finds a person's changes.
+    """
+    log = _log(settings, limit)
+    if as_json:
+        for row in log:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        return EXIT_OK
+    names = ("number", "since", "version set", "kind", "threshold", "by", "told", "reason")
+    cells = [
+        [
+            row["number"], row["activated_at"], row["versions_id"][:_SHOWN_ID], row["kind"], f"{row['threshold']:g}",
+            _by(row), "yes" if row["announced"] else "-", row["reason"],
+        ]
+        for row in log
+    ]  # fmt: skip
+    for line in aligned(names, cells):
+        click.echo(line)
+    return EXIT_OK
+
+
+@versions_command.command("show")
+@click.argument("versions_id", metavar="[ID]", required=False)
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def show_command(settings: Settings, versions_id: str | None, *, as_json: bool) -> int:
+    """Show one version set: its parts, since when it is or was in force, and what was judged under it.
+
+    Without ID: the set in force.
+
+    \b
+    Examples:
+      accesstrail versions show --state ./state
+      accesstrail versions show 3fa94c --state ./state --json
+    """
+    log = _log(settings)
+    row = _found(log, versions_id) if versions_id else _newest(log)
+    document: Row = {**row, "in_force": row["versions_id"] == log[0]["versions_id"], **_judged(settings, row)}
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False))
+        return EXIT_OK
+    state = "in force" if document["in_force"] else "not in force"
+    click.echo(f"version set {row['versions_id']} ({state})")
+    click.echo(f"  activation  {row['number']} ({row['kind']}) at {row['activated_at']} by {_by(row)}: {row['reason']}")
+    click.echo(f"  judged      {document['events']:,} events in {document['batches']:,} sealed batches")
+    click.echo(f"  threshold   {row['threshold']:g}")
+    for name, value in sorted(row["parts"].items()):
+        click.echo(f"  {name:22}  {value or '-'}")
+    return EXIT_OK
+
+
+def _judged(settings: Settings, row: Row) -> Row:
+    """What the ledger has sealed under the set."""
+    sql = (
+        "SELECT count() AS batches, sum(n_events) AS events, max(last_received_at) AS last_received_at "
+        "FROM accesstrail.ledger WHERE topic = {topic:String} AND versions_id = toFixedString(unhex({id:String}), 32)"
+    )
+    with closing(connect(settings.clickhouse, "reader")) as reader:
+        found = _named(reader, sql, {"topic": settings.kafka.events_topic, "id": row["versions_id"]})[0]
+    return found if found["batches"] else {**found, "last_received_at": None}
+
+
+@versions_command.command("diff")
+@click.argument("first", metavar="[ID]", required=False)
+@click.argument("second", metavar="[ID]", required=False)
+@settings_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def diff_command(settings: Settings, first: str | None, second: str | None, *, as_json: bool) -> int:
+    """Show which parts differ between two version sets.
+
+    With one ID: from that set to the one in force. Without: from the set before to the one in force.
+
+    \b
+    Examples:
+      accesstrail versions diff --state ./state
+      accesstrail versions diff 3fa94c 88d01b --state ./state --json
+
+    Exit codes: 0 equal, 1 they differ, 2 usage, 69 unreachable.
+    """
+    log = _log(settings)
+    after = _found(log, second) if second else _newest(log)
+    before = _found(log, first) if first else _before(log, after)
+    changed = changed_parts(before["parts"], after["parts"])
+    if as_json:
+        parts = {name: {"from": before["parts"].get(name), "to": after["parts"].get(name)} for name in changed}
+        click.echo(json.dumps({"from": before["versions_id"], "to": after["versions_id"], "changed": parts}))
+    else:
+        click.echo(f"from {before['versions_id'][:_SHOWN_ID]} to {after['versions_id'][:_SHOWN_ID]}")
+        for name in changed:
+            old, new = (str(one["parts"].get(name) or "-")[:_SHOWN_ID] for one in (before, after))
+            note = f"  ({before['threshold']:g} to {after['threshold']:g})" if name == "policy" else ""
+            click.echo(f"  {name:22}  {old} to {new}{note}")
+        if not changed:
+            click.echo("  no part differs")
+    return EXIT_DIFFERENCES if changed else EXIT_OK
+
+
+def _before(log: Sequence[Row], after: Row) -> Row:
+    older = [one for one in log if one["number"] < after["number"] and one["versions_id"] != after["versions_id"]]
+    if not older:
+        raise UsageError("there was no version set before this one")
+    return older[0]
+
+
+# -- changing
+
+
+@dataclass(slots=True)
+class _Change:
+    """What a changing command needs; the store as the role writer."""
+
+    settings: Settings
+    keyring: Keyring
+    activator: Activator
+    access: StoreAccess
+
+
+@contextmanager
+def _changing(settings: Settings) -> Iterator[_Change]:
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    activator = Activator(
+        settings.kafka.events_topic, ConfiguredFiles(settings, keyring), keyring, settings.retention_class
+    )
+    with (
+        closing(open_store(settings.clickhouse)) as evidence,
+        closing(open_activations(settings.clickhouse)) as activations,
+    ):
+        yield _Change(settings, keyring, activator, StoreAccess(evidence, activations))
+
+
+def _reasoned(command: Callable[..., Result]) -> Callable[..., Result]:
+    """The options of every command that changes what is in force."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="The activation as one JSON object."),
+        click.option("--by", metavar="NAME", help="Account to record as who asked.  [default: your login name]"),
+        click.option("--reason", required=True, help="Why; kept with the change, personal data in it masked."),
+    ):
+        command = option(command)
+    return command
+
+
+def _requester(name: str | None) -> Requester:
+    account = name or getpass.getuser()
+    requester = Requester(account)
+    if not account or len(account) > 256 or requester.is_system:
+        raise UsageError("--by must be the account name of a person, 1 to 256 characters")
+    return requester
+
+
+def _plain_reason(text: str) -> str:
+    if not text.strip() or len(text) > 2000:
+        raise UsageError("--reason must be a text of 1 to 2,000 characters")
+    return text.strip()
+
+
+def _refuse_unusable(change: _Change, versions_id: bytes) -> None:
+    """A set must be complete in the store and of this version of the code. Raises: UsageError."""
+    try:
+        restore(change.access.evidence, versions_id, change.activator.files)
+    except BrokenInvariant as exc:
+        raise UsageError(f"refused: {exc}", code=exc.code) from None
+
+
+def _finish(change: _Change, made: Activation, *, as_json: bool) -> int:
+    """Tells of the change, and says what was done."""
+    told = _told(change, made)
+    if as_json:
+        body = {
+            "number": made.number, "versions_id": made.versions_id.hex(), "previous_id": made.previous_id.hex(),
+            "kind": made.kind, "threshold": made.threshold / 100, "event_id": str(made.event_id), "announced": told,
+        }  # fmt: skip
+        click.echo(json.dumps(body))
+        return EXIT_OK
+    click.echo(f"version set {made.versions_id.hex()[:_SHOWN_ID]} is in force (activation {made.number})")
+    click.echo(f"running workers take it up between two batches, within {POLL_S:.0f} s and the batch under way")
+    if not told:
+        click.echo("Kafka does not answer now: a worker tells of this change as soon as it does", err=True)
+    return EXIT_OK
+
+
+def _told(change: _Change, made: Activation) -> bool:
+    kafka = change.settings.kafka
+    producer = EventProducer(kafka.bootstrap_servers, kafka.events_topic)
+    try:
+        announce(made, producer, change.access, change.keyring)
+    except (Away, ConfigError, StoreRefused):
+        return False
+    finally:
+        producer.close()
+    return True
+
+
+@versions_command.command("use")
+@click.argument("versions_id", metavar="ID")
+@_reasoned
+@settings_options
+def use_command(settings: Settings, versions_id: str, reason: str, by: str | None, *, as_json: bool) -> int:
+    """Put a version set in force that was in force before; no restart.
+
+    It stays until the configured files change again. A set that another version of accesstrail made is refused.
+
+    \b
+    Example:
+      accesstrail versions use 3fa94c --reason 'the new model alerts too often' --state ./state
+
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    """
+    requester, why = _requester(by), _plain_reason(reason)
+    wanted = bytes.fromhex(_found(_log(settings), versions_id)["versions_id"])
+    with _changing(settings) as change:
+        _refuse_unusable(change, wanted)
+        made = change.activator.use(change.access.activations, wanted, requester, why)
+        return _finish(change, made, as_json=as_json)
+
+
+@versions_command.command("rollback")
+@_reasoned
+@settings_options
+def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json: bool) -> int:
+    """Put the version set in force again that was in force before the present one; no restart.
+
+    It stays until the configured files change again. Twice returns to where you were; for older sets see
+    `accesstrail versions use`.
+
+    \b
+    Example:
+      accesstrail versions rollback --reason 'wrong directory export' --state ./state
+
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    """
+    requester, why = _requester(by), _plain_reason(reason)
+    log = _log(settings)
+    wanted = bytes.fromhex(_before(log, _newest(log))["versions_id"])
+    with _changing(settings) as change:
+        _refuse_unusable(change, wanted)
+        made = change.activator.rollback(change.access.activations, requester, why)
+        return _finish(change, made, as_json=as_json)
+
+
+@versions_command.command("threshold")
+@click.argument("risk", metavar="RISK", type=click.FloatRange(40, 100))
+@_reasoned
+@settings_options
+def threshold_command(settings: Settings, risk: float, reason: str, by: str | None, *, as_json: bool) -> int:
+    """Let alerts fire from this RISK on (40 to 100); no restart.
+
+    It stays with the model in use: a changed directory keeps it, another model brings its own.
+
+    \b
+    Example:
+      accesstrail versions threshold 72.5 --reason 'twice the budget last week' --state ./state
+
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    """
+    requester, why = _requester(by), _plain_reason(reason)
+    with _changing(settings) as change:
+        newest = change.access.activations.newest(settings.kafka.events_topic)
+        if newest is not None:
+            _refuse_unusable(change, newest.versions_id)
+        made = change.activator.set_threshold(
+            change.access.evidence, change.access.activations, round(risk * 100), requester, why
+        )
+        return _finish(change, made, as_json=as_json)

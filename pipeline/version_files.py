@@ -1,0 +1,120 @@
+"""What the configuration's files give now: directory, model and settings as the parts of a version set.
+
+Place in the flow: read once at the start and again by the watcher (`version_watch.py`) when the files change; never on
+the scoring path. Reading checks everything; nothing is kept in the store here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from detectors.features import FEATURE_VERSION
+from detectors.model import Model, load, pack
+from detectors.policy import Policy
+from pipeline.adapters.directory import read_directory
+from pipeline.columns import CANON_VERSION
+from pipeline.config import Settings
+from pipeline.errors import ModelRejected
+from pipeline.privacy.keys import Keyring
+from pipeline.versions import VersionSet
+
+_log = logging.getLogger(__name__)
+DIRECTORY = "directory/"
+RULES_VERSION = "1"
+NEVER = 10_001
+"""Threshold while no model can be used: nothing is scored, so nothing may fire."""
+
+FileSignature = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version set that could be put in force: its artefacts by part, its version words, the model's own threshold.
+
+    `fault`: the code why there is no usable model, or empty.
+    """
+
+    contents: Mapping[str, bytes]
+    words: Mapping[str, str]
+    threshold: int
+    fault: str
+
+    def with_policy(self, threshold: int) -> dict[str, bytes]:
+        """Every artefact's content by part, the alert policy included (`threshold`: hundredths of risk)."""
+        return {**self.contents, "policy": Policy(threshold=threshold).content()}
+
+    def parts(self, threshold: int) -> dict[str, str]:
+        """The set's parts under an alert threshold."""
+        contents = self.with_policy(threshold)
+        return {**self.words, **{name: sha256(content).hexdigest() for name, content in contents.items()}}
+
+    @property
+    def model_artefact(self) -> str | None:
+        """Id of the model's artefact, None where there is no usable model."""
+        return sha256(self.contents["model"]).hexdigest() if "model" in self.contents else None
+
+    @property
+    def files_id(self) -> bytes:
+        """Names what the files gave, whatever threshold a person chose since."""
+        return VersionSet(self.parts(self.threshold)).versions_id
+
+
+class ConfiguredFiles:
+    """The directory folder, the model folder and the settings that decide about a batch."""
+
+    def __init__(self, settings: Settings, keyring: Keyring) -> None:
+        self._detection, self._keyring = settings.detection, keyring
+        self.configuration: dict[str, object] = {
+            "default_time_zone": settings.detection.default_time_zone,
+            "attrs_allowed": sorted(settings.protection.attrs_allowed),
+        }
+
+    def words(self, fault: str) -> dict[str, str]:
+        """Parts that are version words: what of the code itself decides about a batch."""
+        return {
+            "canon": str(CANON_VERSION),
+            "features": FEATURE_VERSION,
+            "rules": RULES_VERSION,
+            "tokens": self._keyring.version_id,
+            "model_fault": fault,
+        }
+
+    def signature(self) -> FileSignature:
+        """Name, size, time of change and inode of every file; cheap, and different after any replacement."""
+        folders = [self._detection.directory, *([self._detection.model] if self._detection.model else [])]
+        found: list[tuple[str, int, int, int]] = []
+        for folder in folders:
+            paths = sorted(folder.iterdir()) if folder.is_dir() else []
+            for path in paths:
+                try:
+                    stat = path.stat()
+                except OSError:  # gone since it was listed: another signature next time
+                    continue
+                found.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino))
+        return tuple(found)
+
+    def read(self) -> Candidate:
+        """Reads and checks all files. Raises: DirectoryError: the directory folder is missing or has faults."""
+        directory = read_directory(self._detection.directory, self._keyring)
+        model, fault = usable_model(self._detection.model)
+        contents = {DIRECTORY + kind: content for kind, content in directory.artefacts().items()}
+        if model is not None:
+            contents["model"] = pack(model)
+        contents["configuration"] = json.dumps(self.configuration, sort_keys=True).encode()
+        return Candidate(contents, self.words(fault), model.threshold if model else NEVER, fault)
+
+
+def usable_model(folder: Path | None) -> tuple[Model | None, str]:
+    """The model, or the code why there is none: events are stored unscored then, never lost."""
+    if folder is None:
+        return None, "model_missing"
+    try:
+        return load(folder), ""
+    except ModelRejected as exc:
+        _log.warning("the model cannot be used: code=%s: %s", exc.code, exc)
+        return None, exc.code
