@@ -1,12 +1,17 @@
-"""The system's own alarms as alerts: no event raised them, so they carry no position and no batch (`batch_id` 0).
+"""The system's own alarms as alerts: no event raised them, so they belong to no batch (`batch_id` 0).
 
-Place in the flow: written when a version set without a usable model is taken up, or when changed files cannot be;
-shown by `accesstrail alerts` like any other alert, detector `system:<code>`.
+Place in the flow: written when a version set without a usable model is taken up or
+changed files cannot be, when a recovery lost something
+(`partition.py`), when a partition stopped or a dependency is away (`health.py`); shown by `accesstrail alerts` like any
+other alert, detector `system:<code>`. Words come from `troubles.py`.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -22,58 +27,92 @@ from pipeline.columns import (
     MapColumn,
     TextColumn,
 )
-from pipeline.events import SEVERITIES, codes
+from pipeline.events import SEVERITIES, LogPosition, codes
+from pipeline.troubles import explain
 
 _NAMESPACE = uuid.UUID("7d1f5b0e-0f0c-5b6a-8d55-9a3e4f1c2b90")
 _HIGH = codes(SEVERITIES)["high"]
+_SAME_OUTAGE_US = 300_000_000
 
-TEXTS: dict[str, tuple[str, str]] = {
-    "model_missing": (
-        "There is no model: events are stored but not scored. Next: train one with `accesstrail train` and put its "
-        "folder where [detection] model points; it is taken up by itself.",
-        "没有可用模型：事件已存储但未评分。下一步：用 `accesstrail train` 训练模型，"
-        "放到 [detection] model 指向的目录，系统会自动启用。",
-    ),
-    "model_corrupt": (
-        "The model's files are damaged: events are stored but not scored. Next: restore the model folder or train "
-        "again; it is taken up by itself.",
-        "模型文件已损坏：事件已存储但未评分。下一步：恢复模型目录或重新训练，系统会自动启用。",
-    ),
-    "model_other_version": (
-        "The model belongs to another version of accesstrail: events are stored but not scored. Next: train again with "
-        "this version; the model is taken up by itself.",
-        "模型属于其他版本：事件已存储但未评分。下一步：用当前版本重新训练，系统会自动启用。",
-    ),
-    "model_golden_mismatch": (
-        "The model scores otherwise on this machine than where it was made: events are stored but not scored. Next: "
-        "train again on this kind of machine; the model is taken up by itself.",
-        "模型在本机的评分与训练时不一致：事件已存储但未评分。下一步：在同类机器上重新训练，系统会自动启用。",
-    ),
-    "reload_failed": (
-        "The changed directory or model files cannot be used: the version set that was in force stays in force. Next: "
-        "run `accesstrail check`, which names every fault, and put the files right; they are taken up by themselves.",
-        "更改后的目录或模型文件无法使用：之前的版本集继续生效。下一步：运行 `accesstrail check` 查看所有问题，"
-        "修正文件后系统会自动启用。",
-    ),
-}
+
+@dataclass(frozen=True, slots=True)
+class AlarmPlace:
+    """The partition an alarm speaks of, and its newest sealed offset (-1: none)."""
+
+    position: LogPosition
+    sealed_offset: int
 
 
 def alarm_row(
     code: str, versions_id: bytes, at_us: int, retention_class: str, tenant_id: str = "default"
 ) -> ColumnBatch:
     """One alarm as a row of `alerts`; the same code under the same version set is the same alert."""
-    english, chinese = TEXTS[code]
-    identity = uuid.uuid5(_NAMESPACE, f"{tenant_id}:{code}:{versions_id.hex()}").bytes
-    texts = Interner()
+    identity = uuid.uuid5(_NAMESPACE, f"{tenant_id}:{code}:{versions_id.hex()}")
+    trouble = explain(code)
+    words = {"tenant_id": tenant_id, "explanation_en": trouble.english, "explanation_zh": trouble.chinese}
+    return _row(code, identity, {**words, "retention_class": retention_class}, _numbers(at_us), versions_id)
+
+
+def partition_alarm(
+    code: str, place: AlarmPlace, versions_id: bytes, at_us: int, retention_class: str, tenant_id: str = "default"
+) -> tuple[ColumnBatch, str]:
+    """An alarm about one partition, and the token of its insert; the same code at the same place is the same alert."""
+    position = place.position
+    where = f"{position.topic}:{position.incarnation}:{position.partition}:{place.sealed_offset}"
+    identity = uuid.uuid5(_NAMESPACE, f"{tenant_id}:{code}:{where}")
+    trouble = explain(code)
     words = {
         "tenant_id": tenant_id,
-        "detector": f"system:{code}",
-        "explanation_en": english,
-        "explanation_zh": chinese,
+        "topic": position.topic,
+        "incarnation": position.incarnation,
+        "explanation_en": f"Partition {position.partition} of {position.topic}: {trouble.english}",
+        "explanation_zh": f"{position.topic} 的分区 {position.partition}：{trouble.chinese}",
         "retention_class": retention_class,
     }
-    numbers = {"received_at": at_us, "event_time": at_us, "risk": 10_000, "severity": _HIGH}
-    hashes = {"alert_id": identity[7::-1] + identity[:7:-1], "versions_id": versions_id}
+    numbers = {**_numbers(at_us), "partition": position.partition, "offset": max(0, place.sealed_offset)}
+    return _row(code, identity, words, numbers, versions_id), f"alarm:{code}:{where}"
+
+
+def away_alarm(
+    code: str, since_us: int, until_us: int | None, retention_class: str, tenant_id: str = "default"
+) -> tuple[ColumnBatch, str]:
+    """A dependency that is or was away, and the token of its insert; the row of its end replaces that of its begin.
+
+    Several workers see one outage: whoever notices it in the same five minutes writes the same alert.
+    """
+    identity = uuid.uuid5(_NAMESPACE, f"{tenant_id}:{code}:{since_us // _SAME_OUTAGE_US}")
+    trouble = explain(code)
+    since = _time_text(since_us)
+    if until_us is None:
+        english, chinese = f"Since {since}: ", f"自 {since} 起："
+    else:
+        until = _time_text(until_us)
+        english, chinese = f"From {since} until {until}: ", f"{since} 至 {until}："
+    words = {
+        "tenant_id": tenant_id,
+        "explanation_en": english + trouble.english,
+        "explanation_zh": chinese + trouble.chinese,
+        "retention_class": retention_class,
+    }
+    token = f"alarm:{code}:{since_us}:{until_us or 0}"
+    return _row(code, identity, words, _numbers(since_us), bytes(32)), token
+
+
+def _numbers(at_us: int) -> dict[str, int]:
+    return {"received_at": at_us, "event_time": at_us, "risk": 10_000, "severity": _HIGH}
+
+
+def _time_text(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="seconds")
+
+
+def _row(
+    code: str, identity: uuid.UUID, words: Mapping[str, str], numbers: Mapping[str, int], versions_id: bytes
+) -> ColumnBatch:
+    texts = Interner()
+    words = {**words, "detector": f"system:{code}"}
+    raw = identity.bytes
+    hashes = {"alert_id": raw[7::-1] + raw[:7:-1], "versions_id": versions_id}
     columns: dict[str, Column] = {}
     for spec in ALERT_COLUMNS:
         if spec.name == "seen":

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import faust
 from faust.types import TP
@@ -19,26 +19,25 @@ from mode import CrashingSupervisor
 
 from pipeline.config import Settings
 from pipeline.errors import EXIT_SOFTWARE
-from pipeline.partition import PartitionStatus, PartitionWorker
+from pipeline.partition import PartitionWorker
+from pipeline.partition_status import PartitionStatus
 from pipeline.recovery import LogBounds
 from pipeline.transport import FetchedRun, RunConsumer, RunTransport
 
 _log = logging.getLogger(__name__)
 
+# While the store is away a worker's memory grows by what its inboxes and the consumer's own buffers take, however many
+# partitions it owns.
+_INBOXES_BYTES, _MIN_INBOX_BYTES, _MAX_INBOX_BYTES = 30 << 20, 64 << 10, 8 << 20
+_FETCHED_BYTES, _MIN_FETCH_BYTES, _MAX_FETCH_BYTES = 12 << 20, 64 << 10, 2 << 20
+_POSITION_TIMEOUT_S = 2.0
+# What was fetched before is on its way through the loop for milliseconds.
+_RUN_OUT_S = 1.0
+# A turn is a second. What the monitor says of the stopped partitions shall be seen and stored before the end.
+_LAST_WORDS_TURNS = 8
+
 MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
 ReadBounds = Callable[[str, int], LogBounds]
-
-
-class StatusSink(Protocol):
-    """Where the worker's state is written for `status` and the health checks."""
-
-    def write(self, partitions: list[PartitionStatus], *, assigned: bool) -> None:
-        """Called about once a second from the loop; must not block for long."""
-        ...
-
-    def close(self) -> None:
-        """Called when the worker has stopped."""
-        ...
 
 
 @dataclass(slots=True)
@@ -70,6 +69,15 @@ class LoopFlow:
         """The group may be told that everything below is done."""
         self._running_loop.call_soon_threadsafe(self._consumer.commit_sealed, TP(topic, partition), next_offset)
 
+    def hold(self, tp: TP) -> None:
+        """Fetch nothing until told where to start; from the loop only."""
+        self._consumer.hold(tp)
+
+    async def positions(self, topic: str, partitions: Sequence[int]) -> Mapping[int, int]:
+        """The next offset to fetch of each partition that has a position."""
+        found = {number: await self._consumer.fetch_position(TP(topic, number)) for number in partitions}
+        return {number: position for number, position in found.items() if position is not None}
+
     @property
     def _consumer(self) -> RunConsumer:
         consumer = self.app.consumer
@@ -89,12 +97,13 @@ class PartitionPool:
         self._make_worker, self._flow, self._topic = make_worker, flow, topic
         self._drain_timeout_s = drain_timeout_s
         self._workers: dict[TP, PartitionWorker] = {}
-        self.assigned_once = False
+        self._assigned_once = False
+        self._turns: int | None = None
 
     def assign(self, assigned: frozenset[TP]) -> None:
         """Takes the whole new assignment: closes what is gone, begins what is new, begins anew what stayed."""
         self._flow.loop = asyncio.get_running_loop()
-        self.assigned_once = True
+        self._assigned_once = True
         ours = {tp for tp in assigned if tp.topic == self._topic}
         for tp in [tp for tp in self._workers if tp not in ours]:
             self._workers.pop(tp).close()
@@ -112,9 +121,59 @@ class PartitionPool:
         if worker is not None:
             worker.offer(run.records, run.seek_number)
 
-    def statuses(self) -> list[PartitionStatus]:
-        """The state of every partition we own."""
-        return [worker.status for _, worker in sorted(self._workers.items())]
+    # -- what the monitor asks, from threads of its own (role `monitor.Watched`)
+
+    def loop_turns(self) -> int | None:
+        """Grows while the loop makes turns; None before it runs."""
+        return self._turns
+
+    def is_assigned(self) -> bool:
+        """Whether the group has ever assigned us anything."""
+        return self._assigned_once
+
+    def observe(self) -> tuple[tuple[PartitionStatus, ...], frozenset[int]]:
+        """How each partition is, and which partitions' threads have ended although they are ours."""
+        workers = [worker for _, worker in sorted(self._workers.copy().items())]
+        # Asked first: a thread that was closed in between says so in its status.
+        dead = [not worker.is_alive for worker in workers]
+        statuses = tuple(worker.observe() for worker in workers)
+        ended = [one.partition for one, is_dead in zip(statuses, dead, strict=True) if is_dead and not one.is_over]
+        return statuses, frozenset(ended)
+
+    def positions(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """The next offset to fetch; a loop that does not answer in time knows nothing."""
+        loop = self._flow.loop
+        if loop is None:
+            return {}
+        asked = asyncio.run_coroutine_threadsafe(self._flow.positions(self._topic, partitions), loop)
+        try:
+            return asked.result(_POSITION_TIMEOUT_S)
+        except TimeoutError:
+            asked.cancel()
+            return {}
+
+    def renew(self) -> None:
+        """Begins every partition anew from the store, once what was fetched of the other log has run out."""
+        loop = self._flow.loop
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(self._renew(), loop)
+
+    # -- the loop's
+
+    async def _renew(self) -> None:
+        workers = list(self._workers.items())
+        for tp, _ in workers:
+            self._flow.hold(tp)
+        await asyncio.sleep(_RUN_OUT_S)
+        for tp, worker in workers:
+            if self._workers.get(tp) is worker:
+                worker.reassign()
+
+    def turn(self) -> bool:
+        """Notes that the loop makes turns; whether any partition can go on, or none is ours."""
+        self._turns = (self._turns or 0) + 1
+        workers = list(self._workers.values())
+        return not workers or any(worker.status.state != "stopped" for worker in workers)
 
     def close(self) -> None:
         """Stops every partition: a running commit ends, nothing more begins. Blocks up to the drain time-out."""
@@ -127,6 +186,16 @@ class PartitionPool:
                 "stopped without waiting further: partitions=%d (nothing of theirs was acknowledged)", len(late)
             )
         self._workers.clear()
+
+
+def inbox_bytes(partitions: int) -> int:
+    """How much one partition may hold, so that one worker that owns all of them stays within its bound."""
+    return max(_MIN_INBOX_BYTES, min(_MAX_INBOX_BYTES, _INBOXES_BYTES // partitions))
+
+
+def _fetch_bytes(partitions: int) -> int:
+    """How much the consumer fetches ahead of one partition; a larger single record still comes."""
+    return max(_MIN_FETCH_BYTES, min(_MAX_FETCH_BYTES, _FETCHED_BYTES // partitions))
 
 
 def _faust_settings(settings: Settings) -> Mapping[str, Any]:
@@ -144,17 +213,28 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
         "broker_commit_interval": 2.0,
         "stream_wait_empty": True,
         "stream_buffer_maxsize": 64,
-        "consumer_max_fetch_size": 2 << 20,
+        "consumer_max_fetch_size": _fetch_bytes(kafka.partitions),
         "consumer_auto_offset_reset": "earliest",
         "datadir": str(settings.state_dir / "run"),
         "logging_config": None,
     }
 
 
-def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, status: StatusSink) -> faust.App:
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The declared application and the partitions it feeds."""
+
+    faust: faust.App
+    pool: PartitionPool
+
+
+def build(
+    settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, when_stopping: Callable[[], None]
+) -> Application:
     """Declares the application and its agents.
 
-    `make_worker` builds one partition's worker; `read_bounds` asks the broker, from the partition's thread.
+    `make_worker` builds one partition's worker; `read_bounds` asks the broker, from the partition's thread;
+    `when_stopping` is called as soon as an orderly end begins.
     """
     app = faust.App(settings.kafka.group, **_faust_settings(settings))
     transport = RunTransport(app.conf.broker_consumer, app)
@@ -174,12 +254,12 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
             event.ack()
 
     @app.task  # type: ignore[untyped-decorator]  # Faust's
-    async def report() -> None:
-        """Writes the state for `status`, and ends the process when no partition can go on."""
+    async def turn() -> None:
+        """Shows that the loop makes turns, and ends the process when no partition can go on."""
+        hopeless_turns = 0
         while not app.should_stop:
-            statuses = pool.statuses()
-            status.write(statuses, assigned=pool.assigned_once)
-            if statuses and all(one.state == "stopped" for one in statuses):
+            hopeless_turns = 0 if pool.turn() else hopeless_turns + 1
+            if hopeless_turns > _LAST_WORDS_TURNS:
                 _log.error("no partition can go on: the worker ends; see the codes above")
                 await app.crash(SystemExit(EXIT_SOFTWARE))
                 return
@@ -188,11 +268,11 @@ def build(settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, 
     @app.on_before_shutdown.connect
     async def drain(*_: Any, **__: Any) -> None:  # noqa: ANN401  Faust's signal arguments
         """Ends the partitions in order before the consumer goes."""
+        when_stopping()
         await asyncio.get_running_loop().run_in_executor(None, pool.close)
-        status.close()
 
-    app.declared = (record, report, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
-    return app
+    app.declared = (record, turn, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
+    return Application(app, pool)
 
 
 def run(app: faust.App) -> None:

@@ -76,6 +76,16 @@ class RecoverySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """Where a worker tells how it is, and when its watchdog ends it. `port` 0: a free one, which `status` names."""
+
+    host: str
+    port: int
+    poll_interval_s: int
+    stalled_after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration; immutable, checked."""
 
@@ -86,6 +96,7 @@ class Settings:
     protection: ProtectionSettings
     detection: DetectionSettings
     recovery: RecoverySettings
+    health: HealthSettings
     source: Path
 
 
@@ -258,6 +269,12 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
             snapshot_events=reader.whole("recovery", "snapshot_events", 50_000, 100, 10_000_000),
             drain_timeout_s=reader.whole("recovery", "drain_timeout_s", 8, 1, 60),
             away_alert_after_s=reader.whole("recovery", "away_alert_after_s", 60, 1, 3600),
+        ),
+        health=HealthSettings(
+            host=reader.text("health", "host", "127.0.0.1"),
+            port=reader.whole("health", "port", 0, 0, 65535),
+            poll_interval_s=reader.whole("health", "poll_interval_s", 5, 1, 60),
+            stalled_after_s=reader.whole("health", "stalled_after_s", 120, 10, 86_400),
         ),
         source=source,
     )

@@ -18,6 +18,10 @@ from pipeline.events import LogPosition, RecordBatch
 from pipeline.recovery import PlannedRange
 
 
+# Measured: the consumer's record, its numbers and the headers of its two byte strings.
+_RECORD_OVERHEAD_BYTES = 340
+
+
 class KafkaRecord(Protocol):
     """What we use of the consumer's record."""
 
@@ -112,6 +116,12 @@ class Inbox:
                 self._block()
             self._tenure.changed.notify_all()
 
+    def held(self) -> tuple[int, int, float]:
+        """Records and bytes that wait, and when the broker took the oldest (seconds since 1970; 0: none waits)."""
+        with self._tenure.changed:
+            oldest = self._records[0].timestamp / 1000 if self._records else 0.0
+            return len(self._records), self._bytes_held, oldest
+
     def drop(self) -> None:
         """Forgets everything: what follows comes from another position. Call while holding the tenure's `changed`."""
         self._records.clear()
@@ -198,4 +208,4 @@ def _month_ms(timestamp_ms: int) -> tuple[int, int]:
 
 
 def _size(record: KafkaRecord) -> int:
-    return len(record.value or b"") + len(record.key or b"") + 100
+    return len(record.value or b"") + len(record.key or b"") + _RECORD_OVERHEAD_BYTES

@@ -12,15 +12,19 @@ import logging
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline.alarms import AlarmPlace, partition_alarm
 from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, close_log, commit_batch, find_rejected
 from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Tenure
+from pipeline.partition_status import PartitionStatus, StepClock
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
@@ -91,27 +95,6 @@ class PartitionLimits:
     gather_s: float = 0.02
 
 
-@dataclass(slots=True)
-class PartitionStatus:
-    """What `status` says of one partition; numbers and codes only."""
-
-    topic: str
-    partition: int
-    state: str = "recovering"  # recovering | running | away | stopped | closed
-    code: str = ""
-    incarnation: str = ""
-    sealed_offset: int = -1
-    events: int = 0
-    dead_letters: int = 0
-    gaps: int = 0
-    alerts: int = 0
-    unscored: int = 0
-    duplicates: int = 0
-    profile_gap: bool = False
-    away_since: float = 0.0
-    last_sealed_at: float = 0.0
-
-
 class PartitionWorker:
     """Owns one partition from assignment to revocation."""
 
@@ -121,6 +104,7 @@ class PartitionWorker:
         publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, writer: str, observer: Observer = nobody,
     ) -> None:  # fmt: skip
         self.status = PartitionStatus(topic, partition)
+        self._clock = StepClock(self.status)
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
         self._flow, self._limits, self._writer, self._observer = flow, limits, writer, observer
@@ -133,6 +117,7 @@ class PartitionWorker:
         self._store: EvidenceStore | None = None
         self._snapshot_at = time.monotonic()
         self._events_since_snapshot = 0
+        self._forming_since = 0.0
         self._thread = threading.Thread(target=self._run, name=f"partition-{partition}", daemon=True)
 
     # -- called by the application, from its loop
@@ -162,6 +147,18 @@ class PartitionWorker:
         """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
         self._inbox.offer(records, seek_number)
 
+    def observe(self) -> PartitionStatus:
+        """How the partition is now; for another thread."""
+        status = self.status
+        status.inbox_records, status.inbox_bytes, oldest = self._inbox.held()
+        status.oldest_received_at = min((at for at in (oldest, self._forming_since) if at), default=0.0)
+        return status.copy()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the partition's thread runs."""
+        return self._thread.is_alive()
+
     # -- the partition's thread
 
     def _run(self) -> None:
@@ -176,6 +173,7 @@ class PartitionWorker:
                 break
             except Fenced as exc:
                 # A former owner sealed while we took over: the ledger is whole, we go on from it.
+                self.status.fenced += 1
                 fenced = fenced + 1 if self.status.sealed_offset == sealed_before else 1
                 self._memory = None
                 if fenced > _FENCED_RETRIES:
@@ -183,6 +181,10 @@ class PartitionWorker:
             except AccesstrailError as exc:
                 # A broken invariant, or a directory that cannot be read: nothing this partition could retry.
                 self._stop(exc, generation)
+            except Exception as exc:
+                # The outermost loop of this thread. A fault of ours that one record brings out must stop its partition
+                # only. What the exception says may hold payload: its class and place are all that is told.
+                self._stop(AccesstrailError(_place_of(exc), code="internal_error"), generation)
         self._last_snapshot()
         self.status.state = "closed" if self.status.state != "stopped" else "stopped"
 
@@ -236,18 +238,36 @@ class PartitionWorker:
         resume = plan(store, topic, partition, bounds, self._judgements.feature_version)
         self._observer("recovery", 1)
         if resume.closing is not None:
+            self._say(resume.new_life, resume)
             versions_id = self._judgements.current().versions.versions_id
             after_step = partial(self._observer, "closing")
             close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer, after_step)
-            _log.warning("an older life of the topic was closed with a gap: topic=%s partition=%d", topic, partition)
             self._observer("recovery", 2)
         if not self._stands_at(resume):
+            if resume.profile_gap:
+                self._say("profile_gap", resume)
             self._memory = self._restore(store, resume)
+            self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
-        self.status.incarnation = resume.position.incarnation
-        self.status.profile_gap = resume.profile_gap
+        self._note_position(resume)
         self._note_sealed()
         return resume
+
+    def _say(self, code: str, resume: ResumePlan) -> None:
+        """What an auditor must know of this recovery is a row of `alerts` before anything else is stored."""
+        assert self._store is not None  # noqa: S101  set by _prepare
+        versions_id = self._judgements.current().versions.versions_id
+        place = AlarmPlace(resume.position, resume.sealed_offset)
+        rows, token = partition_alarm(code, place, versions_id, time.time_ns() // 1000, self._chain.retention_class)
+        self._store.insert_alerts(rows, token)
+        _log.warning("%s: topic=%s partition=%d", code, resume.position.topic, resume.position.partition)
+
+    def _note_position(self, resume: ResumePlan) -> None:
+        status = self.status
+        if resume.closing is not None or status.incarnation != resume.position.incarnation:
+            status.new_life = resume.new_life
+        status.incarnation, status.sealed_offset = resume.position.incarnation, resume.sealed_offset
+        status.snapshot_at = status.snapshot_at or time.time()
 
     def _stands_at(self, resume: ResumePlan) -> bool:
         """Whether what we hold in memory is exactly what the ledger says: then nothing need be read again."""
@@ -282,9 +302,11 @@ class PartitionWorker:
         place = memory.position, planned.first_offset, planned.last_offset
         refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
         judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
+        self.status.turns += 1
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
-        if formed.entry.entry_hash != planned.sealed.entry_hash:
+        # The whole entry, not its hash alone: a column may have been changed beside the hash that vouches for it.
+        if formed.entry != planned.sealed:
             raise LedgerConflict(
                 f"offsets {planned.first_offset}–{planned.last_offset} give other evidence than the ledger has sealed: "
                 "keep store and log as they are and run `accesstrail doctor`"
@@ -299,11 +321,13 @@ class PartitionWorker:
         assert self._store is not None  # noqa: S101
         store = self._store
         refused: frozenset[int] = frozenset()
+        self._forming_since = float(records.received_at_us[0]) / 1e6
         while True:
+            self._clock.start()
             with self._chain_lock:
                 formed = self._chain.form(records, memory, judgement, refused)
-            after_step = partial(self._observer, "commit")
-            step = partial(commit_batch, formed, store, self._publisher, self._writer, after_step)
+            self._clock.done("form")
+            step = partial(commit_batch, formed, store, self._publisher, self._writer, self._after_step)
             try:
                 self._patiently(step, generation)
             except RejectedRow:
@@ -317,21 +341,21 @@ class PartitionWorker:
         self._count(formed)
         self._note_sealed()
 
+    def _after_step(self, number: int) -> None:
+        """Between two steps of a commit."""
+        self._clock.after_step(number)
+        self._observer("commit", number)
+
     def _count(self, formed: FormedBatch) -> None:
-        entry, status = formed.entry, self.status
-        status.events += entry.n_events
-        status.dead_letters += entry.n_dead_letters
-        status.gaps += entry.n_gaps
-        status.alerts += entry.n_alerts
-        status.unscored += entry.n_unscored
-        status.last_sealed_at = time.time()
-        self._events_since_snapshot += entry.n_events
+        self.status.count(formed.entry, formed.events, formed.dead_letters)
+        self._forming_since = 0.0
+        self._events_since_snapshot += formed.entry.n_events
 
     def _note_sealed(self) -> None:
         """Step 5 of the commit: the fetcher may tell the group."""
         assert self._memory is not None  # noqa: S101
         if self._memory.sealed is not None:
-            self.status.sealed_offset = self._memory.sealed.last_offset
+            self.status.sealed_offset = max(self.status.sealed_offset, self._memory.sealed.last_offset)
             self._flow.sealed(self.status.topic, self.status.partition, self._memory.next_offset)
 
     def _last_snapshot(self) -> None:
@@ -349,6 +373,7 @@ class PartitionWorker:
         assert self._store is not None  # noqa: S101
         assert memory.sealed is not None  # noqa: S101
         keys = memory.profiles.dirty()
+        self._clock.start()
         try:
             if keys:
                 self._store.save_profiles(
@@ -361,6 +386,8 @@ class PartitionWorker:
         else:
             memory.profiles.clear_dirty()
             self._events_since_snapshot = 0
+            self._clock.done("snapshot")
+            self.status.snapshot_at = time.time()
         self._snapshot_at = time.monotonic()
 
     # -- waiting
@@ -371,6 +398,7 @@ class PartitionWorker:
         state = self.status.state
         while True:
             self._tenure.check(generation)
+            self.status.turns += 1
             try:
                 result = step()
             except Away as exc:
@@ -385,6 +413,12 @@ class PartitionWorker:
                 self.status.state, self.status.code, self.status.away_since = state, "", 0.0
                 _log.info("back: partition=%d", self.status.partition)
             return result
+
+
+def _place_of(exc: Exception) -> str:
+    """Where an unforeseen exception was raised, without its own words."""
+    frame = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{type(exc).__name__} in {Path(frame.filename).name} line {frame.lineno}"
 
 
 def _fill_window(window: DuplicateWindow, store: EvidenceStore, position: LogPosition, last_offset: int) -> None:

@@ -32,6 +32,9 @@ from pipeline.events import LogPosition
 from pipeline.ports import EvidenceStore, LedgerEntry, ProfileSnapshot, UnsealedBatch
 
 _ENTRIES_AT_ONCE = 10_000
+TOPIC_RECREATED = "topic_recreated"
+LOG_SHORTENED = "log_shortened"
+"""Why a life of the log ended; the reason in the gap's row is `topic_recreated` for both: it is evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class ResumePlan:
     """How one partition goes on.
 
     `base` is the ledger entry the profiles stand at (None: nothing sealed before); `closing` is the newest entry of an
-    older life of the topic that has not been closed with a gap yet.
+    older life of the topic that has not been closed with a gap yet, and `new_life` the code why it ended.
+    `sealed_offset` is the newest sealed one of this life, -1 where nothing is.
     """
 
     position: LogPosition
@@ -68,6 +72,8 @@ class ResumePlan:
     fetch_from: int = 0
     profile_gap: bool = False
     closing: LedgerEntry | None = None
+    sealed_offset: int = -1
+    new_life: str = ""
 
 
 def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str) -> ResumePlan:
@@ -81,6 +87,10 @@ def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, fe
     if snapshot is not None and (last is None or snapshot.feature_version != feature_version):
         snapshot = None
     resume = ResumePlan(position=position, base=None, snapshot=snapshot, closing=closing)
+    resume.sealed_offset = -1 if last is None else last.last_offset
+    if closing is not None:
+        recreated = closing.incarnation.split("+")[0] != bounds.topic_id
+        resume.new_life = TOPIC_RECREATED if recreated else LOG_SHORTENED
     if last is not None:
         _plan_sealed(store, resume, last, bounds)
     sealed_next = 0 if last is None else last.last_offset + 1

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import Consumer, Transport
 from faust.types import TP, ConsumerMessage, Message
 
@@ -95,6 +96,15 @@ class RunConsumer(Consumer):
         first = await self.earliest_offsets(tp)
         end = await self.highwaters(tp)
         return _only(first), _only(end)
+
+    async def fetch_position(self, tp: TP) -> int | None:
+        """The offset the next fetch of `tp` begins at; None where it is not ours or has no position yet."""
+        if tp not in self.assignment() or tp not in self._positioned:
+            return None
+        try:
+            return await self.position(tp)
+        except KafkaError:
+            return None  # a rebalance took it meanwhile
 
     # -- what Faust calls
 

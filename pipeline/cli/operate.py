@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +19,16 @@ from detectors.model import load as load_model
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
+from pipeline.cli.stack_status import troubles
 from pipeline.columns import CANON_VERSION
 from pipeline.config import ROLES, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
 from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected
 from pipeline.migrations.runner import plan
 from pipeline.privacy.keys import Keyring
+from pipeline.troubles import explain
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 _MIN_FREE_BYTES = 1 << 30
@@ -121,7 +124,10 @@ def _model_finding(folder: Path | None) -> Finding:
 @settings_options
 @click.option("--json", "as_json", is_flag=True, help="Findings as JSON.")
 def doctor_command(settings: Settings, as_json: bool) -> int:
-    """Look for what would stop a running system: brokers, topics, store, roles, schema, disk, clocks.
+    """Look for what would stop a running system: brokers, topics, store, roles, schema, disk, clocks, workers.
+
+    Whatever the workers say of themselves and their partitions is explained, with what to do. All codes:
+    docs/reference/codes.md.
 
     \b
     Examples:
@@ -129,6 +135,7 @@ def doctor_command(settings: Settings, as_json: bool) -> int:
       accesstrail doctor --config /etc/accesstrail/config.toml --json
     """
     findings = [*_offline_findings(settings), *_kafka_findings(settings), *_store_findings(settings)]
+    findings += worker_findings(read_workers(settings.state_dir / "run"))
     findings.append(_disk_finding(settings.state_dir))
     return _report(findings, as_json=as_json)
 
@@ -169,6 +176,20 @@ def _store_findings(settings: Settings) -> Iterator[Finding]:
     yield _looked("ClickHouse schema", lambda: _schema(settings))
     yield _looked("ClickHouse reader", lambda: _reader_is_read_only(settings))
     yield _clock_finding(settings)
+
+
+def worker_findings(workers: Sequence[Mapping[str, object]]) -> list[Finding]:
+    """What the running workers say, each code with its explanation; nothing where none runs."""
+    findings = []
+    for trouble in troubles([dict(worker) for worker in workers]):
+        code, state = str(trouble["code"]), trouble["state"]
+        where = f"partition {trouble['partition']}" if "partition" in trouble else str(trouble["dependency"])
+        since = f" since {trouble['since']}" if "since" in trouble else ""
+        level = FAULT if state in ("stopped", "away") else WARNING
+        findings.append(Finding(where, level, f"{code}{since}: {explain(code).english}"))
+    if workers and not findings:
+        findings.append(Finding("workers", OK, f"{len(workers)} run, and nothing is wrong with their partitions"))
+    return findings
 
 
 def _schema(settings: Settings) -> str:

@@ -142,9 +142,18 @@ def _as_text(document: Document) -> str:
     if isinstance(model, dict):
         words = ", ".join(f"{key} {value}" for key, value in model.items())
         lines.append(f"model       {words}; {document['unscored']} events unscored since the worker began")
-    gaps = document["profile_gaps"]
-    if isinstance(gaps, list) and gaps:
-        lines.append(f"  ! profiles of partitions {gaps} miss events that Kafka no longer holds")
+    troubles = document["troubles"]
+    for trouble in troubles if isinstance(troubles, list) else []:
+        where = f"partition {trouble['partition']}" if "partition" in trouble else trouble.get("dependency")
+        since = f" since {trouble['since']}" if "since" in trouble else ""
+        lines.append(f"  ! {where} {trouble['state']}{since} ({trouble['code']}): {trouble['what']}")
+    workers = document["workers"]
+    for worker in workers if isinstance(workers, list) else []:
+        state = "ready" if worker.get("ready") else "not ready"
+        owned = len(worker.get("partitions", ()))
+        lines.append(
+            f"worker      {worker['writer']}  pid {worker['pid']:<8} {state}, {owned} partitions, {worker['health']}"
+        )
     processes = document["processes"]
     for process in processes if isinstance(processes, list) else []:
         lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")

@@ -30,11 +30,11 @@ from deploy.local.ports import Ports
 from deploy.local.process import LOOPBACK, Service, start_ticks, tail, tethered
 from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.status_file import read_workers
 from pipeline.config import Settings
 from pipeline.errors import LocalStackError
 from pipeline.migrations.runner import apply_all
 
-WORKER_FILE = "worker.json"
 # A first start compiles the scoring kernels.
 _WORKER_START_TIMEOUT_S = 180
 _WORKER_STOP_TIMEOUT_S = 15
@@ -127,13 +127,12 @@ def _prepare_store_and_topics(chosen: Settings, say: Say) -> None:
 
 def _worker(state: Path) -> Service:
     log = state / "logs" / "worker.log"
-    status = state / "run" / WORKER_FILE
     return Service(
         name="worker",
         command=[sys.executable, "-m", "pipeline.cli", "worker", "--config", str(config_file(state))],
         folder=state,
         log=log,
-        ready=lambda: (read_json(status) or {}).get("ready") is True,
+        ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run")),
         explain=lambda: "",
         start_timeout_s=_WORKER_START_TIMEOUT_S,
         stop_timeout_s=_WORKER_STOP_TIMEOUT_S,

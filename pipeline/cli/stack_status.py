@@ -1,26 +1,26 @@
-"""What `accesstrail status` says: addresses, readiness, processes, and how far each partition is.
+"""What `accesstrail status` says: addresses, readiness, processes, workers, and how far each partition is.
 
-Read from four places, each of which may be away: the run file of the local stack, the worker's status file, Kafka (log
-ends, topic ids) and the ledger (what is sealed, as the role reader). What is away is named under `problems`.
+Read from four places, each of which may be away: the run file of the local stack, the workers' status files, Kafka (log
+ends, topic ids) and the ledger (what is sealed, as the role reader). What is away is named under `problems`; what the
+workers say of their partitions is merged under `troubles`, each with its code, its partition and what it means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.local.files import read_json
 from deploy.local.supervisor import is_locked, lock_file, run_file
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.kafka import Bounds, TopicAdmin, TopicFacts
-from pipeline.cli.stack_run import WORKER_FILE
+from pipeline.adapters.status_file import read_workers
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
+from pipeline.troubles import explain
 
-# The worker writes its state about once a second.
-_WORKER_SILENT_AFTER = timedelta(seconds=15)
 _SEALED = "SELECT topic, incarnation, partition, max(last_offset) FROM ledger GROUP BY topic, incarnation, partition"
 
 Document = dict[str, object]
@@ -28,13 +28,13 @@ Sealed = Mapping[tuple[str, str, int], int]
 
 
 def collect(settings: Settings) -> Document:
-    """The status document: the keys of the outside contract, and the model's and the stopped partitions' state."""
+    """The status document: the keys of the outside contract, the workers, and what they say of model and partitions."""
     problems: list[str] = []
     stack = _stack(settings.state_dir)
     topics: dict[str, TopicFacts] = {}
     bounds: dict[int, Bounds] = {}
     sealed: Sealed | None = None
-    worker: Document | None = None
+    workers: list[Document] = []
     if stack is None and lock_file(settings.state_dir).exists():
         # Nobody would answer; asking would only wait for time-outs.
         problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
@@ -42,7 +42,7 @@ def collect(settings: Settings) -> Document:
         topics, bounds = _kafka(settings, problems)
         sealed = _sealed(settings, problems)
         problems += _faults(stack)
-        worker = _worker(settings.state_dir, stack, problems)
+        workers = _workers(settings.state_dir, stack, problems)
     events = settings.kafka.events_topic
     return {
         "ready": not problems,
@@ -55,12 +55,13 @@ def collect(settings: Settings) -> Document:
         "console": None,
         "incarnation": {name: facts.topic_id for name, facts in topics.items()},
         "partitions": _partitions(events, topics.get(events), bounds, sealed),
-        "stopped": _stopped(worker),
-        "profile_gaps": [entry.get("partition") for entry in _entries(worker) if entry.get("profile_gap") is True],
-        "model": worker.get("model") if worker else None,
-        "unscored": sum(_whole(one.get("unscored")) for one in _entries(worker)),
+        "stopped": _stopped(workers),
+        "troubles": troubles(workers),
+        "profile_gaps": [entry.get("partition") for entry in _entries(workers) if entry.get("profile_gap") is True],
+        "model": next((worker.get("model") for worker in workers), None),
+        "unscored": sum(_whole(one.get("unscored")) for one in _entries(workers)),
         "processes": _processes(stack),
-        "worker": worker,
+        "workers": workers,
         "problems": problems,
     }
 
@@ -126,42 +127,75 @@ def _stack(state: Path) -> Document | None:
     return document if document is not None and is_locked(state) else None
 
 
-def _worker(state: Path, stack: Document | None, problems: list[str]) -> Document | None:
-    if stack is not None and stack.get("worker") is False:
-        return None
-    document = read_json(state / "run" / WORKER_FILE)
-    if document is None or not _is_recent(document.get("updated_at")):
+def _workers(state: Path, stack: Document | None, problems: list[str]) -> list[Document]:
+    found: list[Document] = [*read_workers(state / "run")]
+    if stack is not None and stack.get("worker") is False and not found:
+        return []
+    if not found:
         problems.append("no worker runs here: start one with `accesstrail up` or `accesstrail worker`")
-        return None
-    if stack is not None and document.get("pid") not in [process["pid"] for process in _processes(stack)]:
+    children = {process["pid"] for process in _processes(stack)}
+    if found and stack is not None and stack.get("worker") is True and not children & {one["pid"] for one in found}:
         problems.append("the worker is being started again")
-    elif document.get("ready") is not True:
-        problems.append(
-            "the worker is not ready: it has no partitions yet, recovers them, or its dependencies are away"
-        )
-    for entry in _stopped(document):
-        problems.append(f"partition {entry['partition']} has stopped ({entry['code']}): see the runbook of this code")
-    return document
+    problems += [
+        f"worker {worker['pid']} is not ready: {reason.get('what')}{_of(reason)}"
+        for worker in found
+        for reason in _listed(worker.get("reasons"))
+    ]
+    for entry in _stopped(found):
+        code = str(entry["code"])
+        problems.append(f"partition {entry['partition']} has stopped ({code}): {explain(code).english}")
+    return found
 
 
-def _is_recent(text: object) -> bool:
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(str(text)) < _WORKER_SILENT_AFTER
-    except (TypeError, ValueError):
-        return False
+def _of(reason: Document) -> str:
+    since = f", since {reason['since']}" if "since" in reason else ""
+    where = f", partition {reason['partition']}" if "partition" in reason else ""
+    return f" ({reason.get('code')}{where}{since})"
 
 
-def _entries(worker: Document | None) -> list[Document]:
-    entries = worker.get("partitions") if worker else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+def _listed(value: object) -> list[Document]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def _stopped(worker: Document | None) -> list[Document]:
+def _entries(workers: Sequence[Document]) -> list[Document]:
+    """The partitions of all workers; while one goes from hand to hand, what its newest owner says."""
+    merged = {entry.get("partition"): entry for worker in workers for entry in _listed(worker.get("partitions"))}
+    return sorted(merged.values(), key=lambda entry: _whole(entry.get("partition")))
+
+
+def _stopped(workers: Sequence[Document]) -> list[Document]:
     return [
         {"topic": entry.get("topic"), "partition": entry.get("partition"), "code": entry.get("code")}
-        for entry in _entries(worker)
+        for entry in _entries(workers)
         if entry.get("state") == "stopped"
     ]
+
+
+def troubles(workers: Sequence[Document]) -> list[Document]:
+    """Everything that is not as it should be with a partition or a dependency, by code."""
+    found: list[Document] = []
+    for worker in workers:
+        for span in _listed(worker.get("away")):
+            since = datetime.fromtimestamp(_seconds(span.get("since_s")), UTC).isoformat(timespec="seconds")
+            found.append(
+                {"code": span.get("code"), "state": "away", "dependency": span.get("dependency"), "since": since}
+            )
+    for entry in _entries(workers):
+        state = entry.get("state")
+        codes = [(entry.get("code"), state)] if state in ("stopped", "away") else []
+        codes += [("recovering", state)] if state == "recovering" else []
+        codes += [(entry.get("new_life"), "noticed")] if entry.get("new_life") else []
+        codes += [("profile_gap", "noticed")] if entry.get("profile_gap") is True else []
+        codes += [("fenced", "noticed")] if _whole(entry.get("fenced")) and state != "stopped" else []
+        found += [
+            {"code": code, "state": said, "topic": entry.get("topic"), "partition": entry.get("partition")}
+            for code, said in codes
+        ]
+    return [{**one, "what": explain(str(one["code"])).meaning} for one in found]
+
+
+def _seconds(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _processes(stack: Document | None) -> list[Document]:

@@ -6,7 +6,6 @@ import logging
 import sys
 import threading
 import uuid
-from dataclasses import asdict
 
 import click
 
@@ -14,37 +13,18 @@ from pipeline import process_memory
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
-from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore, open_store
-from pipeline.app import LoopFlow, build, run
+from pipeline.app import LoopFlow, build, inbox_bytes, run
+from pipeline.cli.monitoring import Monitoring
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
-from pipeline.judgements import StoreAccess, StoredJudgements, stored_judgements
-from pipeline.partition import Observer, PartitionLimits, PartitionStatus, PartitionWorker, nobody
+from pipeline.judgements import StoreAccess, stored_judgements
+from pipeline.partition import Observer, PartitionLimits, PartitionWorker, nobody
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
 from pipeline.version_watch import VersionWatch
-
-_READY_STATES = ("running", "stopped")
-
-
-class _Status:
-    """Turns the partitions' states into the status file (role `app.StatusSink`)."""
-
-    def __init__(self, file: StatusFile, judgements: StoredJudgements) -> None:
-        self._file, self._judgements = file, judgements
-
-    def write(self, partitions: list[PartitionStatus], *, assigned: bool) -> None:
-        """Ready means: partitions are assigned (or none is left for us) and none is recovering or away."""
-        ready = assigned and all(one.state in _READY_STATES for one in partitions)
-        ready = ready and not (partitions and all(one.state == "stopped" for one in partitions))
-        self._file.write([asdict(one) for one in partitions], ready=ready, model=self._judgements.model_state())
-
-    def close(self) -> None:
-        """Nothing is ready any more."""
-        self._file.remove()
 
 
 def start_logging() -> None:
@@ -52,8 +32,11 @@ def start_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
-    for chatty in ("faust", "mode", "aiokafka", "kafka", "clickhouse_driver", "numba"):
+    for chatty in ("faust", "mode", "aiokafka", "numba"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # These repeat a traceback or three lines at every try while a server is away; we say it once, with a code.
+    for vendor in ("kafka", "clickhouse_driver"):
+        logging.getLogger(vendor).setLevel(logging.CRITICAL)
 
 
 def make_worker(settings: Settings, observer: Observer = nobody) -> None:
@@ -79,6 +62,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     watch = VersionWatch(judgements, open_access, changes, keyring)
     limits = PartitionLimits(
         max_batch_records=settings.kafka.max_batch_records,
+        inbox_bytes=inbox_bytes(settings.kafka.partitions),
         snapshot_interval_s=settings.recovery.snapshot_interval_s,
         snapshot_events=settings.recovery.snapshot_events,
     )
@@ -92,11 +76,16 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     def read_bounds(topic: str, partition: int) -> LogBounds:
         return LogBounds(*admin.bounds(topic, partition))
 
-    (settings.state_dir / "run").mkdir(mode=0o700, exist_ok=True)
-    status = _Status(StatusFile(settings.state_dir / "run" / "worker.json"), judgements)
-    watch.start()
-    process_memory.settle()
-    run(build(settings, partition_worker, read_bounds, status))
+    monitoring = Monitoring(settings, writer, judgements.model_state)
+    application = build(settings, partition_worker, read_bounds, monitoring.stop)
+    monitoring.start(application.pool)
+    try:
+        monitoring.await_kafka()
+        watch.start()
+        process_memory.settle()
+        run(application.faust)
+    finally:
+        monitoring.stop()
 
 
 @click.command("worker")
@@ -104,8 +93,9 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
 def worker_command(settings: Settings) -> None:
     """Run one worker in the foreground: Kafka in, ClickHouse out.
 
-    It needs a running Kafka and ClickHouse with topics and schema (`accesstrail topics create`, `accesstrail migrate
-    --apply`). SIGTERM ends it in order: a batch being committed is finished, nothing else begins.
+    It needs Kafka and ClickHouse with topics and schema (`accesstrail topics create`, `accesstrail migrate --apply`),
+    and waits for what is away. SIGTERM ends it in order: a batch being committed is finished, nothing else begins.
+    It answers GET /livez, /readyz and /metrics where [health] says; `accesstrail status --json` names the address.
 
     \b
     Examples:

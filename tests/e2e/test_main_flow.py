@@ -24,6 +24,7 @@ from detectors.model import save
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.status_file import read_workers
 from pipeline.cli.simulate import write_simulation
 from pipeline.config import Settings
 from pipeline.offline import read_events, train_model
@@ -272,7 +273,7 @@ def test_without_a_usable_model_events_are_stored_unscored_and_an_alarm_says_so(
         system.await_sealed(reader, 300)
         time.sleep(1.5)
         system.admin.close()
-        status = json.loads((system.folder / "run" / "worker.json").read_text(encoding="utf-8"))
+        (status,) = read_workers(system.folder / "run")
     assert status["model"] == {"state": "unusable", "code": code}
     assert sum(one["unscored"] for one in status["partitions"]) > 0
     rows = reader.query(

@@ -145,7 +145,7 @@ def test_status_has_the_keys_outsiders_rely_on(running: Path) -> None:
         "http_port": chosen.clickhouse.http_port,
     }
     assert document["console"] is None
-    assert document["worker"] is None
+    assert document["workers"] == []
     topic_id, _ = offsets(chosen)
     assert isinstance(document["incarnation"], dict)
     assert document["incarnation"][TOPIC] == topic_id

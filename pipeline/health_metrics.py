@@ -1,0 +1,79 @@
+"""The values of every metric, from a health report: asked for by `/metrics`, never on the way of an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.health import Report
+from pipeline.metrics import Samples
+from pipeline.partition_status import BATCH_SIZES, STATES, STEPS, PartitionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """What the operating system says of the process."""
+
+    resident_bytes: int
+    open_files: int
+    started_s: float
+
+
+def samples(report: Report, process: ProcessFacts) -> Samples:
+    """The values of every metric."""
+    found = Samples()
+    for status in report.partitions:
+        _add_counters(found, status)
+        _add_standing(found, status, report)
+    totals = report.totals
+    found.add_histogram("batch_records", BATCH_SIZES, totals.batch_sizes, totals.records)
+    for step, seconds in zip(STEPS, totals.step_seconds, strict=True):
+        found.add("batch_step_seconds_total", seconds, step=step)
+    _add_worker(found, report)
+    found.add("process_resident_memory_bytes", process.resident_bytes)
+    found.add("process_open_file_descriptors", process.open_files)
+    found.add("process_start_timestamp_seconds", process.started_s)
+    return found
+
+
+def _add_worker(found: Samples, report: Report) -> None:
+    stopped: dict[str, int] = {}
+    for status in report.partitions:
+        if status.state == "stopped":
+            stopped[status.code] = stopped.get(status.code, 0) + 1
+    for code, number in stopped.items():
+        found.add("partitions_stopped", number, code=code)
+    since = {span.dependency: span.since_s for span in report.away}
+    for name, seconds in report.away_total_s.items():
+        found.add("away_seconds_total", seconds, dependency=name)
+        found.add("away_seconds", max(0.0, report.now_s - since[name]) if name in since else 0, dependency=name)
+    for versions_id in sorted({one.versions_id for one in report.partitions if one.versions_id}):
+        found.add("versions_info", 1, versions_id=versions_id)
+    found.add("ready", report.ready)
+    found.add("live", report.live)
+
+
+def _add_counters(found: Samples, status: PartitionStatus) -> None:
+    number = status.partition
+    for name in ("events", "gaps", "alerts", "unscored", "duplicates", "misrouted", "fenced", "batches"):
+        found.add(f"{name}_total", getattr(status, name), partition=number)
+    for reason, count in sorted(status.reasons.items()):
+        found.add("dead_letters_total", count, partition=number, reason=reason)
+
+
+def _add_standing(found: Samples, status: PartitionStatus, report: Report) -> None:
+    number = status.partition
+    if number in report.lags:
+        found.add("lag_records", report.lags[number], partition=number)
+        oldest = status.oldest_received_at or report.lag_since_s.get(number, 0.0)
+        age = max(0.0, report.now_s - oldest) if report.lags[number] and oldest else 0.0
+        found.add("oldest_unsealed_age_seconds", age, partition=number)
+    found.add("sealed_offset", status.sealed_offset, partition=number)
+    found.add("last_sealed_timestamp_seconds", status.last_sealed_at, partition=number)
+    if status.snapshot_at:
+        found.add("snapshot_age_seconds", max(0.0, report.now_s - status.snapshot_at), partition=number)
+    for state in STATES:
+        found.add("partition_state", state == status.state, partition=number, state=state)
+    found.add("profile_gap", status.profile_gap, partition=number)
+    found.add("stalled_seconds", report.stalled_s.get(number, 0.0), partition=number)
+    found.add("inbox_records", status.inbox_records, partition=number)
+    found.add("inbox_bytes", status.inbox_bytes, partition=number)

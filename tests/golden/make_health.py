@@ -1,0 +1,83 @@
+"""Writes docs/reference/metrics.md and codes.md: `python -m tests.golden.make_health`.
+
+`test_health_reference.py` fails while the pages differ from what this writes, so they cannot go stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.metrics import METRICS
+from pipeline.stages.decode import REASONS
+from pipeline.troubles import TROUBLES
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def metrics_page() -> str:
+    """Every metric of a worker."""
+    rows = [
+        [f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{label}`" for label in one.labels), one.help]
+        for one in METRICS
+    ]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "<!-- Generated from pipeline/metrics.py by tests/golden/make_health.py; do not edit. -->",
+            "",
+            "What each worker answers to `GET /metrics` (Prometheus text format) at the address that "
+            "`accesstrail status --json` names. Counters are of the process: they begin at 0 with it, and a "
+            "partition's go with the partition. Labels never hold an identifier.",
+            "",
+            *_table(["metric", "type", "unit", "labels", "what it says"], rows),
+            "",
+        ]
+    )
+
+
+def codes_page() -> str:
+    """Every code, what it means and what to do."""
+    rows = [
+        [f"`{code}`", one.meaning, one.next_step, f"{one.meaning_zh}{one.next_step_zh}"]
+        for code, one in sorted(TROUBLES.items())
+    ]
+    reasons = [[f"`{code}`", text] for code, text in sorted(REASONS.items())]
+    return "\n".join(
+        [
+            "# Codes",
+            "",
+            "<!-- Generated from pipeline/troubles.py and pipeline/stages/decode.py by tests/golden/make_health.py; "
+            "do not edit. -->",
+            "",
+            "What `accesstrail status`, `/readyz`, `accesstrail doctor`, logs, metrics and the system's own alerts "
+            "(detector `system:<code>`) name.",
+            "",
+            *_table(["code", "what it means", "what to do", "中文"], rows),
+            "",
+            "## Reasons of dead letters",
+            "",
+            "Besides `store_rejected`:",
+            "",
+            *_table(["reason", "what it means"], reasons),
+            "",
+        ]
+    )
+
+
+PAGES = {"metrics.md": metrics_page, "codes.md": codes_page}
+
+
+def main() -> None:
+    """Writes both pages."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
