@@ -17,7 +17,6 @@ from pipeline.errors import LedgerConflict
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.recovery import PlannedRange
 
-
 # Measured: the consumer's record, its numbers and the headers of its two byte strings.
 _RECORD_OVERHEAD_BYTES = 340
 

@@ -214,6 +214,8 @@ class Monitor:
         """The worker ends in order: what stands still from now on is no fault."""
         for thread in self._threads:
             thread.stop()
+        # What it writes after its files are removed would speak of a worker that is no more.
+        self._threads[-1].join(2 * TICK_S)
 
     @property
     def kafka(self) -> Probe:

@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_RETRIES = 3
+# A fetch under way answers within a second.
+_RUN_OUT_S = 2.0
 
 
 class Judgements(Protocol):
@@ -178,6 +180,8 @@ class PartitionWorker:
                 self._memory = None
                 if fenced > _FENCED_RETRIES:
                     self._stop(exc, generation)
+                else:
+                    self._run_out(generation)
             except AccesstrailError as exc:
                 # A broken invariant, or a directory that cannot be read: nothing this partition could retry.
                 self._stop(exc, generation)
@@ -187,6 +191,13 @@ class PartitionWorker:
                 self._stop(AccesstrailError(_place_of(exc), code="internal_error"), generation)
         self._last_snapshot()
         self.status.state = "closed" if self.status.state != "stopped" else "stopped"
+
+    def _run_out(self, generation: int) -> None:
+        """Lets what was fetched at the old place run out: it would look like records missing before it."""
+        self._flow.block(self.status.topic, self.status.partition)
+        self._tenure.pause(_RUN_OUT_S, generation)
+        with self._tenure.changed:
+            self._inbox.drop()
 
     def _stop(self, exc: AccesstrailError, generation: int) -> None:
         """Stops this partition and says so; only a new assignment begins anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 import uuid
@@ -79,6 +80,8 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     monitoring = Monitoring(settings, writer, judgements.model_state)
     application = build(settings, partition_worker, read_bounds, monitoring.stop)
     monitoring.start(application.pool)
+    # Until Faust's own handlers stand: an orderly end of a worker that only waits.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         monitoring.await_kafka()
         watch.start()
