@@ -175,6 +175,18 @@ TROUBLES: Mapping[str, Trouble] = {
         "已存储但未封存的事件由其他版本评判，本版本不能封存。",
         "先启动写入它们的版本，待其完成后再升级。",
     ),
+    "log_incomplete": Trouble(
+        "Kafka no longer holds all the records that a replay needs.",
+        "replay from an offset that Kafka still holds, or from a copy of the log.",
+        "Kafka 已不再保存重放所需的全部记录。",
+        "从 Kafka 仍保存的位置重放，或使用日志副本。",
+    ),
+    "activation_race": Trouble(
+        "Others took up version sets at the same moment, again and again; nothing of ours was taken up.",
+        "see with `accesstrail versions list` what is in force, then try again.",
+        "其他进程同时反复启用版本集；本次未启用任何内容。",
+        "用 `accesstrail versions list` 查看当前生效的版本集，然后重试。",
+    ),
     "old_server": Trouble(
         "The ClickHouse server is older than the oldest one that was tried.",
         "upgrade ClickHouse; `accesstrail doctor` says which version is needed.",
