@@ -128,7 +128,7 @@ def test_a_fault_of_our_own_stops_its_partition_and_tells_its_place_but_not_its_
     _await(lambda: worker.status.state == "stopped", "stopped")
     assert _said(worker) == [("internal_error", "stopped", 0)]
     assert worker.is_alive
-    assert "KeyError in fakes.py line" in caplog.text
+    _await(lambda: "KeyError in fakes.py line" in caplog.text, "its place in the log")
     assert "alice" not in caplog.text
     _end(worker)
 
