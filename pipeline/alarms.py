@@ -1,8 +1,8 @@
 """The system's own alarms as alerts: no event raised them, so they belong to no batch (`batch_id` 0).
 
-Place in the flow: written when a version set without a usable model is taken up or changed files cannot be, when a
-recovery lost something (`partition.py`), when a partition stopped or a dependency is away (`health.py`); shown by
-`accesstrail alerts` like any other alert, detector `system:<code>`. Words come from `troubles.py`.
+Place in the flow: written when a version set without a usable model is taken up, when changed files cannot be taken up
+(`activator.py`), when a recovery lost something (`partition.py`), when a partition stopped or a dependency is away
+(`health.py`); shown by `accesstrail alerts` like any other alert, detector `system:<code>`. Words: `troubles.py`.
 """
 
 from __future__ import annotations

@@ -31,8 +31,6 @@ _log = logging.getLogger(__name__)
 _INBOXES_BYTES, _MIN_INBOX_BYTES, _MAX_INBOX_BYTES = 30 << 20, 64 << 10, 8 << 20
 _FETCHED_BYTES, _MIN_FETCH_BYTES, _MAX_FETCH_BYTES = 12 << 20, 64 << 10, 2 << 20
 _POSITION_TIMEOUT_S = 2.0
-# What was fetched before is on its way through the loop for milliseconds.
-_RUN_OUT_S = 1.0
 # A turn is a second. What the monitor says of the stopped partitions shall be seen and stored before the end.
 _LAST_WORDS_TURNS = 8
 
@@ -68,10 +66,6 @@ class LoopFlow:
     def sealed(self, topic: str, partition: int, next_offset: int) -> None:
         """The group may be told that everything below is done."""
         self._running_loop.call_soon_threadsafe(self._consumer.commit_sealed, TP(topic, partition), next_offset)
-
-    def hold(self, tp: TP) -> None:
-        """Fetch nothing until told where to start; from the loop only."""
-        self._consumer.hold(tp)
 
     async def positions(self, topic: str, partitions: Sequence[int]) -> Mapping[int, int]:
         """The next offset to fetch of each partition that has a position."""
@@ -153,21 +147,16 @@ class PartitionPool:
             return {}
 
     def renew(self) -> None:
-        """Begins every partition anew from the store, once what was fetched of the other log has run out."""
+        """Begins every partition anew from the store."""
         loop = self._flow.loop
         if loop is not None:
-            asyncio.run_coroutine_threadsafe(self._renew(), loop)
+            loop.call_soon_threadsafe(self._renew)
 
     # -- the loop's
 
-    async def _renew(self) -> None:
-        workers = list(self._workers.items())
-        for tp, _ in workers:
-            self._flow.hold(tp)
-        await asyncio.sleep(_RUN_OUT_S)
-        for tp, worker in workers:
-            if self._workers.get(tp) is worker:
-                worker.reassign()
+    def _renew(self) -> None:
+        for worker in self._workers.values():
+            worker.reassign()
 
     def turn(self) -> bool:
         """Notes that the loop makes turns; whether any partition can go on, or none is ours."""

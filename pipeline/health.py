@@ -173,7 +173,9 @@ class Health:
         suspended = passed_s > _SUSPENDED_AFTER_S
         counted_s = 0.0 if suspended else passed_s
         self._note_loop(seen, counted_s, suspended)
-        said = [span for name in self._outages for span in self._note_outage(name, seen, counted_s)]
+        # An outage goes on while nobody looks; what must not happen is that one late look makes a minute of it.
+        outage_s = min(passed_s, _SUSPENDED_AFTER_S)
+        said = [span for name in self._outages for span in self._note_outage(name, seen, outage_s)]
         lags = {one.partition: lag for one in seen.partitions if (lag := _lag(one, seen.ends)) is not None}
         self._note_standings(seen, lags, counted_s, suspended)
         fatal, not_live = self._faults(seen)

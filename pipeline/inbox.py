@@ -38,6 +38,10 @@ class Reassigned(Closing):
     """The partition was assigned to us again: begin anew from the store."""
 
 
+class Rewound(Exception):
+    """The log gives offsets below the one that is due, after no seek of ours: its broker began it anew."""
+
+
 class Tenure:
     """How long the partition is ours: until `end`, and within that generation by generation of the consumer group."""
 
@@ -130,7 +134,7 @@ class Inbox:
     def take(self, position: LogPosition, expected: int, max_records: int, generation: int) -> RecordBatch:
         """The next free batch from offset `expected` on: whatever waits, within one month of `received_at`.
 
-        Waits for the first record. Raises: Closing, Reassigned.
+        Waits for the first record. Raises: Closing, Reassigned; Rewound.
         """
         taken: list[KafkaRecord] = []
         while not taken:
@@ -144,6 +148,8 @@ class Inbox:
         month_from_ms, month_to_ms = 0, 0
         while self._records and len(taken) < max_records:
             record = self._records[0]
+            if record.offset < expected:
+                raise Rewound
             if not month_from_ms <= record.timestamp < month_to_ms:
                 if taken:
                     return  # one INSERT may touch one partition of the table only

@@ -23,7 +23,7 @@ from pipeline.alarms import AlarmPlace, partition_alarm
 from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, close_log, commit_batch, find_rejected
-from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Tenure
+from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
 from pipeline.partition_status import PartitionStatus, StepClock
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
@@ -33,8 +33,7 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FENCED_RETRIES = 3
-# A fetch under way answers within a second.
-_RUN_OUT_S = 2.0
+_REWIND_PAUSE_S = 1.0
 
 
 class Judgements(Protocol):
@@ -169,6 +168,9 @@ class PartitionWorker:
             generation, sealed_before = self._tenure.generation, self.status.sealed_offset
             try:
                 self._live(generation)
+            except Rewound:
+                # The broker began again below what is sealed: another life of the log, which `_prepare` finds out.
+                self._tenure.pause(_REWIND_PAUSE_S, generation)
             except Reassigned:
                 fenced = 0
             except Closing:
@@ -180,8 +182,6 @@ class PartitionWorker:
                 self._memory = None
                 if fenced > _FENCED_RETRIES:
                     self._stop(exc, generation)
-                else:
-                    self._run_out(generation)
             except AccesstrailError as exc:
                 # A broken invariant, or a directory that cannot be read: nothing this partition could retry.
                 self._stop(exc, generation)
@@ -191,13 +191,6 @@ class PartitionWorker:
                 self._stop(AccesstrailError(_place_of(exc), code="internal_error"), generation)
         self._last_snapshot()
         self.status.state = "closed" if self.status.state != "stopped" else "stopped"
-
-    def _run_out(self, generation: int) -> None:
-        """Lets what was fetched at the old place run out: it would look like records missing before it."""
-        self._flow.block(self.status.topic, self.status.partition)
-        self._tenure.pause(_RUN_OUT_S, generation)
-        with self._tenure.changed:
-            self._inbox.drop()
 
     def _stop(self, exc: AccesstrailError, generation: int) -> None:
         """Stops this partition and says so; only a new assignment begins anew."""

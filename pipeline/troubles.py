@@ -175,6 +175,18 @@ TROUBLES: Mapping[str, Trouble] = {
         "已存储但未封存的事件由其他版本评判，本版本不能封存。",
         "先启动写入它们的版本，待其完成后再升级。",
     ),
+    "log_incomplete": Trouble(
+        "Kafka no longer holds all the records that a replay needs.",
+        "replay from an offset that Kafka still holds, or from a copy of the log.",
+        "Kafka 已不再保存重放所需的全部记录。",
+        "从 Kafka 仍保存的位置重放，或使用日志副本。",
+    ),
+    "activation_race": Trouble(
+        "Others took up version sets at the same moment, again and again; nothing of ours was taken up.",
+        "see with `accesstrail versions list` what is in force, then try again.",
+        "其他进程同时反复启用版本集；本次未启用任何内容。",
+        "用 `accesstrail versions list` 查看当前生效的版本集，然后重试。",
+    ),
     "old_server": Trouble(
         "The ClickHouse server is older than the oldest one that was tried.",
         "upgrade ClickHouse; `accesstrail doctor` says which version is needed.",
@@ -220,8 +232,7 @@ TROUBLES: Mapping[str, Trouble] = {
     # -- the model: events are stored unscored
     "model_missing": Trouble(
         "There is no model: events are stored but not scored.",
-        "train one with `accesstrail train` and put its folder where [detection] model points; it is taken up by "
-        "itself.",
+        "train one with `accesstrail train` and put its folder where [detection] model points; it is taken up by itself.",
         "没有可用模型：事件已存储但未评分。",
         "用 `accesstrail train` 训练模型，放到 [detection] model 指向的目录，系统会自动启用。",
     ),
@@ -245,25 +256,15 @@ TROUBLES: Mapping[str, Trouble] = {
     ),
     "model_rejected": Trouble(
         "The model cannot be used: events are stored but not scored.",
-        "run `accesstrail check`, train again, and restart the worker.",
+        "run `accesstrail check` and train again; the model is taken up by itself.",
         "模型无法使用：事件已存储但未评分。",
-        "运行 `accesstrail check`，重新训练，然后重启 worker。",
+        "运行 `accesstrail check` 并重新训练，系统会自动启用。",
     ),
     "reload_failed": Trouble(
         "The changed directory or model files cannot be used: the version set that was in force stays in force.",
         "run `accesstrail check`, which names every fault, and put the files right; they are taken up by themselves.",
         "更改后的目录或模型文件无法使用：之前的版本集继续生效。",
         "运行 `accesstrail check` 查看所有问题，修正文件后系统会自动启用。",
-    ),
-    "activation_race": Trouble(
-        "Other writers changed the version set all the time, so this change was not made.",
-        "see who does (`accesstrail versions list`) and try again.",
-        "其他写入者不断更改版本集，本次更改未生效。", "用 `accesstrail versions list` 查看是谁在更改，然后重试。",
-    ),
-    "log_incomplete": Trouble(
-        "Kafka does not hold the whole log any more, so it cannot be formed again from its beginning.",
-        "replay from a backup of the topic, or verify the stored rows instead.",
-        "Kafka 中的日志已不完整，无法从头重放。", "用 topic 的备份重放，或直接校验已存储的数据。",
     ),
     # -- the local stack
     "local_stack": Trouble(

@@ -158,8 +158,12 @@ def _listed(value: object) -> list[Document]:
 
 
 def _entries(workers: Sequence[Document]) -> list[Document]:
-    """The partitions of all workers; while one goes from hand to hand, what its newest owner says."""
-    merged = {entry.get("partition"): entry for worker in workers for entry in _listed(worker.get("partitions"))}
+    """The partitions of all workers; while one goes from hand to hand, what the worker says that is further on."""
+    merged: dict[object, Document] = {}
+    for entry in (entry for worker in workers for entry in _listed(worker.get("partitions"))):
+        known = merged.setdefault(entry.get("partition"), entry)
+        if _whole(entry.get("sealed_offset")) > _whole(known.get("sealed_offset")):
+            merged[entry.get("partition")] = entry
     return sorted(merged.values(), key=lambda entry: _whole(entry.get("partition")))
 
 

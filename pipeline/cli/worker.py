@@ -35,8 +35,8 @@ def start_logging() -> None:
     )
     for chatty in ("faust", "mode", "aiokafka", "numba"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # These repeat a traceback or three lines at every try while a server is away; we say it once, with a code.
-    for vendor in ("kafka", "clickhouse_driver"):
+    # These repeat a traceback or three lines at every try while a server or topic is away; we say it once, with a code.
+    for vendor in ("kafka", "clickhouse_driver", "aiokafka.cluster"):
         logging.getLogger(vendor).setLevel(logging.CRITICAL)
 
 

@@ -20,6 +20,7 @@ from deploy.local.configuration import settings as state_settings
 from deploy.local.supervisor import run_file
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.status_file import read_workers
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.config import Settings
 from tests.bench.producer import write_events
@@ -61,8 +62,6 @@ class Worker:
     def __init__(self, system: System, name: str, environment: dict[str, str]) -> None:
         self.name, self.folder = name, system.folder / name
         (self.folder / "run").mkdir(parents=True, exist_ok=True)
-        self._status = self.folder / "run" / "worker.json"
-        self._status.unlink(missing_ok=True)
         self.log = self.folder / "worker.log"
         self.started_s = time.monotonic()
         with self.log.open("ab") as out:
@@ -80,11 +79,8 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What it says of itself; empty before it says anything."""
-        try:
-            found: dict[str, Any] = json.loads(self._status.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return found
+        ours = (one for one in read_workers(self.folder / "run") if one["pid"] == self.pid)
+        return next(ours, {})
 
     def owned(self) -> set[int]:
         """The partitions it works on."""

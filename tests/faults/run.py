@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.status_file import read_workers
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError, Away
@@ -392,11 +393,10 @@ class Run:
         self._verify(ends)
 
     def _status(self, worker: Worker) -> Any:
-        try:
-            found = json.loads((worker.folder / "run" / "worker.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        found = read_workers(worker.folder / "run")
+        if not found:
             return "no status"
-        return [(one["partition"], one["state"], one["code"], one["sealed_offset"]) for one in found["partitions"]]
+        return [(one["partition"], one["state"], one["code"], one["sealed_offset"]) for one in found[-1]["partitions"]]
 
     def _ends(self) -> dict[int, int]:
         found = self._admin.partition_bounds(self.topic, range(self._settings.kafka.partitions))

@@ -105,6 +105,13 @@ def test_an_outage_is_said_once_after_a_minute_and_once_when_it_ends() -> None:
     assert watch.reports[-1].away == ()
 
 
+def test_an_outage_is_said_also_where_every_look_comes_late() -> None:
+    watch = Watch()
+    for _ in range(14):
+        watch.see(partition(), after_s=30, store=Probe("store_away", asked=True))
+    assert sum(len(report.said) for report in watch.reports) == 1
+
+
 def test_a_short_outage_is_not_said_but_counted() -> None:
     watch = Watch()
     for _ in range(30):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -107,6 +108,28 @@ def test_a_short_cut_of_the_store_loses_nothing_and_restarts_nobody(stack: Stack
         assert process.poll() is None
     assert sum(system.sealed().values()) == 600
     gate.shut()
+    system.close()
+
+
+def test_a_broker_that_hangs_is_said_and_the_worker_goes_on_when_it_answers_again(stack: Stack, tmp_path: Path) -> None:
+    system = System(stack, tmp_path / "system", "health.hangs")
+    processes = json.loads((stack.state / "run" / "stack.json").read_text(encoding="utf-8"))["processes"]
+    (broker,) = [one["pid"] for one in processes if one["name"] == "kafka"]
+    with system.worker() as process:
+        system.produce(100, salt="before ")
+        system.await_sealed(100)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            until(lambda: "kafka_away" in system.codes(), "kafka_away in /readyz")
+            until(lambda: any(row[0].startswith("Since ") for row in system.alarms("kafka_away")), "an alert row")
+            assert system.page("/livez")[0] == 200
+        finally:
+            os.kill(broker, signal.SIGCONT)
+        system.produce(100, salt="after ")
+        system.await_sealed(200)
+        until(lambda: system.page("/readyz")[0] == 200, "ready again")
+        until(lambda: any(row[0].startswith("From ") for row in system.alarms("kafka_away")), "its end in the row")
+        assert process.poll() is None
     system.close()
 
 

@@ -69,3 +69,12 @@ def test_what_is_no_toml_is_said(folder: Path) -> None:
     (folder / "config.toml").write_text("[kafka\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load(folder / "config.toml", {})
+
+
+def test_health_is_served_on_loopback_at_a_free_port_unless_said_otherwise(folder: Path) -> None:
+    settings = load(folder / "config.toml", {})
+    assert (settings.health.host, settings.health.port, settings.health.stalled_after_s) == ("127.0.0.1", 0, 120)
+    changed = load(folder / "config.toml", {"ACCESSTRAIL_HEALTH_PORT": "9470", "ACCESSTRAIL_HEALTH_HOST": "0.0.0.0"})  # noqa: S104  probes
+    assert (changed.health.host, changed.health.port) == ("0.0.0.0", 9470)  # noqa: S104
+    with pytest.raises(ConfigError, match="stalled_after_s"):
+        load(folder / "config.toml", {"ACCESSTRAIL_HEALTH_STALLED_AFTER_S": "1"})

@@ -128,7 +128,7 @@ def test_a_fault_of_our_own_stops_its_partition_and_tells_its_place_but_not_its_
     _await(lambda: worker.status.state == "stopped", "stopped")
     assert _said(worker) == [("internal_error", "stopped", 0)]
     assert worker.is_alive
-    assert "KeyError in fakes.py line" in caplog.text
+    _await(lambda: "KeyError in fakes.py line" in caplog.text, "its place in the log")
     assert "alice" not in caplog.text
     _end(worker)
 
@@ -146,3 +146,17 @@ def test_what_was_sealed_is_counted_once_a_batch() -> None:
     assert (status.inbox_records, status.inbox_bytes, status.oldest_received_at) == (0, 0, 0.0)
     assert status.versions_id == store.ledger[-1].versions_id.hex()
     _end(worker)
+
+
+def test_a_log_that_begins_anew_under_a_running_partition_is_a_new_life_and_nothing_of_it_is_dropped() -> None:
+    """The topic is made anew between two fetches: the consumer goes on at its beginning without a word."""
+    store, log = InMemoryStore(), Log(records(50))
+    worker = _run(store, log)
+    log.topic_id, log.records = "life-2", records(80, salt="anew ")
+    worker.offer(list(log.records[:10]), worker._inbox._seek_number)
+    _await(lambda: worker.status.incarnation == "life-2" and log.sealed_next == 80, "the new life")
+    assert _said(worker) == [("topic_recreated", "noticed", 0)]
+    _end(worker)
+    new = [entry for entry in store.ledger if entry.incarnation == "life-2"]
+    assert sum(entry.n_events + entry.n_dead_letters for entry in new) == 80
+    assert sum(entry.n_gaps for entry in store.ledger) == 1
