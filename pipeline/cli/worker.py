@@ -96,7 +96,10 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     status = _Status(StatusFile(settings.state_dir / "run" / "worker.json"), judgements)
     watch.start()
     process_memory.settle()
-    run(build(settings, partition_worker, read_bounds, status))
+    try:
+        run(build(settings, partition_worker, read_bounds, status))
+    finally:
+        watch.stop()
 
 
 @click.command("worker")

@@ -20,7 +20,7 @@ from pipeline.config import Settings, load
 from pipeline.migrations.runner import apply_all
 from tests.conftest import Stack
 
-PATIENCE_S = 200
+PATIENCE_S = 500
 
 
 @contextmanager
@@ -104,13 +104,13 @@ class Consumer:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
-    def leaves(self) -> int:
-        """Sealed leaves of all partitions."""
+    def leaves(self, reader: ClickHouse | None = None) -> int:
+        """Sealed leaves of all partitions; other threads bring a connection of their own."""
         sql = (
             "SELECT sum(leaves) FROM (SELECT max(tree_size) AS leaves FROM accesstrail.ledger "
             "WHERE topic = {t:String} GROUP BY partition)"
         )
-        return int(self.reader.query(sql, {"t": self.topic})[0][0])
+        return int((reader or self.reader).query(sql, {"t": self.topic})[0][0])
 
     def await_end_of_log(self, admin: TopicAdmin) -> int:
         """Waits until everything that the topic holds is sealed; gives how many records that is."""

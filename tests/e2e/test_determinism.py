@@ -26,6 +26,7 @@ from click.testing import CliRunner
 
 from detectors import features
 from detectors.model import Model, load, save
+from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.cli.replay import replay_command
@@ -38,11 +39,11 @@ from tests.corpus.make_poison import poison
 from tests.e2e.stores import Consumer, empty_store
 from tests.e2e.test_main_flow import produce
 
-pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
 EVENTS = 60_000 if LONG else 3_000
-KILL_EVERY_S = 5.0
+KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 100
 TOPIC = "e2e.determinism"
 
 
@@ -101,7 +102,7 @@ class Readings:
 
 
 class Killer:
-    """Kills one of the fleet's workers every few seconds."""
+    """Kills one of the fleet's workers once some of the phase is sealed, then every few seconds while it goes on."""
 
     def __init__(self, fleet: Consumer) -> None:
         self._fleet, self._done = fleet, threading.Event()
@@ -110,9 +111,15 @@ class Killer:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._done.wait(KILL_EVERY_S):
-            self._fleet.replace(self.kills)
-            self.kills += 1
+        reader = connect(self._fleet.settings.clickhouse, "reader")
+        sealed, pause_s = self._fleet.leaves(reader) + FIRST_KILL_AFTER, 0.1
+        while not self._done.wait(pause_s):
+            # A fleet that stands still is starting: killing it again and again would test nothing.
+            if (now := self._fleet.leaves(reader)) > sealed:
+                self._fleet.replace(self.kills)
+                self.kills += 1
+                sealed, pause_s = now, KILL_EVERY_S
+        reader.close()
 
     def end(self) -> int:
         self._done.set()

@@ -20,7 +20,7 @@ from tests.corpus.make_poison import event
 from tests.e2e.stores import PATIENCE_S, Consumer
 from tests.models import small_model
 
-pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 TOPIC = "e2e.versions"
 HEADER = "resource_type,data_categories,sensitivity,owner_department\n"
