@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.errors import BrokenInvariant
+
 HOUR_BITMAP_WORDS = 16  # 1,024 bits: distinct subjects of the running hour
 DAY_BITMAP_WORDS = 64  # 4,096 bits: distinct subjects of the running day
 PREFIXES, DEVICES, COUNTRIES, AGENTS, RESOURCES, SUBJECTS = 16, 8, 8, 8, 24, 32
@@ -89,8 +91,7 @@ class Profiles:
         self._keys: list[bytes] = []
         self._state: Records = np.zeros(64, STATE)
         self._dirty: set[int] = set()
-        self._touched: npt.NDArray[np.int64] | None = None
-        self._before: Records | None = None
+        self._undo: list[tuple[npt.NDArray[np.int64], Records]] = []
         self._known_before = 0
 
     def __len__(self) -> int:
@@ -118,8 +119,7 @@ class Profiles:
             found[index] = slot
         self._grow()
         touched = np.unique(found)
-        self._touched = touched
-        self._before = self._state[touched].copy()
+        self._undo.append((touched, self._state[touched].copy()))
         return found
 
     def slot_of(self, keys: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -134,18 +134,20 @@ class Profiles:
 
     def commit(self) -> None:
         """Keeps the batch's changes."""
-        if self._touched is not None:
-            self._dirty.update(self._touched.tolist())
-        self._touched = self._before = None
+        for touched, _ in self._undo:
+            self._dirty.update(touched.tolist())
+        self._undo.clear()
 
     def rollback(self) -> None:
         """Undoes the batch's changes, new actors included."""
-        if self._touched is not None and self._before is not None:
-            self._state[self._touched] = self._before
-            for key in self._keys[self._known_before :]:
-                del self._slots[key]
-            del self._keys[self._known_before :]
-        self._touched = self._before = None
+        if not self._undo:
+            return
+        while self._undo:  # newest first: a record taken twice gets its oldest content back
+            touched, before = self._undo.pop()
+            self._state[touched] = before
+        for key in self._keys[self._known_before :]:
+            del self._slots[key]
+        del self._keys[self._known_before :]
 
     def dirty(self) -> list[bytes]:
         """Keys of the profiles that changed since `clear_dirty`, in a fixed order."""
@@ -160,7 +162,12 @@ class Profiles:
         return [self._state[self._slots[key]].tobytes() for key in keys]
 
     def restore(self, keys: Sequence[bytes], states: Sequence[bytes]) -> None:
-        """Puts records back that `export` wrote."""
+        """Puts records back that `export` wrote. Raises: BrokenInvariant: a record is not of this version's size."""
+        if any(len(state) != STATE.itemsize for state in states):
+            raise BrokenInvariant(
+                "a stored profile has another size than this version's: it was made by another version of accesstrail",
+                code="profile_size",
+            )
         for key, state in zip(keys, states, strict=True):
             if key not in self._slots:
                 self._slots[key] = len(self._keys)

@@ -11,6 +11,7 @@
     │ ├ Fenced                  another writer sealed our position first
     │ ├ LedgerConflict          re-computed evidence differs from the sealed one
     │ └ StoreRefused            rights or schema are wrong
+    ├ LogIncomplete             the log lacks what a replay needs: exit 3
     ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
     └ LocalStackError           a child process could not be started or kept; message says what to do; exit 70
 
@@ -116,6 +117,13 @@ class StoreRefused(BrokenInvariant):
     """The store refuses us: missing rights, missing table, other schema, too old a server."""
 
     code = "store_refused"
+
+
+class LogIncomplete(AccesstrailError):
+    """The log does not hold what was recorded any more: it cannot be formed again."""
+
+    code = "log_incomplete"
+    exit_code = EXIT_INCOMPLETE
 
 
 class ModelRejected(AccesstrailError):

@@ -19,7 +19,7 @@ import numpy as np
 from detectors.features import FEATURE_VERSION
 from detectors.profile import Profiles
 from pipeline.columns import ColumnBatch
-from pipeline.errors import EXIT_INCOMPLETE, AccesstrailError, LedgerConflict, UsageError
+from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, commit_batch
 from pipeline.inbox import KafkaRecord
@@ -33,13 +33,6 @@ _PAGE = 10_000
 _SNAPSHOT_EVENTS = 50_000
 _ARTEFACT_ID_LENGTH = 64
 _COUNTS = ("n_events", "n_dead_letters", "n_gaps", "n_subjects", "n_alerts", "n_unscored")
-
-
-class LogIncomplete(AccesstrailError):
-    """The log does not hold what was recorded any more: it cannot be formed again."""
-
-    code = "log_incomplete"
-    exit_code = EXIT_INCOMPLETE
 
 
 class Log(Protocol):

@@ -18,14 +18,14 @@ from pipeline.adapters.kafka_log import LogReader
 from pipeline.adapters.store import ClickHouseStore, open_store
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings, load
-from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, LedgerConflict, UsageError
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import LogPosition
 from pipeline.flow import Chain
 from pipeline.judgements import restore
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
-from pipeline.replay import LogIncomplete, Outcome, Replay
+from pipeline.replay import Outcome, Replay
 from pipeline.version_files import ConfiguredFiles
 
 _TERMINAL_INTERVAL_S, _LOG_INTERVAL_S = 0.2, 5.0

@@ -88,6 +88,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
         process_memory.settle()
         run(application.faust)
     finally:
+        watch.stop()
         monitoring.stop()
 
 

@@ -24,12 +24,12 @@ from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
-from pipeline.errors import Away, LedgerConflict
+from pipeline.errors import Away, LedgerConflict, LogIncomplete
 from pipeline.flow import Judgement, commit_batch
 from pipeline.ports import LedgerEntry
 from pipeline.privacy.keys import Keyring
 from pipeline.recovery import LogBounds
-from pipeline.replay import LogIncomplete, Outcome, Replay, Silent
+from pipeline.replay import Outcome, Replay, Silent
 from pipeline.versions import ARTEFACT_KIND, VersionSet
 from tests.corpus.make_poison import event
 from tests.fakes import InMemoryStore
