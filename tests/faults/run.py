@@ -34,10 +34,10 @@ from tests.faults.records import Company, Portions
 from tests.faults.stack import FaultStack
 
 SESSION_S = 3
-STORE_TIMEOUT_S = 3
-_REACH_S = 30.0
-_QUIET_S = 90.0
-_TAKE_OVER_S = 30.0
+STORE_TIMEOUT_S = 4
+_REACH_S = 60.0
+_QUIET_S = 180.0
+_TAKE_OVER_S = 90.0
 _POLL_S = 0.4
 _IN_MID_STEP_S = 0.08
 
@@ -189,7 +189,7 @@ class Run:
     def _send(self, share: float = 1.0, *, closing: bool = False) -> None:
         wanted = any(act.gap == ("bisection", 1) for act in self._plan.acts) or self._chance.random() < 0.15
         self._portions.send(
-            int(self._chance.randint(90, 150) * share), refused=wanted, closing=closing,
+            int(self._chance.randint(60, 110) * share), refused=wanted, closing=closing,
             # A transaction that dies with its broker is ended by a marker nobody can wait for.
             holes=not closing and not self._plan.is_wave and self._chance.random() < 0.4,
         )  # fmt: skip
