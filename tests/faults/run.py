@@ -33,7 +33,7 @@ from tests.faults.proxy import Mode, Proxies
 from tests.faults.records import Company, Portions
 from tests.faults.stack import FaultStack
 
-SESSION_S = 3
+SESSION_S = 4
 STORE_TIMEOUT_S = 4
 _REACH_S = 60.0
 _QUIET_S = 180.0
@@ -392,20 +392,26 @@ class Run:
 
     def _finish(self) -> None:
         self._patiently(lambda: self._send(closing=True))
-        ends = self._patiently(self._ends)
+        ends: dict[int, int] = {}
+        while self._wanted() != ends:  # a worker tells of its version set, in the log itself
+            ends = self._await_all_sealed()
+            for worker in self._living():
+                worker.signal(signal.SIGTERM)
+            for worker in self._workers:
+                worker.await_end(15)
+        self._verify(ends)
+
+    def _await_all_sealed(self) -> dict[int, int]:
+        """Returns the log's ends once all below them is sealed."""
         deadline = time.monotonic() + _QUIET_S
-        while (sealed := self._sealed()) != ends:
+        while (sealed := self._sealed()) != (ends := self._wanted()):
             if not self._living():
                 self._start()
-            words = "\n".join(one.last_words() for one in self._workers)
             states = [self._status(one) for one in self._workers]
+            words = "\n".join(one.last_words() for one in self._workers)
             assert time.monotonic() < deadline, f"sealed {sealed} of {ends}\nstates: {states}\n{words}"
             time.sleep(_POLL_S)
-        for worker in self._living():
-            worker.signal(signal.SIGTERM)
-        for worker in self._workers:
-            worker.await_end(15)
-        self._verify(ends)
+        return ends
 
     def _status(self, worker: Worker) -> Any:
         try:
@@ -413,6 +419,10 @@ class Run:
         except (OSError, ValueError):
             return "no status"
         return [(one["partition"], one["state"], one["code"], one["sealed_offset"]) for one in found["partitions"]]
+
+    def _wanted(self) -> dict[int, int]:
+        ends: dict[int, int] = self._patiently(self._ends)
+        return ends
 
     def _ends(self) -> dict[int, int]:
         found = self._admin.partition_bounds(self.topic, range(self._settings.kafka.partitions))
