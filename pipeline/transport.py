@@ -63,8 +63,8 @@ class RunConsumer(Consumer):
             self._positioned.pop(tp, None)
             await self.seek_wait({tp: offset})
             if tp in self._in_flight:
-                while tp in self._in_flight:
-                    await self.sleep(_SEEK_POLL_S)
+                while tp in self._in_flight and not self.should_stop:
+                    await asyncio.sleep(_SEEK_POLL_S)
                 if tp not in self.assignment():
                     return
                 await self.seek_wait({tp: offset})

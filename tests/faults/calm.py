@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.store import open_store
 from pipeline.config import Settings
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory
+from pipeline.flow import Chain, Judgement, PartitionMemory
 from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
@@ -37,14 +37,20 @@ class LogRecord:
     value: bytes | None
 
 
+class CalmAlert(NamedTuple):
+    """One alert as it must be; risk in hundredths."""
+
+    alert_id: str
+    detector: str
+    risk: int
+
+
 @dataclass(slots=True)
 class CalmPartition:
     """What one partition's log becomes."""
 
     root: bytes
-    alert_ids: set[str] = field(default_factory=set)
-    alerts: set[tuple[str, str, int]] = field(default_factory=set)
-    """(event id, detector, risk)"""
+    alerts: set[CalmAlert] = field(default_factory=set)
     profiles: dict[bytes, bytes] = field(default_factory=dict)
     """State of every actor at the offset that was asked for."""
 
@@ -85,25 +91,14 @@ class Calm:
             chain = self._chains.get(partitions) or self._chain(partitions)
             for number, part in enumerate(parts):
                 if part:
-                    self._add(made, chain.form(_batch(position, part), memory, self.judgement(), _refused(part)))
-                    assert self._formed is not None
-                    memory.commit(self._formed.entry)
-                    made.root = self._formed.entry.root
+                    formed = chain.form(_batch(position, part), memory, self.judgement(), _refused(part))
+                    made.alerts |= {CalmAlert(one.alert_id, one.detector, one.risk) for one in formed.alerts}
+                    memory.commit(formed.entry)
+                    made.root = formed.entry.root
                 if number == 0 and part:
                     keys = list(memory.profiles._keys)
                     made.profiles = dict(zip(keys, memory.profiles.export(keys), strict=True))
         return made
-
-    _formed: FormedBatch | None = None
-
-    def _add(self, made: CalmPartition, formed: FormedBatch) -> None:
-        self._formed = formed
-        if formed.events is None:
-            return
-        ids = formed.events.fixed("event_id")
-        for alert in formed.alerts:
-            made.alert_ids.add(alert.alert_id)
-            made.alerts.add((bytes(ids[alert.row]).hex(), alert.detector, alert.risk))
 
     def _chain(self, partitions: int) -> Chain:
         protector = Protector(self._keyring, partitions=partitions)
