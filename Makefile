@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults bench fmt env lock clean
+.PHONY: help demo test check faults bench bench-latency bench-start bench-memory bench-outage bench-store soak fmt env lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
 
 env: $(VENV)/.ready ## create or update the environment in .venv
 
@@ -31,8 +31,26 @@ test: check ## check, then every test on the real local stack
 faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
 	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)
 
-bench: env ## print the measured numbers as ratios in one run
+bench: env ## print the measured numbers that take minutes: CPU per event, latency, start, takeover
 	$(BIN)/python -m tests.bench
+
+bench-latency: env ## produced to queryable at 1,000 and 5,000 events a second
+	$(BIN)/python -m tests.bench.latency
+
+bench-start: env ## worker ready, cold and warm, and takeover after kill -9
+	$(BIN)/python -m tests.bench.startup
+
+bench-memory: env ## one worker with 100,000 profiles after a million events and a rebalance
+	$(BIN)/python -m tests.bench.memory
+
+bench-outage: env ## the store away for ten minutes under load
+	$(BIN)/python -m tests.bench.outage
+
+bench-store: env ## bytes per event and a subject's history at ten million events (half an hour)
+	$(BIN)/python -m tests.bench.store
+
+soak: env ## half an hour under load with a fault every minute
+	$(BIN)/python -m tests.bench.soak
 
 fmt: env ## format the code
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 Machines differ and are noisy: what counts is CPU time per event (user + system of the worker's process, without
 start-up) and the ratios between workers that ran on the same broker, store and events minutes apart.
+After the workers it runs the other quick benches, each a command of its own; the long ones are only listed by `--help`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ from pipeline.stages.row import offset_leaves
 Result = TypeVar("Result")
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_QUICK = (("latency", "--seconds", "30"), ("startup", "--runs", "1"))
+_OTHERS = """other benches, each with a --help of its own:
+  python -m tests.bench.latency   produced to queryable at 1,000 and 5,000 events/s (make bench-latency)
+  python -m tests.bench.startup   worker ready, cold and warm; takeover after kill -9 (make bench-start)
+  python -m tests.bench.memory    a worker with 100,000 profiles after 1 M events and a rebalance (make bench-memory)
+  python -m tests.bench.outage    the store away for ten minutes (make bench-outage)
+  python -m tests.bench.store     bytes per event and a subject's history at 10 M events (make bench-store)
+  python -m tests.bench.soak      half an hour with a fault every minute (make soak)
+"""
 
 
 def _cpu_s(pid: int) -> float:
@@ -160,10 +170,13 @@ def reference(module: str, settings: Settings, topic: str, count: int) -> float:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", epilog=_OTHERS, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--naive-events", type=int, default=1_500)
     parser.add_argument("--fair-events", type=int, default=20_000)
+    parser.add_argument("--workers-only", action="store_true", help="leave the other quick benches out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="accesstrail-bench-") as name:
         folder = Path(name)
@@ -172,6 +185,8 @@ def main() -> None:
         table = {f"batch {size:,}": stages(folder / "company", events, size) for size in (500, 2_000, 5_000)}
         print(json.dumps({"stages_cpu_us_per_event": table}, indent=1), flush=True)
         _with_servers(folder, events, options)
+    for module, *words in () if options.workers_only else _QUICK:
+        subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], check=True)
 
 
 def _with_servers(folder: Path, events: EventFile, options: argparse.Namespace) -> None:

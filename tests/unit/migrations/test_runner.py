@@ -119,3 +119,10 @@ def test_evidence_is_answered_only_when_it_is_on_disk() -> None:
     by_name = {name: sql for _, name, sql in STEPS}
     for name in ("ledger", "access_events", "dead_letters", "alerts", "artefacts", "subject_access"):
         assert "fsync_after_insert = 1, fsync_part_directory = 1" in by_name[name], name
+
+
+def test_no_view_builds_a_set_of_the_whole_ledger() -> None:
+    """A set grows with the ledger at every query; a semi join hashes the smaller side."""
+    views = [sql for _, name, sql in STEPS if name.startswith("view ")]
+    assert sum("LEFT SEMI JOIN accesstrail_raw.ledger" in sql for sql in views) == 8
+    assert not any(" IN (SELECT" in sql for sql in views)
