@@ -9,9 +9,9 @@ recompute every leaf: SHA256(concat(char(0), formatRow('RowBinary', …))).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +121,7 @@ class MapColumn:
 
 
 Column = FixedColumn | TextColumn | ArrayColumn | MapColumn
+AnyColumn = TypeVar("AnyColumn", FixedColumn, TextColumn, ArrayColumn, MapColumn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,3 +526,45 @@ def _take(column: Column, rows: npt.NDArray[np.int64]) -> Column:
     assert isinstance(keys, TextColumn)  # noqa: S101
     assert isinstance(values, TextColumn | FixedColumn)  # noqa: S101
     return MapColumn(ends, keys, values)
+
+
+def join_rows(parts: Sequence[ColumnBatch]) -> ColumnBatch:
+    """The rows of all parts, one after the other; their text columns share their interners (made by one batch)."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = {name: _join([part.columns[name] for part in parts]) for name in parts[0].columns}
+    return ColumnBatch(sum(part.count for part in parts), joined)
+
+
+def _join(parts: Sequence[Column]) -> Column:
+    first = parts[0]
+    if isinstance(first, FixedColumn):
+        return FixedColumn(np.concatenate([part.values for part in _of(FixedColumn, parts)]))
+    if isinstance(first, TextColumn):
+        texts = _of(TextColumn, parts)
+        assert all(part.interner is first.interner for part in texts)  # noqa: S101  else ids mean different texts
+        return TextColumn(np.concatenate([part.ids for part in texts]), first.interner)
+    if isinstance(first, ArrayColumn):
+        arrays = _of(ArrayColumn, parts)
+        items = _join([part.items for part in arrays])
+        assert isinstance(items, FixedColumn | TextColumn)  # noqa: S101  a column's kind never changes
+        return ArrayColumn(_join_ends([part.ends for part in arrays]), items)
+    maps = _of(MapColumn, parts)
+    keys, values = _join([part.keys for part in maps]), _join([part.values for part in maps])
+    assert isinstance(keys, TextColumn)  # noqa: S101
+    assert isinstance(values, TextColumn | FixedColumn)  # noqa: S101
+    return MapColumn(_join_ends([part.ends for part in maps]), keys, values)
+
+
+def _of(kind: type[AnyColumn], parts: Sequence[Column]) -> list[AnyColumn]:
+    of_kind = [part for part in parts if isinstance(part, kind)]
+    assert len(of_kind) == len(parts)  # noqa: S101
+    return of_kind
+
+
+def _join_ends(parts: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    before, joined = 0, []
+    for ends in parts:
+        joined.append(ends + before)
+        before += int(ends[-1]) if len(ends) else 0
+    return np.concatenate(joined)

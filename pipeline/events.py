@@ -84,6 +84,13 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.values)
 
+    def part(self, first: int, last: int) -> RecordBatch:
+        """The records from index `first` to before `last`."""
+        here = slice(first, last)
+        return RecordBatch(
+            self.position, self.offsets[here], self.received_at_us[here], self.keys[here], self.values[here]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:

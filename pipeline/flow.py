@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.base import Assessment, Detector, EventArrays
 from detectors.model import Model
@@ -33,11 +34,12 @@ from pipeline.errors import RejectedRow, StoreRefused
 from pipeline.events import SCORE_STATUSES, Alert, LogPosition, RecordBatch, Rejected, codes
 from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import AlertPublisher, EvidenceStore, LedgerEntry
+from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import END_OF_LOG
 from pipeline.stages.assess import assess
 from pipeline.stages.decide import alert_columns, decide
-from pipeline.stages.decode import Decoded, decode
+from pipeline.stages.decode import RUN_VALUES, Decoded, decode
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.enrich import EnrichMemory, enrich
 from pipeline.stages.gaps import TOPIC_RECREATED, Gap, find_gaps, gap_columns
@@ -132,24 +134,49 @@ class Chain:
         memory.profiles.begin()
         self._protector.renew_if_full()
         versions_id = judgement.versions.versions_id
-        decoded = _without(decode(records), records, rejected_offsets)
+        read = self.read(records, judgement, rejected_offsets)
         gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
         formed = _Forming(memory.position)
-        if decoded.events:
-            judged = self.judge(decoded, records, memory, judgement)
+        if read.protected is not None:
+            judged = self.judge(read.protected, read.rows, records, memory, judgement)
             formed.events, formed.alerts = judged.columns, judged.alerts
-        if decoded.rejected:
-            formed.dead_letters = protect_dead_letters(records, decoded.rejected, self._protector, versions_id)
+        if read.rejected:
+            formed.dead_letters = protect_dead_letters(records, read.rejected, self._protector, versions_id)
         if gaps:
             formed.gaps = gap_columns(gaps, memory.position, versions_id)
         return formed.sealed(memory, versions_id, self.retention_class)
 
-    def judge(
-        self, decoded: Decoded, records: RecordBatch, memory: PartitionMemory, judgement: Judgement
-    ) -> JudgedEvents:
-        """The stages from `protect` to `decide`, for the records that are valid events (at least one)."""
+    def read(self, records: RecordBatch, judgement: Judgement, rejected_offsets: frozenset[int]) -> ReadRecords:
+        """`decode` and `protect`, a run at a time: both cost least while its texts are in the processor's cache."""
+        parts: list[Protected] = []
+        rows: list[npt.NDArray[np.int64]] = []
+        rejected: list[Rejected] = []
+        for first in range(0, len(records), RUN_VALUES):
+            run = records.part(first, first + RUN_VALUES)
+            decoded = _without(decode(run), run, rejected_offsets)
+            rejected += [Rejected(first + one.index, one.reason) for one in decoded.rejected]
+            if decoded.events:
+                parts.append(self.protect(decoded, judgement))
+                rows.append(first + decoded.rows)
+        if not parts:
+            return ReadRecords(None, np.zeros(0, np.int64), rejected)
+        return ReadRecords(Protected.joined(parts), np.concatenate(rows), rejected)
+
+    def protect(self, decoded: Decoded, judgement: Judgement) -> Protected:
+        """The stage `protect` for at least one event."""
         self._protector.attrs_allowed = judgement.attrs_allowed
-        protected = protect(decoded.events, self._protector, judgement.directory.object_types, decoded.event_time_us)
+        object_types = judgement.directory.object_types
+        return protect(decoded.events, self._protector, object_types, decoded.event_time_us, decoded.fields)
+
+    def judge(
+        self,
+        protected: Protected,
+        rows: npt.NDArray[np.int64],
+        records: RecordBatch,
+        memory: PartitionMemory,
+        judgement: Judgement,
+    ) -> JudgedEvents:
+        """The stages from `enrich` to `decide`; `rows` (n,): the record that each event came in."""
         protected.mark_misrouted(records.position.partition)
         arrays = enrich(
             protected,
@@ -158,7 +185,7 @@ class Chain:
             memory=self._enrich_memory,
         )
         columns = protected.columns
-        place(columns, records, decoded.rows)
+        place(columns, records, rows)
         _mark_duplicates(columns, arrays, memory.window)
         assessment = assess(columns, arrays, judgement.model, memory.profiles, judgement.rules)
         versions_id = np.void(judgement.versions.versions_id)
@@ -167,6 +194,15 @@ class Chain:
             columns, arrays, assessment, memory.profiles, judgement.policy, judgement.model, judgement.rules
         )
         return JudgedEvents(columns, arrays, assessment, alerts)
+
+
+@dataclass(slots=True)
+class ReadRecords:
+    """A batch after `protect`: its valid events, the record of each (n,), and the records that are none."""
+
+    protected: Protected | None
+    rows: npt.NDArray[np.int64]
+    rejected: list[Rejected]
 
 
 @dataclass(slots=True)

@@ -130,7 +130,8 @@ class OfflineChain:
                 values,
             )
             self._memory.profiles.begin()
-            judged = self._chain.judge(decoded, records, self._memory, self._judgement)
+            protected = self._chain.protect(decoded, self._judgement)
+            judged = self._chain.judge(protected, decoded.rows, records, self._memory, self._judgement)
             self._memory.profiles.commit()
             self._memory.window.commit()
             self._offset += len(values)

@@ -187,6 +187,13 @@ TROUBLES: Mapping[str, Trouble] = {
         "其他进程同时反复启用版本集；本次未启用任何内容。",
         "用 `accesstrail versions list` 查看当前生效的版本集，然后重试。",
     ),
+    "profile_size": Trouble(
+        "A snapshot of the profiles was written by a version whose profiles have another size; the partition has "
+        "stopped.",
+        "run the version that wrote it, or upgrade again: a release with other profiles names another feature version.",
+        "画像快照由画像大小不同的版本写入；分区已停止。",
+        "运行写入该快照的版本，或重新升级：画像不同的发行版会使用另一个特征版本。",
+    ),
     "old_server": Trouble(
         "The ClickHouse server is older than the oldest one that was tried.",
         "upgrade ClickHouse; `accesstrail doctor` says which version is needed.",

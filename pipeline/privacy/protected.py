@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import ColumnBatch, FixedColumn
+from pipeline.columns import ColumnBatch, FixedColumn, join_rows
 
 
 @dataclass(slots=True)
@@ -29,3 +30,16 @@ class Protected:
         """Fills column `misrouted`: 1 where a record of this partition belongs to another one."""
         misrouted = (self.home_partitions != partition).astype(np.uint8)
         self.columns.columns["misrouted"] = FixedColumn(misrouted)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Protected]) -> Protected:
+        """The events of all parts (at least one), one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        firsts = np.cumsum([0, *(part.columns.count for part in parts[:-1])], dtype=np.int32)
+        return cls(
+            join_rows([part.columns for part in parts]),
+            np.concatenate([part.sequence for part in parts]),
+            np.concatenate([part.home_partitions for part in parts]),
+            np.concatenate([part.subject_rows + first for part, first in zip(parts, firsts, strict=True)]),
+        )

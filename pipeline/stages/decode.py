@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from pipeline.timestamps import utc_us_column
 __all__ = [
     "MAX_VALUE_BYTES",
     "REASONS",
+    "RUN_VALUES",
     "STRICTER",
     "Decoded",
     "decode",
@@ -89,13 +90,14 @@ class Decoded:
     """What came out of one batch.
 
     `rows` int64 (n,): index in the batch of each event, increasing; `event_time_us` int64 (n,): UTC microseconds of
-    each event; `rejected`: the other records, by increasing index.
+    each event; `rejected`: the other records, by increasing index. `fields`: `fields_of(events)` where it is known.
     """
 
     events: list[AccessEvent]
     rows: npt.NDArray[np.int64]
     rejected: list[Rejected]
     event_time_us: npt.NDArray[np.int64]
+    fields: Mapping[str, Sequence[Any]] | None = None
 
 
 def decode(batch: RecordBatch) -> Decoded:
@@ -118,8 +120,8 @@ def decode_event(value: bytes, received_at_us: int) -> AccessEvent:
 def decode_values(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.int64]) -> Decoded:
     """Decodes values that arrived at these times (UTC microseconds, int64 (n,))."""
     parts = [
-        _decode_run(values[first : first + _RUN_VALUES], received_at_us[first : first + _RUN_VALUES], first)
-        for first in range(0, len(values), _RUN_VALUES)
+        _decode_run(values[first : first + RUN_VALUES], received_at_us[first : first + RUN_VALUES], first)
+        for first in range(0, len(values), RUN_VALUES)
     ]
     if len(parts) == 1:
         return parts[0]
@@ -132,7 +134,7 @@ def decode_values(values: Sequence[bytes | None], received_at_us: npt.NDArray[np
     )
 
 
-_RUN_VALUES = 512  # about 300 kB of 600-byte events: the checks find them still in the processor's cache
+RUN_VALUES = 512  # about 300 kB of 600-byte events: the checks find them still in the processor's cache
 
 
 def _decode_run(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.int64], first: int) -> Decoded:
@@ -143,13 +145,15 @@ def _decode_run(values: Sequence[bytes | None], received_at_us: npt.NDArray[np.i
     fields = fields_of(events)
     times = utc_us_column(fields["event_time"])
     faults = event_faults(events, fields, texts, times, received_at_us[rows_array])
+    kept_events = events
     if faults:
         kept = [place for place in range(len(events)) if place not in faults]
         reasons.update((rows[place], reason) for place, reason in faults.items())
-        events = [events[place] for place in kept]
+        kept_events = [events[place] for place in kept]
         rows_array, times = rows_array[kept], times[kept]
     rejected = [Rejected(first + row, reasons[row]) for row in sorted(reasons)]
-    return Decoded(canonical_ids(events, fields["event_id"]), rows_array + first, rejected, times)
+    good = canonical_ids(kept_events, fields["event_id"])
+    return Decoded(good, rows_array + first, rejected, times, fields if good is events else None)
 
 
 # Typed decoding

@@ -53,13 +53,15 @@ def protect(
     protector: Protector,
     object_types: frozenset[str] = frozenset(),
     event_time_us: npt.NDArray[np.int64] | None = None,
+    fields: Fields | None = None,
 ) -> Protected:
     """Columns of a batch of at least one event, without any raw identifier.
 
     `object_types`: resource types whose ids the directory declares to name objects, never persons; only theirs are
-    stored in clear (through the free-text scanner). `event_time_us`: the events' times, where `decode` gave them.
+    stored in clear (through the free-text scanner). `event_time_us`, `fields`: the events' times and `fields_of` them,
+    where `decode` gave them.
     """
-    fields = fields_of(events)
+    fields = fields_of(events) if fields is None else fields
     builder = ColumnBuilder(fields["tenant_id"], protector)
     sequence_shifts, home_partitions = _who(fields, builder)
     if event_time_us is None:
