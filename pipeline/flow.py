@@ -313,8 +313,10 @@ def commit_batch(
     after_step(7)
 
 
-def find_rejected(batch: FormedBatch, store: EvidenceStore) -> frozenset[int]:
-    """Offsets of the rows that the store refuses, by bisection.
+def find_rejected(
+    batch: FormedBatch, store: EvidenceStore, after_probe: Callable[[], None] = lambda: None
+) -> frozenset[int]:
+    """Offsets of the rows that the store refuses, by bisection; many of them take minutes, `after_probe` sees it move.
 
     Parts that pass leave rows behind whose batch is never sealed: nobody sees them.
     Raises: StoreRefused: no single row is to blame; Away: repeat.
@@ -335,6 +337,7 @@ def find_rejected(batch: FormedBatch, store: EvidenceStore) -> frozenset[int]:
             else:
                 middle = len(rows) // 2
                 pending += [rows[:middle], rows[middle:]]
+        after_probe()
     if not found:
         raise StoreRefused("the store refuses a batch but none of its rows alone: run `accesstrail doctor`")
     return frozenset(found)

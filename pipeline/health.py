@@ -5,9 +5,10 @@ Place in the flow: beside it. `monitor.py` shows `Health.tick` once a second wha
 
 - *live*: the loop makes turns and the partitions' threads run.
 - *ready*: partitions are assigned, none recovers or waits, and Kafka and the store answer.
-- *getting on* (watchdog): where records wait and a sealed offset stands still too long although store and broker
-  answer, the fetcher or a thread is stuck, and only a new process helps. A log that is idle, a partition that moves
-  slowly, one that is stopped or away, and a process that was itself suspended are no such case.
+- *getting on* (watchdog): where records wait, a sealed offset stands still too long and the partition's thread does
+  nothing either, although store and broker answer, the fetcher or the thread is stuck, and only a new process helps.
+  A log that is idle, a partition that moves slowly or looks for rows the store refuses, one that is stopped or away,
+  and a process that was itself suspended are no such case.
 
 Times are added up from tick to tick, so that a suspended process or machine does not count as time in which nothing
 happened: a tick that comes late begins all of them anew.
@@ -228,8 +229,7 @@ class Health:
             standing = self._standings.setdefault(number, _Standing())
             lag = lags.get(number, 0)
             standing.lag_since_s = (standing.lag_since_s or seen.now_s) if lag else 0.0
-            turns = status.turns if status.state == "recovering" else 0
-            sign = (status.state, status.incarnation, status.sealed_offset, turns)
+            sign = (status.state, status.incarnation, status.sealed_offset, status.turns)
             waits = status.state in ("running", "recovering") and lag > 0 and not is_away
             if suspended or not waits or sign != standing.sign or _has_nothing_to_read(status, seen):
                 standing.still_s = 0.0

@@ -306,7 +306,7 @@ class PartitionWorker:
         place = memory.position, planned.first_offset, planned.last_offset
         refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
         judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
-        self.status.turns += 1
+        self._turn()
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
         # The whole entry, not its hash alone: a column may have been changed beside the hash that vouches for it.
@@ -335,7 +335,7 @@ class PartitionWorker:
             try:
                 self._patiently(step, generation)
             except RejectedRow:
-                found = self._patiently(partial(find_rejected, formed, store), generation)
+                found = self._patiently(partial(find_rejected, formed, store, self._turn), generation)
                 self._observer("bisection", 1)
                 memory.rollback()
                 refused |= found
@@ -347,8 +347,13 @@ class PartitionWorker:
 
     def _after_step(self, number: int) -> None:
         """Between two steps of a commit."""
+        self._turn()
         self._clock.after_step(number)
         self._observer("commit", number)
+
+    def _turn(self) -> None:
+        """Something was done: whatever it was, the thread is not stuck."""
+        self.status.turns += 1
 
     def _count(self, formed: FormedBatch) -> None:
         self.status.count(formed.entry, formed.events, formed.dead_letters)
@@ -402,7 +407,7 @@ class PartitionWorker:
         state = self.status.state
         while True:
             self._tenure.check(generation)
-            self.status.turns += 1
+            self._turn()
             try:
                 result = step()
             except Away as exc:

@@ -155,6 +155,15 @@ def test_a_slow_partition_is_no_fault() -> None:
     assert report.live
 
 
+def test_a_partition_that_works_on_one_batch_for_long_is_no_fault() -> None:
+    """It looks for the rows that the store refuses: minutes in which nothing is sealed."""
+    watch = Watch()
+    for second in range(3000):
+        status = partition(sealed=5)
+        status.turns = second // 30
+        assert not watch.see(status).fatal
+
+
 def test_known_trouble_is_no_fault_of_the_fetcher() -> None:
     assert not stand_still(Watch(), 1000, partition(sealed=5, state="stopped", code="fenced")).fatal
     assert not stand_still(Watch(), 1000, partition(sealed=5, state="away", code="store_away")).fatal

@@ -160,3 +160,15 @@ def test_a_log_that_begins_anew_under_a_running_partition_is_a_new_life_and_noth
     new = [entry for entry in store.ledger if entry.incarnation == "life-2"]
     assert sum(entry.n_events + entry.n_dead_letters for entry in new) == 80
     assert sum(entry.n_gaps for entry in store.ledger) == 1
+
+
+def test_every_probe_of_a_bisection_is_a_turn() -> None:
+    """Many refused rows take minutes to find: the watchdog must see that the thread gets on."""
+    turns = {}
+    for refused in (set(), {3, 9, 17}):
+        store, log = InMemoryStore(), Log(records(20))
+        store.refused_offsets = refused
+        worker = _run(store, log)
+        turns[len(refused)] = worker.observe().turns
+        _end(worker)
+    assert turns[3] > turns[0] + 3 * 4  # log2(20) probes a row at least
