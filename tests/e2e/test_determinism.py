@@ -44,6 +44,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(1800)]
 LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
 EVENTS = 60_000 if LONG else 3_000
 KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 100
+KILLS_A_PHASE = 1_000 if LONG else 2
 TOPIC = "e2e.determinism"
 
 
@@ -113,7 +114,8 @@ class Killer:
     def _run(self) -> None:
         reader = connect(self._fleet.settings.clickhouse, "reader")
         sealed, pause_s = self._fleet.leaves(reader) + FIRST_KILL_AFTER, 0.1
-        while not self._done.wait(pause_s):
+        most = self.kills + KILLS_A_PHASE
+        while self.kills < most and not self._done.wait(pause_s):
             # A fleet that stands still is starting: killing it again and again would test nothing.
             if (now := self._fleet.leaves(reader)) > sealed:
                 self._fleet.replace(self.kills)
