@@ -42,8 +42,8 @@ from tests.e2e.test_main_flow import produce
 pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
-EVENTS = 60_000 if LONG else 3_000
-KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 100
+EVENTS = 60_000 if LONG else 2_000
+KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 80
 KILLS_A_PHASE = 1_000 if LONG else 2
 TOPIC = "e2e.determinism"
 
@@ -68,8 +68,8 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     history = replace(events, lines=events.lines[:end], time_us=events.time_us[:end], ids=events.ids[:end])
     model = train_model(history, read_directory(folder / "directory", Keyring.offline()), "Asia/Shanghai")
     # Low thresholds: this is about equal alerts, so there must be many.
-    save(replace(model, threshold=5500), folder / "model")
-    save(replace(model, threshold=5000, about={**model.about, "number": 2}), folder / "other-model")
+    save(replace(model, threshold=2000), folder / "model")
+    save(replace(model, threshold=1900, about={**model.about, "number": 2}), folder / "other-model")
     return Company(folder, load(folder / "model"), load(folder / "other-model"), disturbed(events.lines[end:]))
 
 
