@@ -42,8 +42,9 @@ from tests.e2e.test_main_flow import produce
 pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
-EVENTS = 60_000 if LONG else 3_000
-KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 100
+EVENTS = 60_000 if LONG else 2_000
+KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 80
+KILLS_A_PHASE = 1_000 if LONG else 2
 TOPIC = "e2e.determinism"
 
 
@@ -67,8 +68,8 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     history = replace(events, lines=events.lines[:end], time_us=events.time_us[:end], ids=events.ids[:end])
     model = train_model(history, read_directory(folder / "directory", Keyring.offline()), "Asia/Shanghai")
     # Low thresholds: this is about equal alerts, so there must be many.
-    save(replace(model, threshold=5500), folder / "model")
-    save(replace(model, threshold=5000, about={**model.about, "number": 2}), folder / "other-model")
+    save(replace(model, threshold=2000), folder / "model")
+    save(replace(model, threshold=1900, about={**model.about, "number": 2}), folder / "other-model")
     return Company(folder, load(folder / "model"), load(folder / "other-model"), disturbed(events.lines[end:]))
 
 
@@ -113,7 +114,8 @@ class Killer:
     def _run(self) -> None:
         reader = connect(self._fleet.settings.clickhouse, "reader")
         sealed, pause_s = self._fleet.leaves(reader) + FIRST_KILL_AFTER, 0.1
-        while not self._done.wait(pause_s):
+        most = self.kills + KILLS_A_PHASE
+        while self.kills < most and not self._done.wait(pause_s):
             # A fleet that stands still is starting: killing it again and again would test nothing.
             if (now := self._fleet.leaves(reader)) > sealed:
                 self._fleet.replace(self.kills)
