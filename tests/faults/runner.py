@@ -31,7 +31,7 @@ from tests.faults.sabotage import SABOTAGES
 from tests.faults.stack import CannotMount, FaultStack
 
 _RUNS_BETWEEN_CLEANINGS = 60
-_DISK_MIB = 512
+DISK_MIB = 400
 _SERVERS = {faults.STORE_KILL: "clickhouse", faults.BROKER_KILL: "kafka"}
 
 
@@ -174,7 +174,7 @@ def full_disks(arguments: argparse.Namespace, outcomes: list[Outcome]) -> str:
     plans = [plan for plan in faults.full_disks(arguments.seed) if plan.name not in done]
     with tempfile.TemporaryDirectory(prefix="accesstrail-faults-disk-") as temporary:
         try:
-            with BenchAt(Path(temporary), disk_mib=_DISK_MIB) as bench:
+            with BenchAt(Path(temporary), disk_mib=DISK_MIB) as bench:
                 suite = Suite(bench, 1, arguments.resume)
                 suite.run(plans)
         except CannotMount as exc:
