@@ -36,6 +36,7 @@ _QUIET_S = 180.0
 _TAKE_OVER_S = 90.0
 _POLL_S = 0.4
 _IN_MID_STEP_S = 0.08
+_MEET_S = 240
 
 
 @dataclass(slots=True)
@@ -71,7 +72,10 @@ class Wave:
             mine = self._round
             self._leaving.append(leave_gap)
             self._act_if_all()
-            self._changed.wait_for(lambda: self._round != mine, 120)
+            met = self._changed.wait_for(lambda: self._round != mine, _MEET_S)
+            if not met:  # somebody is lost: go on alone
+                self._leaving.remove(leave_gap)
+                leave_gap()
 
     def leave(self) -> None:
         """This run has ended."""

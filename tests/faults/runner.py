@@ -112,7 +112,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20, help="how often each cell of the matrix (default 20)")
-    parser.add_argument("--random", type=int, default=200, help="random combinations (default 200)")
+    parser.add_argument("--random", type=int, default=200, help="random combinations of faults (default 200)")
     parser.add_argument("--runs", type=int, help="at most so many runs, the first of the list")
     parser.add_argument("--sample", action="store_true", help="the short form only: every gap once")
     parser.add_argument("--no-full-disks", action="store_true", help="leave the runs out that need to mount a disk")
