@@ -29,8 +29,8 @@ from tests.faults.proxy import Mode, Proxies
 from tests.faults.records import Company, Portions
 from tests.faults.stack import FaultStack
 
-SESSION_S = 4
-STORE_TIMEOUT_S = 4
+SESSION_S = 6
+STORE_TIMEOUT_S = 10
 _REACH_S = 60.0
 _QUIET_S = 180.0
 _TAKE_OVER_S = 90.0
@@ -350,7 +350,7 @@ class Run:
     def _store_silent(self, worker: Worker) -> None:
         self._proxy.set(Mode.SWALLOW)
         worker.go()
-        time.sleep(self._chance.uniform(0.5, STORE_TIMEOUT_S + 1))
+        time.sleep(self._chance.uniform(0.5, 5.0))
         self._proxy.set(Mode.REFUSE)
         self._proxy.set(Mode.PASS)
 
