@@ -106,8 +106,10 @@ class PartitionPool:
             if worker is not None:
                 worker.reassign()
             else:
-                self._workers[tp] = self._make_worker(self._flow, tp.topic, tp.partition)
-                self._workers[tp].start()
+                worker = self._make_worker(self._flow, tp.topic, tp.partition)
+                # Started before it can be seen: the monitor takes a thread that does not run for one that has ended.
+                worker.start()
+                self._workers[tp] = worker
 
     def offer(self, tp: TP, run: FetchedRun) -> None:
         """Hands a run of records to its partition."""

@@ -23,6 +23,9 @@ from pipeline.roles import ROLES, render_users_xml
 _PREPARE_TIMEOUT_S = 60
 _LAUNCHER_GRANTS = ("GRANT SYSTEM LISTEN ON *.*", "GRANT SELECT ON launcher.stop")
 _MIB = 1 << 20
+# The engine refuses an insert or a merge before it begins where less is left. It must: one that meets the end of the
+# disk in mid-write may leave a part whose files are empty, and call the insert done when it is repeated.
+_KEEP_FREE_BYTES = 128 * _MIB
 _PREPARATION_CONFIG = """<clickhouse>
   <users_config>users.xml</users_config>
 </clickhouse>
@@ -39,6 +42,9 @@ _CONFIG = """<clickhouse>
   <index_mark_cache_size>{mark_cache_size}</index_mark_cache_size>
   <mmap_cache_size>0</mmap_cache_size>
   <background_pool_size>4</background_pool_size>
+  <storage_configuration>
+    <disks><default><keep_free_space_bytes>{keep_free_bytes}</keep_free_space_bytes></default></disks>
+  </storage_configuration>
   <access_control_improvements>
     <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
     <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
@@ -86,6 +92,7 @@ def service(state: Path, native_port: int, http_port: int) -> Service:
         http_port=http_port,
         max_server_memory_usage=4096 * _MIB,
         mark_cache_size=128 * _MIB,
+        keep_free_bytes=_KEEP_FREE_BYTES,
     )
     write_text(work / "config.xml", config)
     write_text(work / "users.xml", render_users_xml(digests, launcher_grants=_LAUNCHER_GRANTS))

@@ -27,6 +27,8 @@ WAVE_FAULTS = (STORE_KILL, BROKER_KILL)
 FAULTS = (*SINGLE_FAULTS, *WAVE_FAULTS)
 DISK_FULL = "disk-full"  # no space is left for the store, then there is; on a stack whose store has a small disk
 
+_CELLS_A_RUN = 3
+
 # -- gaps: (sequence, the step after which it lies)
 
 Gap = tuple[str, int]
@@ -97,22 +99,27 @@ def _nth(gap: Gap, chance: random.Random) -> int:
 
 
 def matrix(seed: int, rounds: int, faults: tuple[str, ...] = FAULTS) -> Iterator[Plan]:
-    """Every fault at every gap, `rounds` times; two cells a run, since a run costs more than a fault.
+    """Every fault at every gap, `rounds` times; three cells a run, since a run costs more than a fault.
 
-    Cells that recreate the topic stand alone: there is nothing left to do to the older life afterwards.
+    A cell that recreates the topic comes last in its run: there is nothing left to do to the older life afterwards.
     """
+    singles = [one for one in faults if one in SINGLE_FAULTS]
     for number in range(rounds):
         chance = random.Random(f"{seed}/{number}")
-        for group in (
-            [one for one in faults if one in SINGLE_FAULTS],
-            *([one] for one in WAVE_FAULTS if one in faults),
-        ):
-            acts = [Act(fault, gap, _nth(gap, chance)) for fault in group for gap in GAPS if gap not in CLOSING]
-            chance.shuffle(acts)
-            pairs = [acts[place : place + 2] for place in range(0, len(acts), 2)]
-            pairs += [[Act(fault, gap)] for fault in group for gap in CLOSING]
-            for place, pair in enumerate(pairs):
-                yield _plan(f"{seed}.{number}.{place}", pair)
+        place = 0
+        for group in (singles, *([one] for one in WAVE_FAULTS if one in faults)):
+            for acts in _runs(group, chance):
+                yield _plan(f"{seed}.{number}.{place}", acts)
+                place += 1
+
+
+def _runs(group: list[str], chance: random.Random) -> list[list[Act]]:
+    acts = [Act(fault, gap, _nth(gap, chance)) for fault in group for gap in GAPS if gap not in CLOSING]
+    chance.shuffle(acts)
+    runs = [acts[first : first + _CELLS_A_RUN] for first in range(0, len(acts), _CELLS_A_RUN)]
+    for place, (fault, gap) in enumerate((fault, gap) for fault in group for gap in CLOSING):
+        runs[place % len(runs)].append(Act(fault, gap))
+    return runs
 
 
 def combinations(seed: int, count: int) -> Iterator[Plan]:

@@ -29,13 +29,14 @@ from tests.faults.proxy import Mode, Proxies
 from tests.faults.records import Company, Portions
 from tests.faults.stack import FaultStack
 
-SESSION_S = 4
-STORE_TIMEOUT_S = 4
+SESSION_S = 6
+STORE_TIMEOUT_S = 10
 _REACH_S = 60.0
 _QUIET_S = 180.0
 _TAKE_OVER_S = 90.0
 _POLL_S = 0.4
 _IN_MID_STEP_S = 0.08
+_MEET_S = 240
 
 
 @dataclass(slots=True)
@@ -71,7 +72,10 @@ class Wave:
             mine = self._round
             self._leaving.append(leave_gap)
             self._act_if_all()
-            self._changed.wait_for(lambda: self._round != mine, 120)
+            met = self._changed.wait_for(lambda: self._round != mine, _MEET_S)
+            if not met:  # somebody is lost: go on alone
+                self._leaving.remove(leave_gap)
+                leave_gap()
 
     def leave(self) -> None:
         """This run has ended."""
@@ -346,7 +350,7 @@ class Run:
     def _store_silent(self, worker: Worker) -> None:
         self._proxy.set(Mode.SWALLOW)
         worker.go()
-        time.sleep(self._chance.uniform(0.5, STORE_TIMEOUT_S + 1))
+        time.sleep(self._chance.uniform(0.5, 5.0))
         self._proxy.set(Mode.REFUSE)
         self._proxy.set(Mode.PASS)
 

@@ -31,7 +31,7 @@ from tests.faults.sabotage import SABOTAGES
 from tests.faults.stack import CannotMount, FaultStack
 
 _RUNS_BETWEEN_CLEANINGS = 60
-_DISK_MIB = 512
+DISK_MIB = 400
 _SERVERS = {faults.STORE_KILL: "clickhouse", faults.BROKER_KILL: "kafka"}
 
 
@@ -112,7 +112,7 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20, help="how often each cell of the matrix (default 20)")
-    parser.add_argument("--random", type=int, default=200, help="random combinations (default 200)")
+    parser.add_argument("--random", type=int, default=200, help="random combinations of faults (default 200)")
     parser.add_argument("--runs", type=int, help="at most so many runs, the first of the list")
     parser.add_argument("--sample", action="store_true", help="the short form only: every gap once")
     parser.add_argument("--no-full-disks", action="store_true", help="leave the runs out that need to mount a disk")
@@ -174,7 +174,7 @@ def full_disks(arguments: argparse.Namespace, outcomes: list[Outcome]) -> str:
     plans = [plan for plan in faults.full_disks(arguments.seed) if plan.name not in done]
     with tempfile.TemporaryDirectory(prefix="accesstrail-faults-disk-") as temporary:
         try:
-            with BenchAt(Path(temporary), disk_mib=_DISK_MIB) as bench:
+            with BenchAt(Path(temporary), disk_mib=DISK_MIB) as bench:
                 suite = Suite(bench, 1, arguments.resume)
                 suite.run(plans)
         except CannotMount as exc:

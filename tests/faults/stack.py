@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,11 @@ class FaultStack:
             subprocess.run(["umount", "--lazy", str(self._data)], check=False)
 
     @property
+    def has_small_disk(self) -> bool:
+        """Whether `full_disk` may be used."""
+        return bool(self._disk_mib)
+
+    @property
     def _data(self) -> Path:
         return self.state / "clickhouse" / "data"
 
@@ -86,16 +92,19 @@ class FaultStack:
             raise CannotMount(f"no small disk for the store: {done.stderr.strip()} (root may mount)")
 
     @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """Not a byte is left on the store's disk while the block runs."""
+    def full_disk(self, leave_bytes: int = 0) -> Iterator[None]:
+        """No more than `leave_bytes` are left on the store's disk while the block runs."""
         assert self._disk_mib, "this stack has no small disk"
         filler = self._data / "filler"
         try:
             with filler.open("wb", buffering=0) as out:
-                for size in (1 << 20, 1 << 12, 1):
-                    with suppress(OSError):
-                        while out.write(bytes(size)):
-                            pass
+                if leave_bytes:
+                    os.posix_fallocate(out.fileno(), 0, shutil.disk_usage(self._data).free - leave_bytes)
+                else:
+                    for size in (1 << 20, 1 << 12, 1):
+                        with suppress(OSError):
+                            while out.write(bytes(size)):
+                                pass
             yield
         finally:
             filler.unlink(missing_ok=True)

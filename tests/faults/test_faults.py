@@ -11,10 +11,15 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.adapters.store import open_store
+from pipeline.errors import Away
+from pipeline.events import LogPosition
+from tests.batches import batch
 from tests.faults.plan import FAULTS, GAPS, combinations, matrix, parse, sample
 from tests.faults.proxy import Mode, Proxies
 from tests.faults.run import Bench, Run
-from tests.faults.runner import BenchAt, Suite
+from tests.faults.runner import DISK_MIB, BenchAt, Suite
+from tests.faults.stack import CannotMount
 
 
 def test_a_name_tells_the_whole_plan() -> None:
@@ -96,21 +101,55 @@ def test_the_proxy_passes_refuses_swallows_and_loses_answers(echo: _Echo) -> Non
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with BenchAt(tmp_path_factory.mktemp("faults")) as made:
-        yield made
+    """A stack of its own, its store on a small disk where one may be mounted."""
+    made = BenchAt(tmp_path_factory.mktemp("faults"), disk_mib=DISK_MIB)
+    try:
+        opened = made.__enter__()
+    except CannotMount:
+        made = BenchAt(tmp_path_factory.mktemp("faults"))
+        opened = made.__enter__()
+    try:
+        yield opened
+    finally:
+        made.__exit__()
 
 
 @pytest.mark.stack
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
 def test_no_promise_breaks_whatever_happens_in_any_gap(bench: Bench) -> None:
-    suite = Suite(bench, jobs=8, record=None)
+    suite = Suite(bench, jobs=5, record=None)
     suite.run(sample(1))
     missed = [outcome.name for outcome in suite.outcomes if outcome.missed]
     suite.run([parse(f"again {name}") for name in missed])  # a gap may not be reached in time on a busy machine
     assert {one.name: one.finding for one in suite.outcomes if one.finding} == {}
     reached = {word.partition("@")[2].rpartition("x")[0] for one in suite.outcomes for word in one.injected}
     assert reached == {f"{sequence}{step}" for sequence, step in GAPS}
+
+
+@pytest.mark.stack
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_a_full_disk_is_waited_for_and_loses_nothing(bench: Bench) -> None:
+    if not bench.stack.has_small_disk:
+        pytest.skip("NOT TESTED: no small disk for the store can be mounted here (root may)")
+    outcome = Run(parse("sample:disk-full@commit1x2"), bench, number=800).execute()
+    assert outcome.finding == ""
+    assert outcome.injected == ["disk-full@commit1x2"]
+
+
+@pytest.mark.stack
+def test_a_nearly_full_store_refuses_before_it_writes(bench: Bench) -> None:
+    """An insert that meets the end of the disk in mid-write may leave a part nobody can read."""
+    if not bench.stack.has_small_disk:
+        pytest.skip("NOT TESTED: no small disk for the store can be mounted here (root may)")
+    store = open_store(bench.stack.settings.clickhouse)
+    made = batch(LogPosition("nearly full", "life", 0))
+    with bench.stack.full_disk(leave_bytes=64 << 20), pytest.raises(Away) as caught:
+        made.commit(store)
+    assert caught.value.code == "store_busy"
+    made.commit(store)
+    store.close()
 
 
 _SABOTAGES = {
