@@ -7,7 +7,7 @@ token; nothing is shared between actors, so a partition's profiles are a functio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -159,7 +159,11 @@ class Profiles:
 
     def export(self, keys: Sequence[bytes]) -> list[bytes]:
         """The records of these actors as bytes."""
-        return [self._state[self._slots[key]].tobytes() for key in keys]
+        return list(self.exported(keys))
+
+    def exported(self, keys: Sequence[bytes]) -> Iterator[bytes]:
+        """The same one after the other, as they are when they are asked for: a snapshot need not hold all at once."""
+        return (self._state[self._slots[key]].tobytes() for key in keys)
 
     def restore(self, keys: Sequence[bytes], states: Sequence[bytes]) -> None:
         """Puts records back that `export` wrote. Raises: BrokenInvariant: a record is not of this version's size."""

@@ -387,7 +387,7 @@ class PartitionWorker:
             if keys:
                 self._store.save_profiles(
                     memory.position, memory.sealed.last_offset, self._judgements.feature_version,
-                    keys, memory.profiles.export(keys),
+                    keys, memory.profiles.exported(keys),
                 )  # fmt: skip
                 self._observer("snapshot", 1)
         except AccesstrailError:

@@ -7,7 +7,7 @@ called from one thread a partition. Errors: Away (repeat unchanged), RejectedRow
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -127,7 +127,7 @@ class EvidenceStore(Protocol):
         sealed_offset: int,
         feature_version: str,
         keys: Sequence[bytes],
-        states: Sequence[bytes],
+        states: Iterable[bytes],
     ) -> None:
         """Stores the profiles that changed since the last snapshot, all or none."""
         ...

@@ -8,7 +8,7 @@ both. Faults: `store.faults["insert_events"] = [Away("…")]` raises once; `stor
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -176,7 +176,7 @@ class InMemoryStore:
         sealed_offset: int,
         feature_version: str,
         keys: Sequence[bytes],
-        states: Sequence[bytes],
+        states: Iterable[bytes],
     ) -> None:
         self._fault("save_profiles")
         for key, state in zip(keys, states, strict=True):

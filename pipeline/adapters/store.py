@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from math import inf
 from typing import Any
@@ -223,7 +223,7 @@ class ClickHouseStore:
         sealed_offset: int,
         feature_version: str,
         keys: Sequence[bytes],
-        states: Sequence[bytes],
+        states: Iterable[bytes],
     ) -> None:
         """One insert of one block: the changed profiles and the marker that names the snapshot, all or none."""
         compress = zstandard.ZstdCompressor(level=1).compress

@@ -32,10 +32,8 @@ SUBJECT_ACCESS_COLUMNS: tuple[ColumnSpec, ...] = (
     # In the order of subjects positions do not count up.
     *(replace(_EVENT[name], codec=AMOUNT_CODEC) for name in ("partition", "offset")),
     replace(_new("subject_index", "UInt32", "place of the subject in the event's list, from 0"), codec=AMOUNT_CODEC),
-    _EVENT["batch_id"],
-    # One event stands under each of its subjects, and a subject's actors come from the whole company.
-    replace(_EVENT["event_id"], codec=REPEATED_CODEC, wide_blocks=True),
-    *(_EVENT[name] for name in ("duplicate_of", "received_at")),
+    *(_EVENT[name] for name in ("batch_id", "event_id", "duplicate_of", "received_at")),
+    # A subject's actors come from the whole company.
     replace(_EVENT["actor_token"], codec=REPEATED_CODEC, wide_blocks=True),
     _EVENT["actor_dept"],
     _new("action", _LOW, "what was done"),

@@ -79,8 +79,7 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What it says of itself; empty before it says anything."""
-        ours = (one for one in read_workers(self.folder / "run") if one["pid"] == self.pid)
-        return next(ours, {})
+        return next((one for one in read_workers(self.folder / "run") if one["pid"] == self.pid), {})
 
     def owned(self) -> set[int]:
         """The partitions it works on."""

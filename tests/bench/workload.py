@@ -52,7 +52,7 @@ class Workload:
         self.company = company(actors)
         self.actors = self.company.actors
         self.keys = [actor.actor_id.encode() for actor in self.actors]
-        self._start, self._seed, self._events_a_day = start, seed, events_a_day
+        self._start, self._seed, self.events_a_day = start, seed, events_a_day
         self._heads = [_head(actor) for actor in self.actors]
         self._human = np.array([actor.kind in ("employee", "contractor") for actor in self.actors])
         pace = np.array([actor.pace for actor in self.actors])
@@ -77,7 +77,7 @@ class Workload:
 
     def day(self, day: date, chance: np.random.Generator) -> Day:
         """All events of one day."""
-        cases = int(self._events_a_day / 2.55)
+        cases = int(self.events_a_day / 2.55)
         actor = np.searchsorted(self._pace, chance.random(cases))
         parts = chance.random((cases, len(_CASE_SHARES))) < np.array(_CASE_SHARES)
         parts[~self._human[actor]] = (False, True, False, False, False, False, False)
@@ -163,7 +163,7 @@ def prepare(workload: Workload, folder: Path, *, history: int = 200_000) -> None
     write_directory(workload.company, folder / "directory", [])
     directory = read_directory(folder / "directory", Keyring.offline())
     lines: list[bytes] = []
-    for day in Workload(len(workload.actors), history // 5, seed=99).days():
+    for day in Workload(len(workload.actors), workload.events_a_day, seed=99).days():
         lines += day.lines
         if len(lines) >= history:
             break

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from detectors.profile import STATE, Profiles
@@ -40,3 +42,19 @@ def test_a_record_of_another_size_is_refused_by_code(size: int) -> None:
         profiles.restore([b"a"], [bytes(size)])
     assert caught.value.code == "profile_size"
     assert len(profiles) == 0
+
+
+def test_a_snapshot_of_many_profiles_never_holds_a_second_copy_of_all() -> None:
+    profiles = Profiles()
+    profiles.begin()
+    keys = [b"%d" % number for number in range(1_000)]
+    slots = profiles.slots(keys)
+    profiles.state["events"][slots] = range(1_000)
+    profiles.commit()
+    tracemalloc.start()
+    sizes = sum(map(len, profiles.exported(keys)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sizes == 1_000 * STATE.itemsize
+    assert peak < sizes / 10
+    assert list(profiles.exported(keys)) == profiles.export(keys)
