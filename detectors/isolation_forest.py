@@ -9,7 +9,7 @@ point to themselves, and thresholds are rounded down to float32, which keeps eve
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
@@ -20,6 +20,7 @@ from detectors.base import F32, F64
 TREES = 100
 MAX_SAMPLES = 4096
 _RANDOM_STATE = 20261124
+_NODE = np.dtype([("threshold", "<f4"), ("left", "<u4"), ("feature", "<u4"), ("unused", "<u4")])  # 16 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class Forest:
     roots: npt.NDArray[np.int32]
     depths: npt.NDArray[np.int32]
     norm: float
+    nodes: npt.NDArray[np.void] = field(init=False, repr=False, compare=False)
+    """What one step of a walk reads, side by side: one look into memory a node instead of three."""
+
+    def __post_init__(self) -> None:
+        nodes = np.zeros(len(self.feature), _NODE)
+        nodes["threshold"], nodes["left"], nodes["feature"] = self.threshold, self.left, self.feature
+        object.__setattr__(self, "nodes", nodes)
 
 
 def average_path(samples: int) -> float:
@@ -101,11 +109,17 @@ def _flatten_tree(tree: object) -> tuple[npt.NDArray[np.int32], F32, npt.NDArray
 
 
 @numba.njit(cache=True)
+def _step(rows: F32, row: np.uint64, nodes: npt.NDArray[np.void], at: np.uint64) -> np.uint64:
+    """One level down; unsigned indexes, because a signed one is looked at for being negative each time."""
+    node = nodes[at]
+    beyond = rows[row, np.uint64(node.feature)] > node.threshold
+    return np.uint64(node.left) + np.uint64(beyond)
+
+
+@numba.njit(cache=True)
 def _walk(
     rows: F32,
-    feature: npt.NDArray[np.int32],
-    threshold: npt.NDArray[np.float32],
-    left: npt.NDArray[np.int32],
+    nodes: npt.NDArray[np.void],
     path: npt.NDArray[np.float64],
     roots: npt.NDArray[np.int32],
     depths: npt.NDArray[np.int32],
@@ -114,38 +128,39 @@ def _walk(
     n = rows.shape[0]
     whole = n - n % 8
     for start in range(0, whole, 8):
+        r0 = np.uint64(start)
+        r1, r2, r3, r4 = r0 + np.uint64(1), r0 + np.uint64(2), r0 + np.uint64(3), r0 + np.uint64(4)
+        r5, r6, r7 = r0 + np.uint64(5), r0 + np.uint64(6), r0 + np.uint64(7)
         for t in range(roots.shape[0]):
-            n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = roots[t]
+            n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = np.uint64(roots[t])
             for _ in range(depths[t]):
-                n0 = left[n0] + (rows[start, feature[n0]] > threshold[n0])
-                n1 = left[n1] + (rows[start + 1, feature[n1]] > threshold[n1])
-                n2 = left[n2] + (rows[start + 2, feature[n2]] > threshold[n2])
-                n3 = left[n3] + (rows[start + 3, feature[n3]] > threshold[n3])
-                n4 = left[n4] + (rows[start + 4, feature[n4]] > threshold[n4])
-                n5 = left[n5] + (rows[start + 5, feature[n5]] > threshold[n5])
-                n6 = left[n6] + (rows[start + 6, feature[n6]] > threshold[n6])
-                n7 = left[n7] + (rows[start + 7, feature[n7]] > threshold[n7])
-            out[start] += path[n0]
-            out[start + 1] += path[n1]
-            out[start + 2] += path[n2]
-            out[start + 3] += path[n3]
-            out[start + 4] += path[n4]
-            out[start + 5] += path[n5]
-            out[start + 6] += path[n6]
-            out[start + 7] += path[n7]
+                n0 = _step(rows, r0, nodes, n0)
+                n1 = _step(rows, r1, nodes, n1)
+                n2 = _step(rows, r2, nodes, n2)
+                n3 = _step(rows, r3, nodes, n3)
+                n4 = _step(rows, r4, nodes, n4)
+                n5 = _step(rows, r5, nodes, n5)
+                n6 = _step(rows, r6, nodes, n6)
+                n7 = _step(rows, r7, nodes, n7)
+            out[r0] += path[n0]
+            out[r1] += path[n1]
+            out[r2] += path[n2]
+            out[r3] += path[n3]
+            out[r4] += path[n4]
+            out[r5] += path[n5]
+            out[r6] += path[n6]
+            out[r7] += path[n7]
     for i in range(whole, n):
+        row = np.uint64(i)
         for t in range(roots.shape[0]):
-            node = roots[t]
+            at = np.uint64(roots[t])
             for _ in range(depths[t]):
-                node = left[node] + (rows[i, feature[node]] > threshold[node])
-            out[i] += path[node]
+                at = _step(rows, row, nodes, at)
+            out[row] += path[at]
 
 
 def scores(forest: Forest, rows: F32) -> F64:
     """Anomaly score in (0, 1), high is abnormal, float64 (n,); rows float32 (n, k) without NaN."""
     total = np.zeros(len(rows), np.float64)
-    _walk(
-        np.ascontiguousarray(rows), forest.feature, forest.threshold, forest.left, forest.path, forest.roots,
-        forest.depths, total,
-    )  # fmt: skip
+    _walk(np.ascontiguousarray(rows), forest.nodes, forest.path, forest.roots, forest.depths, total)
     return np.exp2(-total / forest.norm)

@@ -152,9 +152,19 @@ def _write_texts(column: TextColumn, parts: list[bytes], *, low_cardinality: boo
         return
     if not len(column.ids):
         return
-    dictionary, indexes = np.unique(column.ids, return_inverse=True)
+    dictionary, indexes = _dictionary(column)
     code, width = next((code, width) for limit, code, width in _INDEX_WIDTHS if len(dictionary) <= limit)
     parts.append(struct.pack("<QQ", _HAS_ADDITIONAL_KEYS | code, len(dictionary)))
     parts.append(b"".join(map(encoded.__getitem__, dictionary.tolist())))
     parts.append(struct.pack("<Q", len(column.ids)))
     parts.append(indexes.astype(width).tobytes())
+
+
+def _dictionary(column: TextColumn) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """The ids that occur, ascending, and the place of each row's id among them; by a table, sorting costs more."""
+    used = np.zeros(int(column.ids.max()) + 1, np.bool_)
+    used[column.ids] = True
+    dictionary = np.flatnonzero(used)
+    places = np.empty(len(used), np.int64)
+    places[dictionary] = np.arange(len(dictionary))
+    return dictionary, places[column.ids]

@@ -103,10 +103,15 @@ def reasons_of(
     """Rules that hold, then the most surprising features, for every event from the watch level on."""
     sizes = np.zeros(len(risk), np.int64)
     reasons: list[int] = []
-    for row in np.flatnonzero(risk >= WATCH_RISK).tolist():
+    watched = np.flatnonzero(risk >= WATCH_RISK)
+    of_features = surprise[watched, :N_FEATURES]
+    largest = np.argsort(-of_features, axis=1, kind="stable")[:, :MAX_REASONS]
+    values = np.take_along_axis(of_features, largest, axis=1)
+    for row, order, surprising in zip(
+        watched.tolist(), largest.tolist(), (values >= MIN_SURPRISAL).tolist(), strict=True
+    ):
         own = [N_FEATURES + index for index, floor in enumerate(floors) if floor[row]]
-        order = np.argsort(-surprise[row, :N_FEATURES], kind="stable")[:MAX_REASONS]
-        own += [int(index) for index in order if surprise[row, index] >= MIN_SURPRISAL]
+        own += [index for index, counts in zip(order, surprising, strict=True) if counts]
         sizes[row] = len(own)
         reasons += own
     return np.cumsum(sizes), np.array(reasons, np.int32)

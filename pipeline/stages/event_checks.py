@@ -60,6 +60,7 @@ def event_faults(
 
 
 _TENANT_PLACE, _ATTRS_PLACE = EVENT_FIELDS.index("tenant_id"), EVENT_FIELDS.index("attrs")
+_OPTIONAL = [one.name for one in msgspec.structs.fields(AccessEvent) if one.default is None]
 _COLON, _QUOTE, _SPACE = (np.uint8(ord(character)) for character in ':" ')
 
 
@@ -94,7 +95,8 @@ def _keys_known(fields: Fields) -> int:
 
     A tenant that was absent is the default object itself; one that was sent is an object of its own.
     """
-    present = sum(len(column) - column.count(None) for column in fields.values())
+    count = len(fields["event_id"])
+    present = count * len(EVENT_FIELDS) - sum(fields[name].count(None) for name in _OPTIONAL)
     absent_tenants = sum(tenant is DEFAULT_TENANT for tenant in fields["tenant_id"])
     nested = sum(len(members or ()) for members in fields["attrs"]) if any(fields["attrs"]) else 0
     return present - absent_tenants + nested

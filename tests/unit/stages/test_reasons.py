@@ -1,0 +1,35 @@
+"""Reasons of a batch equal those found event by event: rules first, then the largest surprisals, ties in order."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.features import N_FEATURES
+from pipeline.stages.assess import MAX_REASONS, MIN_SURPRISAL, WATCH_RISK, reasons_of
+
+LEVELS = st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.5, 2.25])
+
+
+def _one(surprise: list[float], risk: int, floors: list[int]) -> list[int]:
+    if risk < WATCH_RISK:
+        return []
+    ranked = sorted(range(N_FEATURES), key=lambda index: (-surprise[index], index))[:MAX_REASONS]
+    held = [N_FEATURES + place for place, floor in enumerate(floors) if floor]
+    return held + [index for index in ranked if surprise[index] >= MIN_SURPRISAL]
+
+
+@given(st.data(), st.integers(0, 8))
+def test_reasons_equal_those_found_event_by_event(data: st.DataObject, count: int) -> None:
+    rows = data.draw(
+        st.lists(st.lists(LEVELS, min_size=N_FEATURES, max_size=N_FEATURES), min_size=count, max_size=count)
+    )
+    risks = data.draw(st.lists(st.sampled_from([0, 3999, 4000, 9000]), min_size=count, max_size=count))
+    floors = data.draw(st.lists(st.lists(st.sampled_from([0, 8000]), min_size=count, max_size=count), max_size=3))
+    surprise = np.zeros((count, N_FEATURES + 3), np.float32)
+    surprise[:, :N_FEATURES] = np.array(rows, np.float32).reshape(count, N_FEATURES)
+    ends, reasons = reasons_of(surprise, np.array(risks, np.uint16), [np.array(one, np.uint16) for one in floors])
+    found = [reasons[end - size : end].tolist() for end, size in zip(ends, np.diff(ends, prepend=0), strict=True)]
+    expected = [_one(rows[row], risks[row], [one[row] for one in floors]) for row in range(count)]
+    assert found == expected
