@@ -74,3 +74,15 @@ def test_where_an_entry_was_lost_still_only_one_writer_seals(
     with pytest.raises(Fenced):
         made.commit(store)
     assert _visible(reader, position)["ledger"] == 1
+
+
+def test_repetitions_do_not_pile_up(
+    store: ClickHouseStore, migrator: ClickHouse, reader: ClickHouse, position: LogPosition
+) -> None:
+    """A slow store makes its writers repeat: each repetition must cost less than the insert it repeats."""
+    made = _made(position)
+    for _ in range(8):
+        made.commit(store)
+    sql = "SELECT count() FROM accesstrail_raw.access_events WHERE incarnation = {life:String}"
+    assert migrator.query(sql, {"life": position.incarnation})[0][0] <= 3 * made.entry.n_events
+    assert _visible(reader, position) == _whole(made)
