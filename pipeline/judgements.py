@@ -21,10 +21,10 @@ from detectors.model import Model, unpack
 from detectors.policy import Policy
 from detectors.rules import all_rules
 from pipeline.activator import RELOAD_FAILED, Activator
+from pipeline.batch import Judgement
 from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import BrokenInvariant, DirectoryError, ModelRejected, StoreRefused
-from pipeline.flow import Judgement
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.version_files import DIRECTORY, ConfiguredFiles

@@ -19,11 +19,13 @@ from detectors.policy import Policy, row_kinds, threshold_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
+from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
-from pipeline.flow import Chain, JudgedEvents, Judgement, PartitionMemory
+from pipeline.flow import Chain
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
+from pipeline.reading import protect_events
 from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
 from pipeline.stages.decode import Decoded, decode_values
@@ -130,7 +132,7 @@ class OfflineChain:
                 values,
             )
             self._memory.profiles.begin()
-            protected = self._chain.protect(decoded, self._judgement)
+            protected = protect_events(decoded, self._judgement, self._chain.protector)
             judged = self._chain.judge(protected, decoded.rows, records, self._memory, self._judgement)
             self._memory.profiles.commit()
             self._memory.window.commit()

@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.alarms import AlarmPlace, partition_alarm
+from pipeline.batch import FormedBatch, Judgement, PartitionMemory
+from pipeline.closing import close_log
 from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, close_log, commit_batch, find_rejected
+from pipeline.flow import Chain, commit_batch
 from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
 from pipeline.partition_status import PartitionStatus, StepClock
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
+from pipeline.refused_rows import find_rejected
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
 
 _log = logging.getLogger(__name__)
@@ -76,7 +79,7 @@ class Flow(Protocol):
 
 Observer = Callable[[str, int], None]
 """Told of every step that is done: (which sequence, number of the step). Sequences: `recovery` (numbered in
-`recovery.py`), `closing` (`flow.close_log`), `commit` (`flow.commit_batch`), `bisection` (1: refused rows are known),
+`recovery.py`), `closing` (`closing.py`), `commit` (`flow.commit_batch`), `bisection` (1: refused rows are known),
 `snapshot` (1: profiles are written)."""
 
 

@@ -13,7 +13,7 @@ If Kafka no longer holds the range for step 2, the snapshot is used as it is and
 `partition.py` does it in numbered steps; each gap between two of them has a crash test:
 
 1. store and broker are read: where to go on is known (`plan`)
-2. an older life of the topic is closed with a gap (`flow.close_log`, which has two steps of its own)
+2. an older life of the topic is closed with a gap (`closing.py`, which has two steps of its own)
 3. profiles and duplicate window stand at the plan's base
 4. the fetcher is told where to start
 5. a sealed range is formed again, its entry the same (once a range)

@@ -18,10 +18,11 @@ import numpy as np
 
 from detectors.features import FEATURE_VERSION
 from detectors.profile import Profiles
+from pipeline.batch import FormedBatch, Judgement, PartitionMemory
 from pipeline.columns import ColumnBatch
 from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
-from pipeline.flow import Chain, FormedBatch, Judgement, PartitionMemory, commit_batch
+from pipeline.flow import Chain, commit_batch
 from pipeline.inbox import KafkaRecord
 from pipeline.ports import EvidenceStore, LedgerEntry
 from pipeline.recovery import LogBounds, ResumePlan, is_closed, plan

@@ -16,10 +16,11 @@ from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
+from pipeline.batch import Judgement, PartitionMemory
 from pipeline.columns import ColumnBatch
 from pipeline.errors import Away
 from pipeline.events import Alert, LogPosition, RecordBatch
-from pipeline.flow import Chain, Judgement, PartitionMemory
+from pipeline.flow import Chain
 from pipeline.partition import PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector

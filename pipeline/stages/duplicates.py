@@ -14,6 +14,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from detectors.base import EventArrays
+from pipeline.columns import ColumnBatch, FixedColumn
+
 WINDOW_IDS = 200_000
 WINDOW_US = 24 * 3600 * 1_000_000
 _CAPACITY = 1 << 19  # 2.6 × the window: chains stay short, and a rebuild is needed only every 200,000 events
@@ -170,3 +173,14 @@ def _place(
             table[slot, j] = rows[i, j]
         ids[slot, 0] = row_ids[i, 0]
         ids[slot, 1] = row_ids[i, 1]
+
+
+def mark_duplicates(columns: ColumnBatch, arrays: EventArrays, window: DuplicateWindow) -> None:
+    """Fills `duplicate_of`; a duplicate is stored but neither judged nor learnt."""
+    duplicate_of = window.mark(
+        columns.fixed("event_id").astype("V16", copy=False),
+        columns.fixed("offset").astype(np.int64),
+        columns.fixed("received_at").astype(np.int64, copy=False),
+    )
+    columns.columns["duplicate_of"] = FixedColumn(duplicate_of)
+    arrays.scorable[duplicate_of >= 0] = 0

@@ -30,12 +30,13 @@ from pipeline.adapters.block import native_rows
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer, TopicAdmin, TopicSpec
+from pipeline.batch import Judgement, PartitionMemory
 from pipeline.cli.simulate import write_simulation
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.config import Settings, load
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.flow import Chain, Judgement, PartitionMemory
+from pipeline.flow import Chain
 from pipeline.offline import EventFile, read_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector

@@ -24,11 +24,12 @@ from detectors.profile import Profiles
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import open_store
+from pipeline.batch import FormedBatch, PartitionMemory
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.columns import ColumnBatch
 from pipeline.config import Settings
 from pipeline.events import Alert, LogPosition, RecordBatch
-from pipeline.flow import Chain, FormedBatch, PartitionMemory, commit_batch
+from pipeline.flow import Chain, commit_batch
 from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.migrations.schema import RAW
 from pipeline.privacy.keys import Keyring

@@ -17,9 +17,10 @@ import numpy as np
 from detectors.profile import Profiles
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.store import open_store
+from pipeline.batch import Judgement, PartitionMemory
 from pipeline.config import Settings
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.flow import Chain, Judgement, PartitionMemory
+from pipeline.flow import Chain
 from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector

@@ -7,8 +7,9 @@ from typing import Any
 
 from pipeline import partition
 from pipeline.adapters.store import RAW, ClickHouseStore, _entry_row
+from pipeline.batch import FormedBatch, PartitionMemory
 from pipeline.columns import LEDGER_COLUMNS
-from pipeline.flow import FormedBatch, PartitionMemory, commit_batch
+from pipeline.flow import commit_batch
 from pipeline.ports import EvidenceStore, LedgerEntry
 from pipeline.recovery import ResumePlan, plan
 

@@ -24,8 +24,9 @@ from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
+from pipeline.batch import Judgement
 from pipeline.errors import Away, LedgerConflict, LogIncomplete
-from pipeline.flow import Judgement, commit_batch
+from pipeline.flow import commit_batch
 from pipeline.ports import LedgerEntry
 from pipeline.privacy.keys import Keyring
 from pipeline.recovery import LogBounds
