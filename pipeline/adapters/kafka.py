@@ -9,7 +9,9 @@ A topic's id (KIP-516) is its log incarnation: a topic that was deleted and made
 
 from __future__ import annotations
 
+import gc
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -76,15 +78,34 @@ def translated(exc: Exception, what: str) -> AccesstrailError:
 _VENDOR_ERRORS = (vendor.KafkaError, OSError)
 
 
-def _new(make: Callable[..., Any], servers: str, **options: object) -> Any:  # noqa: ANN401  the vendor has no types
-    """A vendor's client. Raises: ConfigError: the servers cannot be parsed; the vendor's errors."""
+def _new(make: Any, servers: str, **options: object) -> Any:  # noqa: ANN401  the vendor has no types
+    """A vendor's client. Raises: ConfigError: the servers cannot be parsed; the vendor's errors.
+
+    The vendor starts a thread with sockets of its own before it looks for a broker, and leaves both behind where it
+    finds none: an outage of hours would end the process at its limit of descriptors. So we keep hold of them.
+    """
+    begun: list[Any] = []
+
+    def connections(**configs: object) -> Any:  # noqa: ANN401
+        begun.append(make.DEFAULT_CONFIG["kafka_client"](**configs))
+        return begun[-1]
+
     try:
         return make(
             bootstrap_servers=servers, client_id=CLIENT_ID, bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS, reconnect_backoff_max_ms=_RECONNECT_MAX_MS, **options,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS, reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
+            kafka_client=connections, **options,
         )  # fmt: skip
     except ValueError:
         raise ConfigError(["[kafka] bootstrap_servers must be host:port, several parted by commas"]) from None
+    except _VENDOR_ERRORS as exc:
+        for one in begun:
+            one.close()
+        # Each refused connection leaves its socket in a cycle, the last one in the frames of the error besides; and
+        # the worker looks for cycles rarely.
+        traceback.clear_frames(exc.__traceback__)
+        gc.collect(1)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
