@@ -10,6 +10,7 @@
     ├ BrokenInvariant           stop this partition and say so
     │ ├ Fenced                  another writer sealed our position first
     │ ├ LedgerConflict          re-computed evidence differs from the sealed one
+    │ ├ OtherVersion            what was judged by another version of the code cannot be judged so again
     │ └ StoreRefused            rights or schema are wrong
     ├ LogIncomplete             the log lacks what a replay needs: exit 3
     ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
@@ -111,6 +112,12 @@ class LedgerConflict(BrokenInvariant):
     """Evidence computed again differs from what the ledger has sealed."""
 
     code = "ledger_conflict"
+
+
+class OtherVersion(BrokenInvariant):
+    """A version set was made by another version of the code: nothing can be judged under it here."""
+
+    code = "other_version"
 
 
 class StoreRefused(BrokenInvariant):

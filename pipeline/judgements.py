@@ -24,7 +24,7 @@ from pipeline.activator import RELOAD_FAILED, Activator
 from pipeline.batch import Judgement
 from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
-from pipeline.errors import BrokenInvariant, DirectoryError, ModelRejected, StoreRefused
+from pipeline.errors import DirectoryError, ModelRejected, OtherVersion
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.version_files import DIRECTORY, ConfiguredFiles
@@ -67,7 +67,7 @@ class StoredJudgements:
             return self._current
 
     def by_id(self, versions_id: bytes) -> Judgement:
-        """An older set from the store. Raises: Away; BrokenInvariant: it was made by another version of the code."""
+        """An older set from the store. Raises: Away; OtherVersion."""
         with self._lock:
             known = self._sets.get(versions_id)
             if known is None:
@@ -108,9 +108,7 @@ class StoredJudgements:
         activation = self._activation_at_start(access)
         try:
             judgement = restore(access.evidence, activation.versions_id, self._files)
-        except StoreRefused:
-            raise
-        except BrokenInvariant as exc:
+        except OtherVersion as exc:
             # Another version of accesstrail put it in force: this one judges by what it understands, and says so.
             activation = self.activator.replace(access.evidence, access.activations, activation, exc.code)
             judgement = restore(access.evidence, activation.versions_id, self._files)
@@ -161,17 +159,16 @@ def stored_judgements(settings: Settings, keyring: Keyring, open_access: Callabl
 def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) -> Judgement:
     """A version set from the store's artefacts, each checked against its id.
 
-    Raises: Away; StoreRefused: an artefact is missing or damaged; BrokenInvariant: another version of the code made it.
+    Raises: Away; StoreRefused: an artefact is missing or damaged; OtherVersion.
     """
     versions = VersionSet.from_content(store.load_artefact(versions_id.hex()))
     parts = dict(versions.parts)
     fault = parts.get("model_fault", "")
     for word, value in files.words(fault).items():
         if parts.get(word) != value:
-            raise BrokenInvariant(
+            raise OtherVersion(
                 f"version set {versions_id.hex()[:12]} was made with another version of {word}: "
-                "what was judged under it can be finished only by the version of accesstrail that made it",
-                code="other_version",
+                "what was judged under it can be finished only by the version of accesstrail that made it"
             )
     configuration = json.loads(store.load_artefact(parts["configuration"]))
     kinds = [part for part in parts if part.startswith(DIRECTORY)]

@@ -22,15 +22,15 @@ from typing import Any, Protocol
 from pipeline.alarms import AlarmPlace, partition_alarm
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
 from pipeline.closing import close_log
-from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, RejectedRow
-from pipeline.events import LogPosition, RecordBatch
+from pipeline.errors import AccesstrailError, Away, Fenced, OtherVersion, RejectedRow
+from pipeline.events import RecordBatch
 from pipeline.flow import Chain, commit_batch
 from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
 from pipeline.partition_status import PartitionStatus, StepClock
 from pipeline.ports import AlertPublisher, EvidenceStore
+from pipeline.rebuild import require_same, restore_memory, stands_at
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
 from pipeline.refused_rows import find_rejected
-from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
 
 _log = logging.getLogger(__name__)
 
@@ -217,16 +217,19 @@ class PartitionWorker:
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from, self._inbox.restart())
         self._observer("recovery", 4)
-        for planned in resume.ranges:
+        is_comparable = True
+        for planned in resume.sealed_ranges:
+            is_comparable = self._form_again(planned, memory, is_comparable, generation)
+        if not is_comparable:
+            # Before anything is judged by these profiles: whoever takes over must stand on the very same.
+            _log.warning("profiles learnt again under another version: partition=%d", self.status.partition)
+            self._patiently(partial(self._write_snapshot, memory), generation)
+        for planned in resume.unsealed_ranges:
             records = self._inbox.take_range(memory.position, planned, generation)
-            if planned.sealed is not None:
-                self._form_again(records, memory, planned, generation)
-                self._observer("recovery", 5)
-            else:
-                judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
-                self._observer("recovery", 6)
-                self._commit(records, memory, judgement, generation)
-                self._observer("recovery", 7)
+            judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
+            self._observer("recovery", 6)
+            self._commit(records, memory, judgement, generation)
+            self._observer("recovery", 7)
         self.status.state = "running"
         while True:
             records = self._inbox.take(memory.position, memory.next_offset, self._limits.max_batch_records, generation)
@@ -250,10 +253,10 @@ class PartitionWorker:
             after_step = partial(self._observer, "closing")
             close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer, after_step)
             self._observer("recovery", 2)
-        if not self._stands_at(resume):
+        if self._memory is None or not stands_at(self._memory, resume):
             if resume.profile_gap:
                 self._say("profile_gap", resume)
-            self._memory = self._restore(store, resume)
+            self._memory = restore_memory(store, resume)
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
         self._note_position(resume)
@@ -276,50 +279,31 @@ class PartitionWorker:
         status.incarnation, status.sealed_offset = resume.position.incarnation, resume.sealed_offset
         status.snapshot_at = status.snapshot_at or time.time()
 
-    def _stands_at(self, resume: ResumePlan) -> bool:
-        """Whether what we hold in memory is exactly what the ledger says: then nothing need be read again."""
-        memory = self._memory
-        if memory is None or memory.position != resume.position:
-            return False
-        sealed = [planned.sealed for planned in resume.ranges if planned.sealed is not None]
-        last = sealed[-1] if sealed else resume.base
-        ours, theirs = memory.sealed, last
-        if ours is None or theirs is None or ours.entry_hash != theirs.entry_hash:
-            return ours is None and theirs is None
-        resume.ranges = [planned for planned in resume.ranges if planned.sealed is None]
-        resume.fetch_from = max(resume.ranges[0].first_offset if resume.ranges else memory.next_offset, 0)
-        return True
+    def _form_again(self, planned: PlannedRange, memory: PartitionMemory, is_comparable: bool, generation: int) -> bool:
+        """Forms a sealed range again to learn its profiles; whether what follows can be compared with the ledger.
 
-    def _restore(self, store: EvidenceStore, resume: ResumePlan) -> PartitionMemory:
-        from detectors.profile import Profiles
-
-        profiles, window = Profiles(), DuplicateWindow()
-        if resume.snapshot is not None:
-            profiles.restore(resume.snapshot.keys, resume.snapshot.states)
-        if resume.base is not None:
-            _fill_window(window, store, resume.position, resume.base.last_offset)
-        return PartitionMemory(resume.position, resume.base, profiles, window)
-
-    def _form_again(
-        self, records: RecordBatch, memory: PartitionMemory, planned: PlannedRange, generation: int
-    ) -> None:
-        """Forms a sealed range again to learn its profiles; the evidence must be the same."""
+        A range that another version of the code judged is judged by the set in force: its profiles are learnt, its
+        evidence stays as it is sealed, and later ranges saw other profiles than these.
+        """
         assert planned.sealed is not None  # noqa: S101
         assert self._store is not None  # noqa: S101
+        records = self._inbox.take_range(memory.position, planned, generation)
         place = memory.position, planned.first_offset, planned.last_offset
         refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
-        judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
+        try:
+            judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
+        except OtherVersion:
+            is_comparable = False
+            judgement = self._patiently(self._judgements.current, generation)
         self._turn()
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
-        # The whole entry, not its hash alone: a column may have been changed beside the hash that vouches for it.
-        if formed.entry != planned.sealed:
-            raise LedgerConflict(
-                f"offsets {planned.first_offset}–{planned.last_offset} give other evidence than the ledger has sealed: "
-                "keep store and log as they are and run `accesstrail doctor`"
-            )
+        if is_comparable:
+            require_same(formed.entry, planned.sealed)
         memory.commit(planned.sealed)
         self._note_sealed()
+        self._observer("recovery", 5)
+        return is_comparable
 
     # -- batches
 
@@ -382,25 +366,28 @@ class PartitionWorker:
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
         if not due and self._events_since_snapshot < self._limits.snapshot_events:
             return
-        assert self._store is not None  # noqa: S101
-        assert memory.sealed is not None  # noqa: S101
-        keys = memory.profiles.dirty()
-        self._clock.start()
         try:
-            if keys:
-                self._store.save_profiles(
-                    memory.position, memory.sealed.last_offset, self._judgements.feature_version,
-                    keys, memory.profiles.exported(keys),
-                )  # fmt: skip
-                self._observer("snapshot", 1)
+            self._write_snapshot(memory)
         except AccesstrailError:
             _log.warning("profile snapshot delayed: partition=%d", self.status.partition)
-        else:
-            memory.profiles.clear_dirty()
-            self._events_since_snapshot = 0
-            self._clock.done("snapshot")
-            self.status.snapshot_at = time.time()
         self._snapshot_at = time.monotonic()
+
+    def _write_snapshot(self, memory: PartitionMemory) -> None:
+        """Writes the profiles that changed since the last time. Raises: AccesstrailError: nothing was written."""
+        assert self._store is not None  # noqa: S101
+        assert memory.sealed is not None  # noqa: S101
+        self._clock.start()
+        keys = memory.profiles.dirty()
+        if keys:
+            self._store.save_profiles(
+                memory.position, memory.sealed.last_offset, self._judgements.feature_version,
+                keys, memory.profiles.exported(keys),
+            )  # fmt: skip
+            self._observer("snapshot", 1)
+        memory.profiles.clear_dirty()
+        self._events_since_snapshot = 0
+        self._clock.done("snapshot")
+        self.status.snapshot_at = time.time()
 
     # -- waiting
 
@@ -431,10 +418,3 @@ def _place_of(exc: Exception) -> str:
     """Where an unforeseen exception was raised, without its own words."""
     frame = traceback.extract_tb(exc.__traceback__)[-1]
     return f"{type(exc).__name__} in {Path(frame.filename).name} line {frame.lineno}"
-
-
-def _fill_window(window: DuplicateWindow, store: EvidenceStore, position: LogPosition, last_offset: int) -> None:
-    """Brings the duplicate window to `last_offset` from the sealed rows, the newest 200,000 first occurrences."""
-    event_ids, offsets, received_at_us = store.event_ids(position, last_offset, WINDOW_IDS)
-    window.mark(event_ids, offsets, received_at_us)
-    window.commit()

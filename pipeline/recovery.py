@@ -5,6 +5,7 @@ Place in the flow: between an assignment (`app.py`) and the first batch (`partit
 1. next offset = last sealed + 1, in the log incarnation that Kafka has now;
 2. profiles = newest snapshot + Kafka read again from there to the sealed offset, through the same stages with output
    suppressed, each re-computed ledger entry equal to the sealed one;
+   (a range that another version of the code judged is read under the set in force, and its evidence left as it is)
 3. rows above the sealed offset: exactly that range is formed again under its versions, inserted again with the same
    token (a no-op) and sealed.
 
@@ -74,6 +75,16 @@ class ResumePlan:
     closing: LedgerEntry | None = None
     sealed_offset: int = -1
     new_life: str = ""
+
+    @property
+    def sealed_ranges(self) -> list[PlannedRange]:
+        """Ranges that are read again to learn their profiles."""
+        return [planned for planned in self.ranges if planned.sealed is not None]
+
+    @property
+    def unsealed_ranges(self) -> list[PlannedRange]:
+        """The range that was stored and not sealed, if there is one."""
+        return [planned for planned in self.ranges if planned.sealed is None]
 
 
 def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str) -> ResumePlan:

@@ -18,10 +18,10 @@ from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
 from pipeline.batch import Judgement, PartitionMemory
 from pipeline.columns import ColumnBatch
-from pipeline.errors import Away
+from pipeline.errors import Away, OtherVersion
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.partition import PartitionLimits, PartitionWorker
+from pipeline.partition import Judgements, PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
@@ -156,10 +156,28 @@ class Log:
         self.sealed_next = next_offset
 
 
-def worker_of(store: InMemoryStore, log: Log, published: Published, **limits: float) -> PartitionWorker:
+class UpgradedJudgements(FixedJudgements):
+    """After an upgrade: sets of the version before can be read no more (role `partition.Judgements`)."""
+
+    feature_version = "of the next version"
+
+    def __init__(self, name: str = "2") -> None:
+        self._only = judgement(name)
+
+    def by_id(self, versions_id: bytes) -> Judgement:
+        """The set in force, or an error."""
+        if versions_id != self._only.versions.versions_id:
+            raise OtherVersion("made by another version of the code")
+        return self._only
+
+
+def worker_of(
+    store: InMemoryStore, log: Log, published: Published, judgements: Judgements | None = None, **limits: float
+) -> PartitionWorker:
     """One partition's worker over fakes."""
+    judgements = judgements or FixedJudgements()
     made = PartitionWorker(
-        POSITION.topic, POSITION.partition, chain=chain(), chain_lock=threading.Lock(), judgements=FixedJudgements(),
+        POSITION.topic, POSITION.partition, chain=chain(), chain_lock=threading.Lock(), judgements=judgements,
         open_store=lambda: store, publisher=published, flow=log,
         limits=PartitionLimits(**{"max_batch_records": 20, "snapshot_interval_s": 3600, **limits}),  # type: ignore[arg-type]
         writer="test",

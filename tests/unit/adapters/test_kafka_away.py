@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
 from pipeline.adapters import kafka
 from pipeline.errors import Away
@@ -25,10 +27,10 @@ def _send() -> None:
 
 
 def _make_producer() -> None:
-    kafka._new(kafka.KafkaProducer, NOWHERE)
+    kafka._new(KafkaProducer, NOWHERE)
 
 
-@pytest.mark.parametrize(("call", "error"), [(_ask, Away), (_send, Away), (_make_producer, kafka.vendor.KafkaError)])
+@pytest.mark.parametrize(("call", "error"), [(_ask, Away), (_send, Away), (_make_producer, KafkaError)])
 def test_failed_attempts_to_connect_do_not_add_up(
     call: Callable[[], None],
     error: type[Exception],
