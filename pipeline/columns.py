@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pipeline import events
 
-CANON_VERSION = 1
+CANON_VERSION = 2
 TOKEN_BYTES = 16
 NO_TOKEN = bytes(TOKEN_BYTES)
 ABSENT = -1
@@ -280,7 +280,7 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("attrs", f"Map({_LOW}, String)", "attrs", "allow-listed attributes only"),
     # not evidence: how the row came to be stored
     ColumnSpec(
-        "batch_id", "UInt64", "row", "first eight bytes of the ledger root that seals the batch", evidence=False
+        "batch_id", "UInt64", "row", "names the batch: it is in the ledger once the batch is sealed", evidence=False
     ),
     ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False, codec=COUNT_CODEC),
     ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False, codec=COUNT_CODEC),
@@ -302,7 +302,7 @@ DEAD_LETTER_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("reason", _LOW, "decode", "reason code"),
     ColumnSpec("payload", "String", "protect", "key and value, encrypted (AES-256-GCM)", evidence=False),
     ColumnSpec(
-        "batch_id", "UInt64", "row", "first eight bytes of the ledger root that seals the batch", evidence=False
+        "batch_id", "UInt64", "row", "names the batch: it is in the ledger once the batch is sealed", evidence=False
     ),
     ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
     ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
@@ -348,7 +348,9 @@ LEDGER_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("n_subjects", "UInt64", "row", "subject ids listed by the batch's events"),
     ColumnSpec("n_alerts", "UInt64", "row", "alerts the batch raised"),
     ColumnSpec("n_unscored", "UInt64", "row", "events stored without a score although one was due"),
-    ColumnSpec("batch_id", "UInt64", "row", "first eight bytes of the root, little-endian"),
+    ColumnSpec(
+        "batch_id", "UInt64", "row", "names the batch: first eight bytes of SHA-256(0x03 ‖ first_offset ‖ root)"
+    ),
     ColumnSpec("first_received_at", _TIME, "position", "smallest broker timestamp of the batch"),
     ColumnSpec("last_received_at", _TIME, "position", "largest broker timestamp of the batch"),
     ColumnSpec("root", _HASH, "row", "RFC 6962 root of the partition's tree after the batch"),

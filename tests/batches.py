@@ -51,7 +51,8 @@ class Batch:
         """Step 2 of a commit: everything but the ledger entry."""
         store.insert_events(self.events, self.token)
         store.insert_dead_letters(self.dead_letters, self.token)
-        store.insert_alerts(self.alerts, self.token)
+        if self.alerts.count:
+            store.insert_alerts(self.alerts, self.token)
 
     def commit(self, store: EvidenceStore, writer: str = "test") -> LedgerEntry:
         """Rows, then the entry."""
@@ -85,24 +86,43 @@ def batch(
     alert_rows = _alert_rows(event_rows, seed)
     for rows in (event_rows, dead_rows, alert_rows):
         rows.columns["versions_id"] = FixedColumn(np.full(rows.count, np.void(versions_id), "V32"))
-    leaves = offset_leaves(event_rows, ACCESS_EVENT_COLUMNS) + offset_leaves(dead_rows, DEAD_LETTER_COLUMNS)
-    last = first + events + dead_letters - 1
-    subjects = event_rows.columns["subject_tokens"]
+    return _sealed(position, previous, event_rows, dead_rows, alert_rows, versions_id, retention_class)
+
+
+def part_of(whole: Batch, previous: LedgerEntry | None, last_offset: int) -> Batch:
+    """The batch after `previous` that holds the same rows as `whole` up to `last_offset`."""
+    first = 0 if previous is None else previous.last_offset + 1
+
+    def within(rows: ColumnBatch) -> ColumnBatch:
+        offsets = rows.fixed("offset").astype(np.int64)
+        return take_rows(rows, np.flatnonzero((offsets >= first) & (offsets <= last_offset)))
+
+    tables = within(whole.events), within(whole.dead_letters), within(whole.alerts)
+    return _sealed(whole.entry.position, previous, *tables, whole.entry.versions_id, "standard")
+
+
+def _sealed(
+    position: LogPosition, previous: LedgerEntry | None, events: ColumnBatch, dead_letters: ColumnBatch,
+    alerts: ColumnBatch, versions_id: bytes, retention_class: str,
+) -> Batch:  # fmt: skip
+    leaves = offset_leaves(events, ACCESS_EVENT_COLUMNS) + offset_leaves(dead_letters, DEAD_LETTER_COLUMNS)
+    first, last = min(leaves)[0], max(leaves)[0]
+    subjects = events.columns["subject_tokens"]
     assert isinstance(subjects, ArrayColumn)
     content = BatchContent(
         first_offset=first,
         last_offset=last,
         first_received_at_us=RECEIVED_AT_US + first * 1000,
         last_received_at_us=RECEIVED_AT_US + last * 1000,
-        n_events=events,
-        n_dead_letters=dead_letters,
-        n_subjects=int(subjects.ends[-1]) if events else 0,
-        n_alerts=alert_rows.count,
+        n_events=events.count,
+        n_dead_letters=dead_letters.count,
+        n_subjects=int(subjects.ends[-1]) if events.count else 0,
+        n_alerts=alerts.count,
     )
     entry = seal(previous, position, [leaf for _, leaf in sorted(leaves)], content, versions_id)
-    for rows in (event_rows, dead_rows, alert_rows):
+    for rows in (events, dead_letters, alerts):
         seal_columns(rows, entry, retention_class)
-    return Batch(entry, event_rows, dead_rows, alert_rows)
+    return Batch(entry, events, dead_letters, alerts)
 
 
 def _rows(

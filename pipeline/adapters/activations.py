@@ -58,8 +58,9 @@ class ClickHouseActivations:
         there = self._at(activation)
         if there is None:
             token = f"activation:{activation.topic}:{activation.number}"
-            self._client.insert(f"{RAW}.version_activations", _row(activation), ACTIVATION_COLUMNS, token=token)
-            there = self._at(activation)
+            table = f"{RAW}.version_activations"
+            self._client.insert(table, _row(activation), ACTIVATION_COLUMNS, token=token)
+            there = self._at(activation) or self._client.look_again(table, lambda: self._at(activation))
         if there is None:
             raise StoreRefused("the activation was accepted but is not there: check version_activations' settings")
         return there

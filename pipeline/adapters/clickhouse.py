@@ -6,9 +6,10 @@ message: the server's text may hold data. Servers older than the oldest one that
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_driver import errors as driver_errors
 
@@ -18,6 +19,7 @@ from pipeline.config import ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 
 OLDEST_SERVER = (26, 7)
+Found = TypeVar("Found")
 _INSERT_SETTINGS: Mapping[str, object] = {
     "async_insert": 0,
     # Derived tables beside each other: 44 instead of 64 ms for 2,000 events on two cores.
@@ -26,6 +28,12 @@ _INSERT_SETTINGS: Mapping[str, object] = {
     "max_partitions_per_insert_block": 0,
 }
 RAW_DATABASE = "accesstrail_raw"
+_LOOK_AGAIN_S, _LONGEST_INSERT_S = 0.02, 20.0
+# A role sees its own queries only; every worker is the writer.
+_OLDER_INSERTS = (
+    "SELECT count() FROM system.processes "
+    "WHERE query_kind = 'Insert' AND startsWith(query, {into:String}) AND elapsed >= {age:Float64}"
+)
 
 
 class ServerCode(IntEnum):
@@ -165,6 +173,24 @@ class ClickHouse:
             self._client.disconnect()
             raise
         return self._client.repeated_blocks > 0
+
+    def look_again(self, table: str, look: Callable[[], Found | None]) -> Found | None:
+        """What `look` finds, at the latest when no insert into the table runs any more that began before this call.
+
+        To be asked after an insert whose token the server knew and whose rows are not there: it notes a token before
+        the rows can be seen, so another connection may still be putting them in place. Only afterwards are they lost.
+        Raises: Away: such an insert does not end.
+        """
+        called_s = time.monotonic()
+        while True:
+            waited_s = time.monotonic() - called_s
+            others = self.query(_OLDER_INSERTS, {"into": f"INSERT INTO {table} ", "age": waited_s})[0][0]
+            found = look()
+            if found is not None or not others:
+                return found
+            if waited_s > _LONGEST_INSERT_S:
+                raise Away("another connection's insert does not end: it is waited for", code="store_busy")
+            time.sleep(_LOOK_AGAIN_S)
 
     def query(
         self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None

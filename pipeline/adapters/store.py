@@ -108,13 +108,16 @@ class ClickHouseStore:
         """Inserts under the position's token until an entry is there.
 
         A server killed at the wrong moment knows a token whose row it lost: then every writer goes on to the position's
-        next token, and there too the first one wins, since the row before it is there for none of them.
+        next token, and there too the first one wins, since the row before it is there for none of them. A row that
+        another writer is just putting in place is not lost: it is waited for.
         """
         place = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
         for number in range(_POSITION_TOKENS):
             token = f"{place}:{number}" if number else place
-            self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
+            known = self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
             if self._is_sealed(entry):
+                return
+            if known and self._client.look_again(f"{RAW}.ledger", lambda: self._is_sealed(entry) or None):
                 return
         raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
 

@@ -1,5 +1,6 @@
 """Seals a batch: from the last ledger entry and the new leaves to the next ledger entry.
 
+A batch's id is the first eight bytes, little-endian, of SHA-256(0x03 ‖ first offset as UInt64 ‖ root).
 The entry's own hash is SHA-256(0x02 ‖ RowBinary of its columns in declared order, without `entry_hash`), so the chain
 of entries can be recomputed in SQL as the leaves can. Pure; used by the writer, by recovery and by verification.
 """
@@ -13,7 +14,7 @@ from hashlib import sha256
 
 from pipeline.columns import CANON_VERSION, leb128
 from pipeline.events import LogPosition
-from pipeline.ledger.leaf import ENTRY_PREFIX
+from pipeline.ledger.leaf import BATCH_PREFIX, ENTRY_PREFIX
 from pipeline.ledger.merkle import Frontier
 from pipeline.ports import LedgerEntry
 
@@ -74,11 +75,20 @@ def seal(
         entry_hash=NO_HASH,
         canon_version=CANON_VERSION,
         versions_id=versions_id,
-        batch_id=int.from_bytes(root[:8], "little"),
+        batch_id=batch_id(content.first_offset, root),
         first_received_at_us=content.first_received_at_us,
         last_received_at_us=content.last_received_at_us,
     )
     return replace(unhashed, entry_hash=entry_hash(unhashed))
+
+
+def batch_id(first_offset: int, root: bytes) -> int:
+    """Names a batch by its beginning and the root after it; the rows that carry it are visible once it is sealed.
+
+    The root alone is no name: it is the whole tree's, so it is the same for every batch that ends at one offset. A
+    writer that lost its partition may have stored a batch that began earlier than the one that was sealed in the end.
+    """
+    return int.from_bytes(sha256(BATCH_PREFIX + struct.pack("<Q", first_offset) + root).digest()[:8], "little")
 
 
 def entry_bytes(entry: LedgerEntry) -> bytes:

@@ -12,6 +12,8 @@ LEAF_PREFIX = b"\x00"
 NODE_PREFIX = b"\x01"
 ENTRY_PREFIX = b"\x02"
 """Prefix of a ledger entry's own hash: no leaf or node can be mistaken for an entry."""
+BATCH_PREFIX = b"\x03"
+"""Prefix of what a batch's id is taken from."""
 
 
 def leaf_hash(data: bytes) -> bytes:

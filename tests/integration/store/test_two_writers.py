@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.adapters.store import open_store
+from pipeline.adapters.store import ClickHouseStore, open_store
 from pipeline.errors import Fenced
 from pipeline.events import LogPosition
 from pipeline.ports import LedgerEntry
-from tests.batches import Batch, batch
+from tests.batches import Batch, batch, part_of
 
 pytestmark = pytest.mark.stack
 
@@ -59,3 +59,46 @@ def test_of_two_writers_exactly_one_seals(clickhouse_settings: Any, reader: Any,
     [(dead_rows, dead_offsets, last)] = reader.query(counts.format(view="dead_letters"), life)
     assert (rows, dead_rows) == (offsets, dead_offsets)
     assert rows + dead_rows == previous.tree_size == previous.last_offset + 1 == last + 1
+
+
+def test_writers_of_the_same_entry_at_the_same_moment_leave_it_there_once(
+    clickhouse_settings: Any, reader: Any, position: LogPosition
+) -> None:
+    """A take-over forms the very batch that its former owner is sealing: both succeed, and the entry is one row.
+
+    The server notes a token before the row can be seen: whoever comes in between is told "known" and finds nothing.
+    """
+    previous: LedgerEntry | None = None
+    for number in range(40):
+        start = threading.Barrier(4)
+        made = batch(position, previous, events=2, dead_letters=0, seed=number)
+        writers = [Writer(clickhouse_settings, start, made) for _ in range(4)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(60)
+        assert [writer.outcome for writer in writers] == ["sealed"] * 4
+        previous = made.entry
+    sql = "SELECT count(), uniqExact(first_offset) FROM accesstrail.ledger WHERE incarnation = {life:String}"
+    assert reader.query(sql, {"life": position.incarnation}) == [(40, 40)]
+
+
+def test_what_a_fenced_writer_stored_stays_unseen_when_its_range_is_sealed_in_two(
+    store: ClickHouseStore, reader: Any, position: LogPosition
+) -> None:
+    """A new owner stores a batch while the old one seals the first half of its range; then it goes on behind that."""
+    whole = batch(position, None, events=12, dead_letters=0, seed=3)
+    halves = [part_of(whole, None, 6)]
+    halves.append(part_of(whole, halves[0].entry, 11))
+    whole.store_rows(store)
+    halves[0].commit(store)
+    with pytest.raises(Fenced):
+        store.seal(whole.entry, "test")
+    halves[1].commit(store)
+    assert halves[1].entry.root == whole.entry.root
+    life = {"life": position.incarnation}
+    for view, wanted in (("access_events", 12), ("alerts", sum(half.entry.n_alerts for half in halves))):
+        sql = f"SELECT count() FROM accesstrail.{view} WHERE incarnation = {{life:String}}"
+        assert reader.query(sql, life) == [(wanted,)], view
+    subjects = "SELECT count() FROM accesstrail.subject_access WHERE incarnation = {life:String}"
+    assert reader.query(subjects, life) == [(whole.entry.n_subjects,)]

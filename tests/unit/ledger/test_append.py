@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import pytest
@@ -39,9 +40,19 @@ def test_an_entry_hangs_on_the_one_before() -> None:
     assert (second.tree_size_before, second.tree_size) == (5, 10)
 
 
-def test_the_batch_is_named_by_the_first_eight_bytes_of_the_root() -> None:
-    entry = _entry(None, 0, 4)
-    assert entry.batch_id.to_bytes(8, "little") == entry.root[:8]
+def test_the_batch_is_named_by_its_beginning_and_the_root_after_it() -> None:
+    entry = _entry(_entry(None, 0, 4), 5, 9)
+    named = hashlib.sha256(b"\x03" + (5).to_bytes(8, "little") + entry.root).digest()
+    assert entry.batch_id.to_bytes(8, "little") == named[:8]
+
+
+def test_batches_that_end_at_one_offset_have_one_root_and_different_names() -> None:
+    """Of a fenced writer's longer batch nothing may be seen once the rest of its range is sealed."""
+    first = _entry(None, 0, 4)
+    fenced = _entry(first, 5, 19)
+    sealed = _entry(_entry(first, 5, 9), 10, 19)
+    assert fenced.root == sealed.root
+    assert fenced.batch_id != sealed.batch_id
 
 
 @pytest.mark.parametrize(("first", "last"), [(6, 9), (4, 9), (0, 9), (5, 4)])
