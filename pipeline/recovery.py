@@ -93,8 +93,9 @@ def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, fe
     Raises: Away: the store or the broker does not answer; StoreRefused: rights or schema are wrong.
     """
     position, closing = _incarnation(store, topic, partition, bounds)
-    last = store.last_entry(position)
+    # A former owner may seal while we read. In this order everything fits `last`: a snapshot is never newer than it.
     snapshot = store.load_profiles(position)
+    last = store.last_entry(position)
     if snapshot is not None and (last is None or snapshot.feature_version != feature_version):
         snapshot = None
     resume = ResumePlan(position=position, base=None, snapshot=snapshot, closing=closing)
@@ -127,7 +128,8 @@ def _plan_sealed(store: EvidenceStore, resume: ResumePlan, last: LedgerEntry, bo
         return
     # The entry that ends at the snapshot comes first: the re-computed chain hangs on its frontier.
     entries = _entries(store, resume.position, standing - 1)
-    base, again = _split(entries, standing)
+    # What was sealed since is not part of this plan: its rows may be planned as unsealed, and meet their entry then.
+    base, again = _split([entry for entry in entries if entry.last_offset <= last.last_offset], standing)
     if again and again[0].first_offset < bounds.first_offset:
         resume.profile_gap = True
         resume.base = last
