@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from faust.types import TP
 from mode import CrashingSupervisor
 
 from pipeline.config import Settings
-from pipeline.errors import EXIT_SOFTWARE
+from pipeline.errors import EXIT_OK, EXIT_SOFTWARE
 from pipeline.partition import PartitionWorker
 from pipeline.partition_status import PartitionStatus
 from pipeline.recovery import LogBounds
@@ -33,6 +35,7 @@ _FETCHED_BYTES, _MIN_FETCH_BYTES, _MAX_FETCH_BYTES = 12 << 20, 64 << 10, 2 << 20
 _POSITION_TIMEOUT_S = 2.0
 # A turn is a second. What the monitor says of the stopped partitions shall be seen and stored before the end.
 _LAST_WORDS_TURNS = 8
+_LEAVE_GROUP_S = 10.0
 
 MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
 ReadBounds = Callable[[str, int], LogBounds]
@@ -213,10 +216,12 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The declared application and the partitions it feeds."""
+    """The declared application, the partitions it feeds, and how long an orderly end may take."""
 
     faust: faust.App
     pool: PartitionPool
+    when_stopping: Callable[[], None]
+    stop_within_s: float
 
 
 def build(
@@ -263,12 +268,42 @@ def build(
         await asyncio.get_running_loop().run_in_executor(None, pool.close)
 
     app.declared = (record, turn, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
-    return Application(app, pool)
+    return Application(app, pool, when_stopping, settings.recovery.drain_timeout_s + _LEAVE_GROUP_S)
 
 
-def run(app: faust.App) -> None:
+class _Worker(faust.Worker):
+    """Ends in a bounded time: a consumer that is stopped while its group is rebalanced may wait for ever.
+
+    Killed at any point it would lose nothing; what it leaves undone is that the group is told at once.
+    """
+
+    def __init__(self, application: Application, **options: Any) -> None:  # noqa: ANN401  Faust's own signature
+        super().__init__(application.faust, **options)
+        self._application = application
+
+    async def stop(self) -> None:
+        """Begins the orderly end."""
+        timer = threading.Timer(self._application.stop_within_s, self._end_now)
+        timer.daemon = True
+        timer.start()
+        await super().stop()
+
+    def _end_now(self) -> None:
+        _log.warning("the consumer does not leave its group: the worker ends all the same, and nothing is lost")
+        self._application.when_stopping()
+        self._application.pool.close()
+        logging.shutdown()
+        os._exit(EXIT_SOFTWARE if self._application.faust.crash_reason or self.crash_reason else EXIT_OK)
+
+
+def run(application: Application) -> None:
     """Runs the application until SIGTERM or SIGINT; ends the process with Faust's exit code."""
-    worker = faust.Worker(
-        app, loglevel=logging.INFO, override_logging=False, redirect_stdouts=False, quiet=True, logging_config=None
+    worker = _Worker(
+        application,
+        loglevel=logging.INFO,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        logging_config=None,
     )
     worker.execute_from_commandline()

@@ -35,8 +35,8 @@ def start_logging() -> None:
     )
     for chatty in ("faust", "mode", "aiokafka", "numba"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    # These repeat a traceback or three lines at every try while a server or topic is away; we say it once, with a code.
-    for vendor in ("kafka", "clickhouse_driver", "aiokafka.cluster"):
+    # These repeat a traceback or some lines at every try while a server or topic is away; we say it once, with a code.
+    for vendor in ("kafka", "clickhouse_driver", "aiokafka.cluster", "aiokafka.consumer.group_coordinator"):
         logging.getLogger(vendor).setLevel(logging.CRITICAL)
 
 
@@ -86,7 +86,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
         monitoring.await_kafka()
         watch.start()
         process_memory.settle()
-        run(application.faust)
+        run(application)
     finally:
         watch.stop()
         monitoring.stop()

@@ -133,6 +133,25 @@ def test_a_broker_that_hangs_is_said_and_the_worker_goes_on_when_it_answers_agai
     system.close()
 
 
+def test_a_worker_ends_in_order_and_in_time_also_while_the_broker_hangs(stack: Stack, tmp_path: Path) -> None:
+    """A consumer that cannot leave its group would keep the process for ever: a supervisor would have to kill it."""
+    system = System(stack, tmp_path / "system", "health.leaves", recovery="drain_timeout_s = 2")
+    processes = json.loads((stack.state / "run" / "stack.json").read_text(encoding="utf-8"))["processes"]
+    (broker,) = [one["pid"] for one in processes if one["name"] == "kafka"]
+    with system.worker() as process:
+        system.produce(100)
+        system.await_sealed(100)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            os.kill(broker, signal.SIGCONT)
+    assert "does not leave its group" in system.said()
+    assert not system.workers()  # it says no more that it runs
+    system.close()
+
+
 def test_a_suspended_worker_comes_back_and_the_watchdog_stays_quiet(stack: Stack, tmp_path: Path) -> None:
     system = System(stack, tmp_path / "system", "health.suspended", more="stalled_after_s = 15")
     with system.worker() as process:
