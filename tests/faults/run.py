@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 import shutil
 import signal
 import threading
@@ -119,7 +120,7 @@ class Run:
         self._chance = plan.chance
         self.outcome = Outcome(plan.name)
         base = bench.stack.settings
-        self.topic = f"faults.{number}.{time.time_ns() // 1_000_000 % 1_000_000_000}"
+        self.topic = f"faults.{number}.{secrets.token_hex(4)}"
         self._settings: Settings = replace(
             base, kafka=replace(base.kafka, events_topic=self.topic, incidents_topic=f"{self.topic}.incidents")
         )
