@@ -331,10 +331,17 @@ class Run:
         self._patiently(self._send)
         if len(self._workers) < 2:
             self._start()
-        self._await(lambda: self._sealed().get(partition, 0) > before, _TAKE_OVER_S, "another worker has taken over")
+        self._await(lambda: self._taken_over(worker, partition, before), _TAKE_OVER_S, "another worker has taken over")
         worker.go()
         worker.signal(signal.SIGCONT)
         time.sleep(self._chance.random())
+
+    def _taken_over(self, former: Worker, partition: int, before: int) -> bool:
+        """Another worker has sealed more of the partition, or owns it and there is no more to seal."""
+        sealed = self._sealed().get(partition, 0)
+        owners = [self._status(one) for one in self._workers if one is not former]
+        is_owned = any((partition, "running") == state[:2] for states in owners for state in states or ())
+        return sealed > before or (is_owned and sealed == self._wanted().get(partition, 0))
 
     def _store_cut(self, worker: Worker) -> None:
         self._proxy.set(Mode.REFUSE)
