@@ -20,6 +20,7 @@ from detectors.features import FEATURE_VERSION
 from detectors.model import Model, unpack
 from detectors.policy import Policy
 from detectors.rules import all_rules
+from pipeline import process_memory
 from pipeline.activator import RELOAD_FAILED, Activator
 from pipeline.batch import Judgement
 from pipeline.config import Settings
@@ -132,6 +133,8 @@ class StoredJudgements:
 
     def _set(self, activation: Activation, judgement: Judgement) -> None:
         self.activation, self._current = activation, judgement
+        # Its files and artefacts were texts of many times its size.
+        process_memory.give_back()
         self._remember(judgement)
         _log.info(
             "version set in force: activation=%d kind=%s versions=%s",

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from pipeline import process_memory
 from pipeline.alarms import AlarmPlace, partition_alarm
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
 from pipeline.closing import close_log
@@ -257,6 +258,7 @@ class PartitionWorker:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
             self._memory = restore_memory(store, resume)
+            process_memory.give_back()  # the stored profiles, read and unpacked, were twice as large
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
         self._note_position(resume)

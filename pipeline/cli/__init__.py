@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline import process_memory
 from pipeline.errors import EXIT_OK, AccesstrailError, ConfigError
 
 # command name -> module that defines it (as `<name>_command`), one line of help
@@ -84,6 +85,8 @@ def accesstrail() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with a documented exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["worker"]:
+        process_memory.few_heaps()
     try:
         result = accesstrail.main(args=words, prog_name="accesstrail", standalone_mode=False)
     except click.exceptions.Abort:

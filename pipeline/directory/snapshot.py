@@ -181,8 +181,9 @@ class DirectorySnapshot:
         formats = {document["format"] for document in parsed.values()}
         if formats != {FORMAT}:
             raise ValueError("directory artefacts of another format")
+        shared: dict[Any, Any] = {}
         rows: dict[str, Any] = {
-            name: tuple(_row(row_type, values) for values in parsed[name]["rows"])
+            name: tuple(_row(row_type, values, shared) for values in parsed[name]["rows"])
             for name, row_type in _ROW_TYPES.items()
         }
         return cls(
@@ -217,8 +218,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  any field of any row
     return [_plain(getattr(value, spec.name)) for spec in fields(value)]
 
 
-def _row(row_type: type[Row], values: list[Any]) -> Row:
-    """One row from its plain values; the field's annotation says which are tokens and which are lists."""
+def _row(row_type: type[Row], values: list[Any], shared: dict[Any, Any]) -> Row:
+    """One row from its plain values; the field's annotation says which are tokens and which are lists.
+
+    Equal values are one object by way of `shared`: a hundred thousand rows name the same few departments and managers.
+    """
     made = []
     for spec, value in zip(fields(row_type), values, strict=True):
         if spec.type == "bytes":
@@ -227,7 +231,8 @@ def _row(row_type: type[Row], values: list[Any]) -> Row:
             value = tuple(bytes.fromhex(item) for item in value)
         elif spec.type == "tuple[str, ...]":
             value = tuple(value)
-        made.append(value)
+        # By type too: equal numbers and flags of two types must stay what they are.
+        made.append(shared.setdefault((type(value), value), value))
     return row_type(*made)
 
 

@@ -19,7 +19,8 @@ from pipeline.columns import ColumnBatch, FixedColumn
 
 WINDOW_IDS = 200_000
 WINDOW_US = 24 * 3600 * 1_000_000
-_CAPACITY = 1 << 19  # 2.6 × the window: chains stay short, and a rebuild is needed only every 200,000 events
+_RING = 1 << 18  # longer than the window: what is overwritten has left it
+_PLACES = 1 << 19  # chains stay short, and a rebuild is needed only every 160,000 events
 NOT_A_DUPLICATE = -1
 
 
@@ -37,49 +38,54 @@ def _home(high: np.uint64, low: np.uint64, salt: np.uint64) -> np.uint64:
 
 @numba.njit(cache=True)  # compiled: it runs once an event
 def _mark(
-    high: npt.NDArray[np.uint64],
-    low: npt.NDArray[np.uint64],
+    halves: npt.NDArray[np.uint64],
     offsets: npt.NDArray[np.int64],
     received_at_us: npt.NDArray[np.int64],
-    table: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int32],
     ids: npt.NDArray[np.uint64],
+    facts: npt.NDArray[np.int64],
     salt: np.uint64,
     first_seq: int,
     window_ids: int,
     window_us: int,
     duplicate_of: npt.NDArray[np.int64],
     slots: npt.NDArray[np.int64],
-    before: npt.NDArray[np.int64],
+    places_before: npt.NDArray[np.int32],
+    ids_before: npt.NDArray[np.uint64],
+    facts_before: npt.NDArray[np.int64],
 ) -> int:
     """Looks up and adds each id in order; returns how many first occurrences were added.
 
-    `table` (capacity, 3): sequence number from 1 (0 is empty), offset, received_at; `ids` (capacity, 2).
-    `slots` and `before` note what was overwritten, for undoing.
+    First occurrences are numbered from 1; number s lies in the ring at (s - 1) modulo its length, which is a power of
+    two. `ids` (ring, 2) and `facts` (ring, 2: offset, received_at) are the ring, `places` (capacity,) a hash table of
+    ring places plus one (0 is empty). A place whose id was overwritten in the ring is passed by like any other id's.
+    `slots` and `…_before` note what was overwritten, for undoing.
     """
-    mask = np.uint64(table.shape[0] - 1)
+    mask = np.uint64(places.shape[0] - 1)
+    ring = ids.shape[0]
     added = 0
-    for i in range(high.shape[0]):
-        slot = _home(high[i], low[i], salt) & mask
-        while table[slot, 0] != 0 and (ids[slot, 0] != high[i] or ids[slot, 1] != low[i]):
+    for i in range(halves.shape[0]):
+        high, low = halves[i, 0], halves[i, 1]
+        slot = _home(high, low, salt) & mask
+        while places[slot] != 0 and (ids[places[slot] - 1, 0] != high or ids[places[slot] - 1, 1] != low):
             slot = (slot + np.uint64(1)) & mask
         sequence = first_seq + added
-        alive = (
-            table[slot, 0] != 0
-            and table[slot, 0] >= sequence - window_ids
-            and table[slot, 2] >= received_at_us[i] - window_us
-        )
-        if alive:
-            duplicate_of[i] = table[slot, 1]
-            continue
+        if places[slot] != 0:
+            place = places[slot] - 1
+            # The newest number that lies there: how many were added since it, this one included.
+            age = ((sequence - 2 - place) & (ring - 1)) + 1
+            if age <= window_ids and facts[place, 1] >= received_at_us[i] - window_us:
+                duplicate_of[i] = facts[place, 0]
+                continue
+        place = (sequence - 1) & (ring - 1)
         slots[added] = np.int64(slot)
-        before[added, 0] = table[slot, 0]
-        before[added, 1] = table[slot, 1]
-        before[added, 2] = table[slot, 2]
-        ids[slot, 0] = high[i]
-        ids[slot, 1] = low[i]
-        table[slot, 0] = sequence
-        table[slot, 1] = offsets[i]
-        table[slot, 2] = received_at_us[i]
+        places_before[added] = places[slot]
+        for j in range(2):
+            ids_before[added, j] = ids[place, j]
+            facts_before[added, j] = facts[place, j]
+        places[slot] = place + 1
+        ids[place, 0], ids[place, 1] = high, low
+        facts[place, 0], facts[place, 1] = offsets[i], received_at_us[i]
         added += 1
     return added
 
@@ -87,16 +93,19 @@ def _mark(
 @dataclass(slots=True)
 class _Undo:
     slots: npt.NDArray[np.int64]
-    before: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int32]
+    ids: npt.NDArray[np.uint64]
+    facts: npt.NDArray[np.int64]
     next_seq: int
 
 
 class DuplicateWindow:
-    """The ids one partition has seen lately; 20 MB, whatever comes."""
+    """The ids one partition has seen lately; 10 MB, whatever comes."""
 
     def __init__(self) -> None:
-        self._table = np.zeros((_CAPACITY, 3), np.int64)
-        self._ids = np.zeros((_CAPACITY, 2), np.uint64)
+        self._places = np.zeros(_PLACES, np.int32)
+        self._ids = np.zeros((_RING, 2), np.uint64)
+        self._facts = np.zeros((_RING, 2), np.int64)
         # Secret, so that no source can aim its ids at one slot; answers do not depend on it.
         self._salt = np.uint64(secrets.randbits(64))
         self._next_seq = 1
@@ -114,18 +123,21 @@ class DuplicateWindow:
         Shapes (n,); `event_ids` are UUIDs as 16 bytes. Undone by `rollback`, kept by `commit`.
         """
         count = len(offsets)
-        if not self._undo and self._filled + count > _CAPACITY * 7 // 10:
+        if not self._undo and self._filled + count > _PLACES * 7 // 10:
             self._rebuild()
-        assert self._filled + count < _CAPACITY, "commit before marking so many"  # noqa: S101  else it would never end
+        assert self._filled + count < _PLACES, "commit before marking so many"  # noqa: S101  else it would never end
         halves = np.ascontiguousarray(event_ids).view(np.uint64).reshape(count, 2)
         duplicate_of = np.full(count, NOT_A_DUPLICATE, np.int64)
-        slots, before = np.empty(count, np.int64), np.empty((count, 3), np.int64)
-        added = _mark(
-            np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1]),
-            offsets, received_at_us, self._table, self._ids, self._salt, self._next_seq, WINDOW_IDS,
-            WINDOW_US, duplicate_of, slots, before,
+        undo = _Undo(
+            np.empty(count, np.int64), np.empty(count, np.int32), np.empty((count, 2), np.uint64),
+            np.empty((count, 2), np.int64), self._next_seq,
         )  # fmt: skip
-        self._undo.append(_Undo(slots[:added].copy(), before[:added].copy(), self._next_seq))
+        added = _mark(
+            halves, offsets, received_at_us, self._places, self._ids, self._facts, self._salt, self._next_seq,
+            WINDOW_IDS, WINDOW_US, duplicate_of, undo.slots, undo.places, undo.ids, undo.facts,
+        )  # fmt: skip
+        kept = (undo.slots[:added].copy(), undo.places[:added].copy(), undo.ids[:added].copy())
+        self._undo.append(_Undo(*kept, undo.facts[:added].copy(), self._next_seq))
         self._next_seq += added
         self._filled += added
         return duplicate_of
@@ -138,41 +150,40 @@ class DuplicateWindow:
         """Forgets what was marked since the last commit."""
         while self._undo:
             undo = self._undo.pop()
+            numbers = np.arange(undo.next_seq, undo.next_seq + len(undo.slots))
+            ring = (numbers - 1) & (_RING - 1)
             # Newest first: a slot taken twice gets its oldest content back.
-            self._table[undo.slots[::-1]] = undo.before[::-1]
+            self._places[undo.slots[::-1]] = undo.places[::-1]
+            self._ids[ring[::-1]] = undo.ids[::-1]
+            self._facts[ring[::-1]] = undo.facts[::-1]
             self._filled -= len(undo.slots)
             self._next_seq = undo.next_seq
 
     def _rebuild(self) -> None:
         """Drops what has left the window by count; only with nothing to undo, since slots change."""
-        alive = self._table[:, 0] >= self._next_seq - WINDOW_IDS
-        alive &= self._table[:, 0] != 0
-        kept = np.flatnonzero(alive)
-        order = kept[np.argsort(self._table[kept, 0], kind="stable")]
-        table, ids = self._table[order].copy(), self._ids[order].copy()
-        self._table[:] = 0
-        self._ids[:] = 0
-        self._filled = len(order)
-        _place(table, ids, self._table, self._ids, self._salt)
+        numbers = np.arange(max(1, self._next_seq - WINDOW_IDS), self._next_seq)
+        self._places[:] = 0
+        self._filled = len(numbers)
+        _place((numbers - 1) & (_RING - 1), self._places, self._ids, self._salt)
 
 
 @numba.njit(cache=True)
 def _place(
-    rows: npt.NDArray[np.int64],
-    row_ids: npt.NDArray[np.uint64],
-    table: npt.NDArray[np.int64],
+    ring: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int32],
     ids: npt.NDArray[np.uint64],
     salt: np.uint64,
 ) -> None:
-    mask = np.uint64(table.shape[0] - 1)
-    for i in range(rows.shape[0]):
-        slot = _home(row_ids[i, 0], row_ids[i, 1], salt) & mask
-        while table[slot, 0] != 0:
+    """Notes ring places, oldest first: of an id that is there twice the newer one stays."""
+    mask = np.uint64(places.shape[0] - 1)
+    for place in ring:
+        slot = _home(ids[place, 0], ids[place, 1], salt) & mask
+        while places[slot] != 0:
+            other = places[slot] - 1
+            if ids[other, 0] == ids[place, 0] and ids[other, 1] == ids[place, 1]:
+                break
             slot = (slot + np.uint64(1)) & mask
-        for j in range(3):
-            table[slot, j] = rows[i, j]
-        ids[slot, 0] = row_ids[i, 0]
-        ids[slot, 1] = row_ids[i, 1]
+        places[slot] = place + 1
 
 
 def mark_duplicates(columns: ColumnBatch, arrays: EventArrays, window: DuplicateWindow) -> None:

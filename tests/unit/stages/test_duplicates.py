@@ -14,7 +14,7 @@ from pipeline.stages import duplicates
 from pipeline.stages.duplicates import NOT_A_DUPLICATE, WINDOW_IDS, WINDOW_US, DuplicateWindow
 
 NEW = NOT_A_DUPLICATE
-SMALL_IDS, SMALL_CAPACITY = 10, 128
+SMALL_IDS, SMALL_RING, SMALL_PLACES = 10, 16, 128
 
 
 def as_ids(numbers: npt.NDArray[np.int64] | list[int], *, at: int = 0) -> npt.NDArray[np.void]:
@@ -134,8 +134,8 @@ def test_ids_that_count_up_are_as_spread_as_random_ones(at: int) -> None:
 
 def longest_run(window: DuplicateWindow) -> int:
     """The longest run of taken slots: no search is longer."""
-    free = np.flatnonzero(window._table[:, 0] == 0)
-    return int(np.diff(free, prepend=-1, append=len(window._table)).max()) - 1
+    free = np.flatnonzero(window._places == 0)
+    return int(np.diff(free, prepend=-1, append=len(window._places)).max()) - 1
 
 
 HISTORIES = st.lists(
@@ -153,7 +153,8 @@ HISTORIES = st.lists(
 def test_any_history_is_answered_as_by_a_dict(history: list[tuple[list[tuple[int, int]], str]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "WINDOW_IDS", SMALL_IDS)
-        patch.setattr(duplicates, "_CAPACITY", SMALL_CAPACITY)
+        patch.setattr(duplicates, "_RING", SMALL_RING)
+        patch.setattr(duplicates, "_PLACES", SMALL_PLACES)
         window, model = DuplicateWindow(), Model(SMALL_IDS, WINDOW_US)
         kept, offset, time_us, kept_at = model.copy(), 0, 0, (0, 0)
         for records, then in history:
@@ -173,7 +174,8 @@ def test_any_history_is_answered_as_by_a_dict(history: list[tuple[list[tuple[int
 
 def test_what_was_marked_before_a_rebuild_can_still_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "WINDOW_IDS", SMALL_IDS)
-    monkeypatch.setattr(duplicates, "_CAPACITY", SMALL_CAPACITY)
+    monkeypatch.setattr(duplicates, "_RING", SMALL_RING)
+    monkeypatch.setattr(duplicates, "_PLACES", SMALL_PLACES)
     window = DuplicateWindow()
     for start in range(0, 120, 30):
         mark(window, list(range(start, start + 30)), start)
