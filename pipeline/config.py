@@ -44,6 +44,7 @@ class ClickHouseSettings:
     database: str
     password_files: Mapping[str, Path]
     timeout_s: int
+    commits_at_once: int
     deployment: str
 
 
@@ -231,6 +232,7 @@ def _clickhouse(reader: _Reader) -> ClickHouseSettings:
         database=reader.text("clickhouse", "database", "accesstrail"),
         password_files={role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES},
         timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
+        commits_at_once=reader.whole("clickhouse", "commits_at_once", 2, 1, 1000),
         deployment=reader.text("clickhouse", "deployment", "single"),
     )
 

@@ -131,6 +131,11 @@ class Inbox:
         self._bytes_held = 0
         self._blocked = False
 
+    def await_any(self, generation: int) -> None:
+        """Waits for the first record. Raises: Closing, Reassigned."""
+        with self._tenure.changed:
+            self._wait(generation)
+
     def take(self, position: LogPosition, expected: int, max_records: int, generation: int) -> RecordBatch:
         """The next free batch from offset `expected` on: whatever waits, within one month of `received_at`.
 

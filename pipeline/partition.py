@@ -32,6 +32,7 @@ from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.rebuild import require_same, restore_memory, stands_at
 from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
 from pipeline.refused_rows import find_rejected
+from pipeline.turns import Turn, Turns
 
 _log = logging.getLogger(__name__)
 
@@ -106,13 +107,15 @@ class PartitionWorker:
     def __init__(
         self, topic: str, partition: int, *,
         chain: Chain, chain_lock: threading.Lock, judgements: Judgements, open_store: Callable[[], EvidenceStore],
-        publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, writer: str, observer: Observer = nobody,
+        publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, turns: Turns, writer: str,
+        observer: Observer = nobody,
     ) -> None:  # fmt: skip
         self.status = PartitionStatus(topic, partition)
         self._clock = StepClock(self.status)
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
         self._flow, self._limits, self._writer, self._observer = flow, limits, writer, observer
+        self._turns, self._turn = turns, Turn(lambda: None)
         self._tenure = Tenure()
         self._inbox = Inbox(
             self._tenure, max_records=limits.inbox_records, max_bytes=limits.inbox_bytes,
@@ -233,9 +236,9 @@ class PartitionWorker:
             self._observer("recovery", 7)
         self.status.state = "running"
         while True:
-            records = self._inbox.take(memory.position, memory.next_offset, self._limits.max_batch_records, generation)
-            judgement = self._patiently(self._judgements.current, generation)
-            self._commit(records, memory, judgement, generation)
+            self._inbox.await_any(generation)
+            with self._turns.take(partial(self._tenure.check, generation)) as self._turn:
+                self._commit_what_waits(memory, generation)
             self._maybe_snapshot(memory)
 
     # -- recovery
@@ -297,7 +300,7 @@ class PartitionWorker:
         except OtherVersion:
             is_comparable = False
             judgement = self._patiently(self._judgements.current, generation)
-        self._turn()
+        self._moved()
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
         if is_comparable:
@@ -308,6 +311,11 @@ class PartitionWorker:
         return is_comparable
 
     # -- batches
+
+    def _commit_what_waits(self, memory: PartitionMemory, generation: int) -> None:
+        records = self._inbox.take(memory.position, memory.next_offset, self._limits.max_batch_records, generation)
+        judgement = self._patiently(self._judgements.current, generation)
+        self._commit(records, memory, judgement, generation)
 
     def _commit(self, records: RecordBatch, memory: PartitionMemory, judgement: Judgement, generation: int) -> None:
         """Forms and commits one batch; a row the store refuses is found by bisection and becomes a dead letter."""
@@ -324,7 +332,8 @@ class PartitionWorker:
             try:
                 self._patiently(step, generation)
             except RejectedRow:
-                found = self._patiently(partial(find_rejected, formed, store, self._turn), generation)
+                self._turn.give_up()
+                found = self._patiently(partial(find_rejected, formed, store, self._moved), generation)
                 self._observer("bisection", 1)
                 memory.rollback()
                 refused |= found
@@ -336,11 +345,11 @@ class PartitionWorker:
 
     def _after_step(self, number: int) -> None:
         """Between two steps of a commit."""
-        self._turn()
+        self._moved()
         self._clock.after_step(number)
         self._observer("commit", number)
 
-    def _turn(self) -> None:
+    def _moved(self) -> None:
         """Something was done: whatever it was, the thread is not stuck."""
         self.status.turns += 1
 
@@ -399,10 +408,11 @@ class PartitionWorker:
         state = self.status.state
         while True:
             self._tenure.check(generation)
-            self._turn()
+            self._moved()
             try:
                 result = step()
             except Away as exc:
+                self._turn.give_up()
                 if self.status.state != "away":
                     state, self.status.away_since = self.status.state, time.time()
                     _log.warning("away: partition=%d code=%s: %s", self.status.partition, exc.code, exc)

@@ -26,6 +26,7 @@ from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
 from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.turns import Turns
 from pipeline.versions import VersionSet
 from tests.corpus.make_poison import event
 from tests.fakes import InMemoryStore
@@ -172,15 +173,16 @@ class UpgradedJudgements(FixedJudgements):
 
 
 def worker_of(
-    store: InMemoryStore, log: Log, published: Published, judgements: Judgements | None = None, **limits: float
-) -> PartitionWorker:
+    store: InMemoryStore, log: Log, published: Published, judgements: Judgements | None = None,
+    turns: Turns | None = None, **limits: float,
+) -> PartitionWorker:  # fmt: skip
     """One partition's worker over fakes."""
     judgements = judgements or FixedJudgements()
     made = PartitionWorker(
         POSITION.topic, POSITION.partition, chain=chain(), chain_lock=threading.Lock(), judgements=judgements,
         open_store=lambda: store, publisher=published, flow=log,
         limits=PartitionLimits(**{"max_batch_records": 20, "snapshot_interval_s": 3600, **limits}),  # type: ignore[arg-type]
-        writer="test",
+        turns=turns or Turns(8), writer="test",
     )  # fmt: skip
     log.worker = made
     return made

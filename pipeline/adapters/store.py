@@ -125,9 +125,11 @@ class ClickHouseStore:
         """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""
         sql = (
             f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} AND epoch = {{epoch:UInt32}} "
-            "AND tree_size_before >= {before:UInt64} ORDER BY first_offset LIMIT 2"
+            "AND first_offset >= {first:UInt64} AND tree_size_before >= {before:UInt64} ORDER BY first_offset LIMIT 2"
         )
-        parameters = {**_place(entry.position), "before": entry.tree_size_before, "epoch": entry.epoch}
+        # By the sort key, so that a long history costs nothing: who follows the same entry begins at the same offset.
+        place = {"before": entry.tree_size_before, "first": entry.first_offset}
+        parameters = {**_place(entry.position), **place, "epoch": entry.epoch}
         found = [_entry(row) for row in self._client.query(sql, parameters)]
         here = [one for one in found if one.tree_size_before == entry.tree_size_before]
         if found and here != [entry]:

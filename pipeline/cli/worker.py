@@ -25,6 +25,7 @@ from pipeline.partition import Observer, PartitionLimits, PartitionWorker, nobod
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.recovery import LogBounds
+from pipeline.turns import Turns
 from pipeline.version_watch import VersionWatch
 
 
@@ -61,6 +62,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     judgements = stored_judgements(settings, keyring, open_access)
     changes = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
     watch = VersionWatch(judgements, open_access, changes, keyring)
+    turns = Turns(settings.clickhouse.commits_at_once)
     limits = PartitionLimits(
         max_batch_records=settings.kafka.max_batch_records,
         inbox_bytes=inbox_bytes(settings.kafka.partitions),
@@ -71,7 +73,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     def partition_worker(flow: LoopFlow, topic: str, partition: int) -> PartitionWorker:
         return PartitionWorker(
             topic, partition, chain=chain, chain_lock=lock, judgements=judgements, open_store=connect,
-            publisher=publisher, flow=flow, limits=limits, writer=writer, observer=observer,
+            publisher=publisher, flow=flow, limits=limits, turns=turns, writer=writer, observer=observer,
         )  # fmt: skip
 
     def read_bounds(topic: str, partition: int) -> LogBounds:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tests.bench.system import System, report_of, running, sample, write_workload
 from tests.bench.workload import Workload
 
-_ASK_EVERY_S = 0.02
+_ASK_EVERY_S = 0.05
 _SETTLE_S = 10
 """Left out at the beginning: connections, first batches."""
 

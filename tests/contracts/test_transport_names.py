@@ -53,6 +53,15 @@ def test_fetched_records_are_asked_for_by_partition() -> None:
     assert "active_partitions," in inspect.getsource(AIOKafkaConsumerThread._fetch_records)
 
 
+def test_what_a_fetch_gathers_is_taken_from_the_consumer_that_we_change() -> None:
+    assert list(inspect.signature(AIOKafkaConsumerThread._create_worker_consumer).parameters) == ["self", "transport"]
+    assert "self._create_worker_consumer(" in inspect.getsource(AIOKafkaConsumerThread._create_consumer)
+    assert list(inspect.signature(Consumer._new_consumer_thread).parameters) == ["self"]
+    started = inspect.getsource(aiokafka.AIOKafkaConsumer.start)
+    assert "fetch_min_bytes=self._fetch_min_bytes" in started
+    assert "fetch_max_wait_ms=self._fetch_max_wait_ms" in started
+
+
 def test_the_transport_makes_our_consumer() -> None:
     assert issubclass(RunTransport, Transport)
     assert RunTransport.Consumer is RunConsumer
