@@ -124,7 +124,7 @@ class DuplicateWindow:
         """
         count = len(offsets)
         if not self._undo and self._filled + count > _PLACES * 7 // 10:
-            self._rebuild()
+            self.rebuild()
         assert self._filled + count < _PLACES, "commit before marking so many"  # noqa: S101  else it would never end
         halves = np.ascontiguousarray(event_ids).view(np.uint64).reshape(count, 2)
         duplicate_of = np.full(count, NOT_A_DUPLICATE, np.int64)
@@ -159,7 +159,7 @@ class DuplicateWindow:
             self._filled -= len(undo.slots)
             self._next_seq = undo.next_seq
 
-    def _rebuild(self) -> None:
+    def rebuild(self) -> None:
         """Drops what has left the window by count; only with nothing to undo, since slots change."""
         numbers = np.arange(max(1, self._next_seq - WINDOW_IDS), self._next_seq)
         self._places[:] = 0

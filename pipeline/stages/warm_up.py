@@ -17,7 +17,9 @@ def main() -> None:
     """Runs each kernel on a handful of rows."""
     warm_up.main()
     numbers = np.arange(4, dtype=np.int64)
-    DuplicateWindow().mark(np.zeros(4, "V16"), numbers, numbers)
+    window = DuplicateWindow()
+    window.mark(np.zeros(4, "V16"), numbers, numbers)
+    window.rebuild()
     texts = TextColumn(np.zeros(4, np.int32), Interner())
     columns: list[Column] = [
         texts, ArrayColumn(numbers + 1, texts), ArrayColumn(numbers + 1, FixedColumn(np.zeros(4, "V16"))),
