@@ -207,7 +207,7 @@ def _services(chance: random.Random, count: int, sites: Sequence[Site]) -> list[
         Actor(
             actor_id=names[number % len(names)] + ("" if number < len(names) else f"-{number}"),
             kind="service", department=_SERVICE, site=sites[0], device="", user_agent="okhttp/4.12.0",
-            home_prefix=f"10.90.{number}", shift=(0, 24), pace=chance.uniform(0.5, 1.5), hired_on=date(2020, 1, 1),
+            home_prefix=f"10.90.{number % 256}", shift=(0, 24), pace=chance.uniform(0.5, 1.5), hired_on=date(2020, 1, 1),
             credential=f"key-svc-{number}",
         )
         for number in range(count)
@@ -222,7 +222,7 @@ def _partners(chance: random.Random, count: int, sites: Sequence[Site]) -> list[
         Actor(
             actor_id=f"partner{number // 2}-agent{number % 2}", kind="partner", department=_PARTNER,
             site=chance.choice(sites), device="", user_agent="python-requests/2.32.3",
-            home_prefix=f"47.{90 + number % 100}.{number + 3}", shift=(8, 20), pace=chance.uniform(0.5, 1.5),
+            home_prefix=f"47.{90 + number % 100}.{(number + 3) % 256}", shift=(8, 20), pace=chance.uniform(0.5, 1.5),
             hired_on=date(2021, 1, 1), org=f"partner{number // 2}", credential=f"key-partner-{number}",
         )
         for number in range(count)
