@@ -207,8 +207,8 @@ def _services(chance: random.Random, count: int, sites: Sequence[Site]) -> list[
         Actor(
             actor_id=names[number % len(names)] + ("" if number < len(names) else f"-{number}"),
             kind="service", department=_SERVICE, site=sites[0], device="", user_agent="okhttp/4.12.0",
-            home_prefix=f"10.90.{number % 256}", shift=(0, 24), pace=chance.uniform(0.5, 1.5), hired_on=date(2020, 1, 1),
-            credential=f"key-svc-{number}",
+            home_prefix=f"10.90.{number % 256}", shift=(0, 24), pace=chance.uniform(0.5, 1.5),
+            hired_on=date(2020, 1, 1), credential=f"key-svc-{number}",
         )
         for number in range(count)
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from pipeline.app import LoopFlow, PartitionPool
 from pipeline.partition import PartitionWorker
+from pipeline.partition_status import PartitionStatus
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, Log, Published, records, worker_of
 
@@ -40,3 +41,47 @@ def test_a_partition_that_is_about_to_start_is_never_seen_as_ended() -> None:
     assert seen == [frozenset(), frozenset()]
     assert [one.partition for one in pool.observe()[0]] == [POSITION.partition]
     pool.close()
+
+
+def test_the_pool_follows_every_assignment_and_renews_on_request() -> None:
+    """What is gone is closed, what is new begins, what stayed begins anew, and all do once the log is another."""
+    said: list[tuple[str, int]] = []
+
+    class Noted(PartitionWorker):
+        """Says what it is told to do."""
+
+        def __init__(self, partition: int) -> None:
+            self.partition = partition
+            self.status = PartitionStatus("t", partition)
+
+        def start(self) -> None:
+            said.append(("start", self.partition))
+
+        def reassign(self) -> None:
+            said.append(("reassign", self.partition))
+
+        def close(self) -> None:
+            said.append(("close", self.partition))
+
+        def join(self, timeout_s: float) -> bool:
+            return True
+
+    nothing: Any = None
+    pool = PartitionPool(lambda flow, topic, partition: Noted(partition), LoopFlow(nothing, nothing), "t", 5)
+
+    def take(*partitions: int) -> list[tuple[str, int]]:
+        said.clear()
+        pool.assign(frozenset(TP("t", partition) for partition in partitions))
+        return sorted(said)
+
+    async def follow() -> None:
+        assert take(0, 1) == [("start", 0), ("start", 1)]
+        assert take(1, 2) == [("close", 0), ("reassign", 1), ("start", 2)]
+        assert take(1, 2) == [("reassign", 1), ("reassign", 2)]
+        said.clear()
+        await asyncio.to_thread(pool.renew)  # the monitor has a thread of its own
+        await asyncio.sleep(0)
+        assert sorted(said) == [("reassign", 1), ("reassign", 2)]
+        assert take() == [("close", 1), ("close", 2)]
+
+    asyncio.run(follow())
