@@ -15,17 +15,8 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import (
-    ALERT_COLUMNS,
-    ArrayColumn,
-    Column,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    Interner,
-    MapColumn,
-    TextColumn,
-)
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, LogPosition, codes
 from pipeline.troubles import explain
 

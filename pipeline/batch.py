@@ -13,7 +13,8 @@ from detectors.base import Assessment, Detector, EventArrays
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
-from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ArrayColumn, ColumnBatch
+from pipeline.column_batch import ArrayColumn, ColumnBatch
+from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import SCORE_STATUSES, Alert, LogPosition, codes
 from pipeline.ledger.append import BatchContent, seal

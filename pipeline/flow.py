@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.batch import AfterStep, FormedBatch, Forming, JudgedEvents, Judgement, PartitionMemory, nothing
-from pipeline.columns import FixedColumn
+from pipeline.column_batch import FixedColumn
 from pipeline.events import RecordBatch
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.privacy.protected import Protected

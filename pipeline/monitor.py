@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.alarms import AlarmPlace, away_alarm, partition_alarm
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.errors import EXIT_SOFTWARE, AccesstrailError, Away
 from pipeline.events import LogPosition
 from pipeline.health import AwaySpan, Health, LogEnds, Observation, Probe, Reason, Report

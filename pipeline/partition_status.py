@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.ports import LedgerEntry
 
 STATES = ("recovering", "running", "away", "stopped", "closed")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.batch import FormedBatch
-from pipeline.columns import take_rows
+from pipeline.column_batch import take_rows
 from pipeline.errors import RejectedRow, StoreRefused
 from pipeline.ports import EvidenceStore
 

@@ -19,7 +19,7 @@ import numpy as np
 from detectors.features import FEATURE_VERSION
 from detectors.profile import Profiles
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.columns import (
-    ACCESS_EVENT_COLUMNS,
-    ALERT_COLUMNS,
-    DEAD_LETTER_COLUMNS,
-    ArrayColumn,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    Interner,
-    TextColumn,
-    take_rows,
-)
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn, take_rows
+from pipeline.columns import ACCESS_EVENT_COLUMNS, ALERT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import EvidenceStore, LedgerEntry

@@ -15,7 +15,8 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnBatch, ColumnSpec
+from pipeline.column_batch import ColumnBatch
+from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch

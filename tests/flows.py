@@ -17,7 +17,7 @@ from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
 from pipeline.batch import Judgement, PartitionMemory
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.errors import Away, OtherVersion
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain

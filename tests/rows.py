@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import events
-from pipeline.columns import (
-    ArrayColumn,
-    Column,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    Interner,
-    MapColumn,
-    TextColumn,
-)
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import ColumnSpec
 
 TEXTS = (
     "",

@@ -13,16 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.columns import (
-    ACTIVATION_COLUMNS,
-    ANNOUNCEMENT_COLUMNS,
-    Column,
-    ColumnBatch,
-    FixedColumn,
-    Interner,
-    MapColumn,
-    TextColumn,
-)
+from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import ACTIVATION_COLUMNS, ANNOUNCEMENT_COLUMNS
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import StoreRefused
 from pipeline.versions import Activation

@@ -22,7 +22,8 @@ from clickhouse_driver.protocol import ClientPacketTypes, ServerPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str
 
-from pipeline.columns import ArrayColumn, Column, ColumnBatch, ColumnSpec, FixedColumn, MapColumn, TextColumn, leb128
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, MapColumn, TextColumn, leb128
+from pipeline.columns import ColumnSpec
 from pipeline.errors import StoreRefused
 
 _LOW_CARDINALITY_VERSION = struct.pack("<Q", 1)

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from clickhouse_driver import errors as driver_errors
 
 from pipeline.adapters.block import BlockClient, native_rows
-from pipeline.columns import ColumnBatch, ColumnSpec
+from pipeline.column_batch import ColumnBatch
+from pipeline.columns import ColumnSpec
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 

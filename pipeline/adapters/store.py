@@ -17,6 +17,7 @@ import numpy.typing as npt
 import zstandard
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, TextColumn, raw_texts
 from pipeline.columns import (
     ACCESS_EVENT_COLUMNS,
     ALERT_COLUMNS,
@@ -24,14 +25,7 @@ from pipeline.columns import (
     DEAD_LETTER_COLUMNS,
     LEDGER_COLUMNS,
     PROFILE_COLUMNS,
-    ArrayColumn,
-    Column,
-    ColumnBatch,
     ColumnSpec,
-    FixedColumn,
-    Interner,
-    TextColumn,
-    raw_texts,
 )
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Fenced, StoreRefused

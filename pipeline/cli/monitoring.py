@@ -14,7 +14,7 @@ from pipeline.adapters.kafka import TopicAdmin
 from pipeline.adapters.process import open_files, resident_bytes
 from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
 from pipeline.health import Health, HealthLimits, LogEnds, Reason, Report

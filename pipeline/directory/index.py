@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from detectors.base import NO_LOCATION
 from pipeline import events
-from pipeline.columns import NO_TOKEN, Interner, TextColumn
+from pipeline.column_batch import Interner, TextColumn
+from pipeline.columns import NO_TOKEN
 from pipeline.directory.networks import PrefixTable
 from pipeline.directory.snapshot import DirectorySnapshot, GeoRow, NetworkRow, SiteRow
 from pipeline.directory.work_items import first_half

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from pipeline.columns import CANON_VERSION, leb128
+from pipeline.column_batch import leb128
+from pipeline.columns import CANON_VERSION
 from pipeline.events import LogPosition
 from pipeline.ledger.leaf import BATCH_PREFIX, ENTRY_PREFIX
 from pipeline.ledger.merkle import Frontier

@@ -13,15 +13,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import (
-    TOKEN_BYTES,
-    WIRE_TREATMENTS,
-    ArrayColumn,
-    Column,
-    FixedColumn,
-    MapColumn,
-    TextColumn,
-)
+from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
+from pipeline.columns import TOKEN_BYTES, WIRE_TREATMENTS
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.protector import Protector
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.columns import CANON_VERSION, Column, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.columns import CANON_VERSION
 from pipeline.events import LEAF_KINDS, RecordBatch, Rejected, codes
 from pipeline.privacy.protector import Protector
 from pipeline.privacy.sealing import position_bytes, record_bytes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import ColumnBatch, FixedColumn, join_rows
+from pipeline.column_batch import ColumnBatch, FixedColumn, join_rows
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from pipeline.columns import Interner, TextColumn
+from pipeline.column_batch import Interner, TextColumn
 from pipeline.partitioning import partition_of
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.sealing import Sealer

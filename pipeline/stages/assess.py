@@ -18,7 +18,7 @@ from detectors.features import N_FEATURES, NAMES, compute
 from detectors.model import Model
 from detectors.profile import Profiles
 from detectors.surprisal import N_ORDER, surprisals
-from pipeline.columns import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.events import SCORE_STATUSES, codes
 
 WATCH_RISK = 4000

@@ -17,7 +17,7 @@ from detectors.features import NAMES
 from detectors.model import Model
 from detectors.policy import Policy, fire
 from detectors.profile import Profiles
-from pipeline.columns import ArrayColumn, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn, take_rows
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn, take_rows
 from pipeline.events import EXPLAINED, SEVERITIES, Alert, codes
 
 ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")

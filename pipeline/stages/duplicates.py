@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import EventArrays
-from pipeline.columns import ColumnBatch, FixedColumn
+from pipeline.column_batch import ColumnBatch, FixedColumn
 
 WINDOW_IDS = 200_000
 WINDOW_US = 24 * 3600 * 1_000_000

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from detectors.base import EventArrays
 from pipeline import events
-from pipeline.columns import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.calendar_cn import weekday_kinds
 from pipeline.directory.index import FLAG_BIT, UNKNOWN_DAY, DirectoryIndex, TextMap, country_code

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import CANON_VERSION, Column, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.columns import CANON_VERSION
 from pipeline.events import LEAF_KINDS, LogPosition, codes
 
 MISSING_OFFSETS = "missing_offsets"

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline import events as words
-from pipeline.columns import ABSENT, TOKEN_BYTES, ArrayColumn, ColumnBatch, FixedColumn
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn
+from pipeline.columns import ABSENT, TOKEN_BYTES
 from pipeline.events import AccessEvent, fields_of
 from pipeline.privacy.column_builder import ColumnBuilder
 from pipeline.privacy.dead_letters import protect_dead_letters

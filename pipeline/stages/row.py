@@ -15,18 +15,8 @@ from hashlib import sha256
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import (
-    CANON_VERSION,
-    ArrayColumn,
-    Column,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    Interner,
-    MapColumn,
-    TextColumn,
-    evidence,
-)
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import CANON_VERSION, ColumnSpec, evidence
 from pipeline.events import LEAF_KINDS, RecordBatch, codes
 from pipeline.ledger.leaf import LEAF_PREFIX
 from pipeline.ports import LedgerEntry

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.columns import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
+from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]

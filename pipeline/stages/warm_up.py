@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from detectors import warm_up
-from pipeline.columns import ArrayColumn, Column, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.column_batch import ArrayColumn, Column, FixedColumn, Interner, MapColumn, TextColumn
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.row_bytes import assemble
 

@@ -26,7 +26,7 @@ from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import open_store
 from pipeline.batch import FormedBatch, PartitionMemory
 from pipeline.cli.stack_run import StackOptions, end, launch
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.config import Settings
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch

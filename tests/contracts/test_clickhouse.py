@@ -15,7 +15,8 @@ import pytest
 from clickhouse_driver.errors import ServerException
 
 from pipeline.adapters.clickhouse import ClickHouse, ServerCode, connect, refuse_old, translated
-from pipeline.columns import ArrayColumn, Column, ColumnBatch, ColumnSpec, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import ColumnSpec
 from pipeline.errors import Away, RejectedRow, StoreRefused
 from pipeline.migrations.runner import apply_all
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.adapters.store import open_store
-from pipeline.columns import ColumnBatch, FixedColumn
+from pipeline.column_batch import ColumnBatch, FixedColumn
 from pipeline.errors import Fenced, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.migrations.runner import apply_all

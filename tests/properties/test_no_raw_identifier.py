@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.adapters.directory import read_directory
-from pipeline.columns import ArrayColumn, Column, ColumnBatch, FixedColumn, MapColumn, TextColumn
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, MapColumn, TextColumn
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import AccessEvent
 from pipeline.privacy.keys import Keyring

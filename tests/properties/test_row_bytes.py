@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.columns import ArrayColumn, Column, FixedColumn, Interner, MapColumn, TextColumn, leb128
+from pipeline.column_batch import ArrayColumn, Column, FixedColumn, Interner, MapColumn, TextColumn, leb128
 from pipeline.stages.row_bytes import assemble
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=150)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.alarms import AlarmPlace, alarm_row, away_alarm, partition_alarm
-from pipeline.columns import ALERT_COLUMNS, ColumnBatch
+from pipeline.column_batch import ColumnBatch
+from pipeline.columns import ALERT_COLUMNS
 from pipeline.events import LogPosition
 from pipeline.troubles import TROUBLES
 

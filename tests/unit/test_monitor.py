@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipeline.columns import ColumnBatch
+from pipeline.column_batch import ColumnBatch
 from pipeline.errors import AccesstrailError, Away, StoreRefused
 from pipeline.health import Health, HealthLimits, LogEnds, Reason, Report
 from pipeline.monitor import Monitor, StoreAccess, TopicSeen, _Repeating

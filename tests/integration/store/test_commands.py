@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.store import alerts_command, migrate_command, search_command, sql_command
-from pipeline.columns import ArrayColumn, ColumnBatch, FixedColumn
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn
 from pipeline.errors import UsageError
 from pipeline.events import LogPosition
 from pipeline.privacy.keys import Keyring, new_key_file

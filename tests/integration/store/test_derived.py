@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import RAW, ClickHouseStore
-from pipeline.columns import ACCESS_EVENT_COLUMNS, ColumnBatch, FixedColumn
+from pipeline.column_batch import ColumnBatch, FixedColumn
+from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.events import ACTIONS, OUTCOMES, LogPosition, codes
 from pipeline.ports import LedgerEntry
 from tests.batches import Batch, batch, same_text

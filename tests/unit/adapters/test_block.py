@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.adapters.block import _dictionary
-from pipeline.columns import Interner, TextColumn
+from pipeline.column_batch import Interner, TextColumn
 
 
 @settings(deadline=None)

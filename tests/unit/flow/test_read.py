@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.columns import ACCESS_EVENT_COLUMNS, ColumnBatch, ColumnSpec, join_rows, take_rows
+from pipeline.column_batch import ColumnBatch, join_rows, take_rows
+from pipeline.columns import ACCESS_EVENT_COLUMNS, ColumnSpec
 from pipeline.events import Rejected
 from pipeline.privacy.protected import Protected
 from pipeline.reading import STORE_REJECTED, protect_events, read_records

@@ -14,17 +14,8 @@ from detectors.features import N_FEATURES, NAMES
 from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
-from pipeline.columns import (
-    ALERT_COLUMNS,
-    ArrayColumn,
-    Column,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    Interner,
-    MapColumn,
-    TextColumn,
-)
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, Alert
 from pipeline.stages.decide import MODEL_DETECTOR, alert_columns, alert_id, decide, severity
 from tests.arrays import event_arrays

@@ -14,7 +14,8 @@ import pytest
 
 from detectors.base import NO_LOCATION, EventArrays
 from pipeline import events as words
-from pipeline.columns import ACCESS_EVENT_COLUMNS, ArrayColumn, ColumnBatch, TextColumn
+from pipeline.column_batch import ArrayColumn, ColumnBatch, TextColumn
+from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.calendar_cn import WorkingCalendar, epoch_day
 from pipeline.directory.local_time import local_days_and_hours

@@ -12,18 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline.columns import (
-    ACCESS_EVENT_COLUMNS,
-    DEAD_LETTER_COLUMNS,
-    WIRE_TREATMENTS,
-    ArrayColumn,
-    Column,
-    ColumnBatch,
-    FixedColumn,
-    MapColumn,
-    TextColumn,
-    evidence,
-)
+from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, MapColumn, TextColumn
+from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, WIRE_TREATMENTS, evidence
 from pipeline.events import ACTIONS, AccessEvent, LogPosition, RecordBatch, Rejected, codes
 from pipeline.partitioning import partition_of
 from pipeline.privacy.keys import Keyring

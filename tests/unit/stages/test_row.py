@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.columns import (
-    ACCESS_EVENT_COLUMNS,
-    CANON_VERSION,
-    DEAD_LETTER_COLUMNS,
-    ColumnBatch,
-    ColumnSpec,
-    FixedColumn,
-    evidence,
-    take_rows,
-)
+from pipeline.column_batch import ColumnBatch, FixedColumn, take_rows
+from pipeline.columns import ACCESS_EVENT_COLUMNS, CANON_VERSION, DEAD_LETTER_COLUMNS, ColumnSpec, evidence
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.stages.row import canonical_rows, offset_leaves, place, seal_columns
 from tests.batches import batch
