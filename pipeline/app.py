@@ -1,7 +1,7 @@
 """The Faust application: its agents, the partitions they feed, start and orderly stop. No rule of ours lives here.
 
 Place in the flow: `record` receives runs of records (`transport.py`) and hands each to its partition's worker
-(`partition.py`). One process = one Faust worker = one member of the consumer group; a supervisor restarts it.
+(`partition/worker.py`). One process = one Faust worker = one member of the consumer group; a supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mode import CrashingSupervisor
 
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, EXIT_SOFTWARE
-from pipeline.partition import PartitionWorker
-from pipeline.partition_status import PartitionStatus
-from pipeline.recovery import LogBounds
+from pipeline.partition.recovery import LogBounds
+from pipeline.partition.status import PartitionStatus
+from pipeline.partition.worker import PartitionWorker
 from pipeline.transport import FetchedRun, RunConsumer, RunTransport
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from pipeline.ports import LedgerEntry
 from pipeline.stages.decide import alert_columns
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.row import offset_leaves, seal_columns
-from pipeline.versions import VersionSet
+from pipeline.version_sets.sets import VersionSet
 
 _UNSCORED = codes(SCORE_STATUSES)["unscored"]
 

@@ -95,7 +95,7 @@ def commit_batch(
 
     Crash before 7: the rows are invisible; recovery forms the same range under the same versions, repeats 2–5 (a no-op)
     and 6 (the same alert ids) and seals. Crash after 7: recovery goes on behind the entry.
-    Raises: Away: repeat unchanged; RejectedRow: bisect (`refused_rows.py`); BrokenInvariant: stop.
+    Raises: Away: repeat unchanged; RejectedRow: bisect (`partition/refused_rows.py`); BrokenInvariant: stop.
     """
     token = batch.token()
     after_step(1)

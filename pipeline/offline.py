@@ -30,7 +30,7 @@ from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
 from pipeline.stages.decode import Decoded, decode_values
 from pipeline.stages.duplicates import DuplicateWindow
-from pipeline.versions import VersionSet
+from pipeline.version_sets.sets import VersionSet
 
 BATCH = 5000
 _ANY_TIME_US = 4_102_444_800_000_000  # 2100: a file has no receiving time, only its own lower bound is checked

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.column_batch import ColumnBatch
 from pipeline.events import Alert, LogPosition
-from pipeline.versions import Activation
+from pipeline.version_sets.sets import Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,11 +23,11 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch
-from pipeline.inbox import KafkaRecord
+from pipeline.partition.inbox import KafkaRecord
+from pipeline.partition.recovery import LogBounds, ResumePlan, is_closed, plan
 from pipeline.ports import EvidenceStore, LedgerEntry
-from pipeline.recovery import LogBounds, ResumePlan, is_closed, plan
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
-from pipeline.versions import ARTEFACT_KIND, VersionSet
+from pipeline.version_sets.sets import ARTEFACT_KIND, VersionSet
 
 WRITER = "replay"
 _PAGE = 10_000

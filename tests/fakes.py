@@ -21,7 +21,7 @@ from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
 from pipeline.stages.row import canonical_rows
-from pipeline.versions import Activation
+from pipeline.version_sets.sets import Activation
 
 STORE_REJECTED = "store_rejected"
 

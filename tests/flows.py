@@ -21,13 +21,13 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.errors import Away, OtherVersion
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.partition import Judgements, PartitionLimits, PartitionWorker
+from pipeline.partition.recovery import LogBounds
+from pipeline.partition.turns import Turns
+from pipeline.partition.worker import Judgements, PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
-from pipeline.recovery import LogBounds
 from pipeline.stages.duplicates import DuplicateWindow
-from pipeline.turns import Turns
-from pipeline.versions import VersionSet
+from pipeline.version_sets.sets import VersionSet
 from tests.corpus.make_poison import event
 from tests.fakes import InMemoryStore
 

@@ -17,7 +17,7 @@ from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, Ma
 from pipeline.columns import ACTIVATION_COLUMNS, ANNOUNCEMENT_COLUMNS
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import StoreRefused
-from pipeline.versions import Activation
+from pipeline.version_sets.sets import Activation
 
 RAW = "accesstrail_raw"
 _FIELDS = (

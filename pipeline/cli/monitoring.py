@@ -1,4 +1,4 @@
-"""What watches one worker: adapters for `monitor.py`, the status file, and the pages over HTTP."""
+"""What watches one worker: adapters for `health/monitor.py`, the status file, and the pages over HTTP."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipeline.adapters.store import ClickHouseStore
 from pipeline.column_batch import ColumnBatch
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
-from pipeline.health import Health, HealthLimits, LogEnds, Reason, Report
-from pipeline.health_metrics import ProcessFacts, samples
-from pipeline.metrics import CONTENT_TYPE
-from pipeline.monitor import Monitor, StoreAccess, TopicSeen, Watched
-from pipeline.troubles import explain
+from pipeline.health.findings import Health, HealthLimits, LogEnds, Reason, Report
+from pipeline.health.metrics import CONTENT_TYPE
+from pipeline.health.monitor import Monitor, StoreAccess, TopicSeen, Watched
+from pipeline.health.samples import ProcessFacts, samples
+from pipeline.health.troubles import explain
 
 _log = logging.getLogger(__name__)
 _JSON = "application/json; charset=utf-8"

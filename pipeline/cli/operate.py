@@ -26,9 +26,9 @@ from pipeline.columns import CANON_VERSION
 from pipeline.config import ROLES, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
 from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected
+from pipeline.health.troubles import explain
 from pipeline.migrations.runner import plan
 from pipeline.privacy.keys import Keyring
-from pipeline.troubles import explain
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 _MIN_FREE_BYTES = 1 << 30

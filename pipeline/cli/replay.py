@@ -21,12 +21,12 @@ from pipeline.config import Settings, load
 from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import LogPosition
 from pipeline.flow import Chain
-from pipeline.judgements import restore
+from pipeline.partition.recovery import LogBounds
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
-from pipeline.recovery import LogBounds
 from pipeline.replay import Outcome, Replay
-from pipeline.version_files import ConfiguredFiles
+from pipeline.version_sets.files import ConfiguredFiles
+from pipeline.version_sets.judgements import restore
 
 _TERMINAL_INTERVAL_S, _LOG_INTERVAL_S = 0.2, 5.0
 

@@ -19,7 +19,7 @@ from pipeline.adapters.kafka import Bounds, TopicAdmin, TopicFacts
 from pipeline.adapters.status_file import read_workers
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
-from pipeline.troubles import explain
+from pipeline.health.troubles import explain
 
 _SEALED = "SELECT topic, incarnation, partition, max(last_offset) FROM ledger GROUP BY topic, incarnation, partition"
 

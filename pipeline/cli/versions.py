@@ -15,21 +15,21 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.activator import Activator
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.store import open_store
-from pipeline.change_events import Requester
 from pipeline.cli.options import settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
 from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, Away, BrokenInvariant, ConfigError, StoreRefused, UsageError
-from pipeline.judgements import StoreAccess, restore
 from pipeline.privacy.keys import Keyring
-from pipeline.version_files import ConfiguredFiles
-from pipeline.version_watch import POLL_S, announce
-from pipeline.versions import Activation, changed_parts
+from pipeline.version_sets.activator import Activator
+from pipeline.version_sets.change_events import Requester
+from pipeline.version_sets.files import ConfiguredFiles
+from pipeline.version_sets.judgements import StoreAccess, restore
+from pipeline.version_sets.sets import Activation, changed_parts
+from pipeline.version_sets.watch import POLL_S, announce
 
 _COLUMNS = (
     "number, activated_at, kind, versions_id, previous_id, threshold / 100 AS threshold, by_token, reason, event_id, "

@@ -20,13 +20,13 @@ from pipeline.cli.monitoring import Monitoring
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
-from pipeline.judgements import StoreAccess, stored_judgements
-from pipeline.partition import Observer, PartitionLimits, PartitionWorker, nobody
+from pipeline.partition.recovery import LogBounds
+from pipeline.partition.turns import Turns
+from pipeline.partition.worker import Observer, PartitionLimits, PartitionWorker, nobody
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
-from pipeline.recovery import LogBounds
-from pipeline.turns import Turns
-from pipeline.version_watch import VersionWatch
+from pipeline.version_sets.judgements import StoreAccess, stored_judgements
+from pipeline.version_sets.watch import VersionWatch
 
 
 def start_logging() -> None:

@@ -93,7 +93,7 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
     from detectors.model import load as load_model
     from detectors.policy import Policy
     from detectors.rules import all_rules
-    from pipeline.versions import VersionSet
+    from pipeline.version_sets.sets import VersionSet
 
     keyring, model = Keyring.offline(), load_model(folder / "model")
     directory = read_directory(folder / "directory", keyring)

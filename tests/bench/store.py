@@ -30,11 +30,11 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.config import Settings
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch
-from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.migrations.schema import RAW
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from tests.bench.workload import SUBJECTS, Workload, prepare
 
 PARTITIONS = 8

@@ -13,7 +13,7 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import connect
 from pipeline.migrations.runner import apply_all
 from pipeline.ports import ActivationLog
-from pipeline.versions import NO_SET, Activation
+from pipeline.version_sets.sets import NO_SET, Activation
 from tests.fakes import InMemoryActivations
 
 OpenLog = Callable[[], ActivationLog]

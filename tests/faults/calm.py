@@ -21,10 +21,10 @@ from pipeline.batch import Judgement, PartitionMemory
 from pipeline.config import Settings
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.judgements import StoreAccess, stored_judgements
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protector
 from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from tests.faults.records import is_refused
 
 

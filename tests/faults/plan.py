@@ -1,7 +1,8 @@
 """What is done to a system in one run: which fault, at which crossing of which gap; drawn from a seed.
 
 A run is fully described by its name: `python -m tests.faults --only NAME` repeats it. The matrix holds every fault at
-every gap; random runs combine them. Gaps are the numbered steps of commit and recovery (`flow.py`, `recovery.py`).
+every gap; random runs combine them. Gaps are the numbered steps of commit and recovery (`pipeline/flow.py`,
+`pipeline/partition/recovery.py`).
 """
 
 from __future__ import annotations

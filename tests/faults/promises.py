@@ -18,7 +18,7 @@ from pipeline.adapters.kafka import TopicAdmin
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.config import KafkaSettings
 from pipeline.events import LogPosition
-from pipeline.recovery import END_OF_LOG
+from pipeline.partition.recovery import END_OF_LOG
 from tests.e2e.checker import check, check_rollups
 from tests.faults.calm import Calm, CalmAlert, CalmPartition, LogRecord
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline import partition
 from pipeline.adapters.store import RAW, ClickHouseStore, _entry_row
 from pipeline.batch import FormedBatch, PartitionMemory
 from pipeline.columns import LEDGER_COLUMNS
 from pipeline.flow import commit_batch
+from pipeline.partition import worker as partition
+from pipeline.partition.recovery import ResumePlan, plan
 from pipeline.ports import EvidenceStore, LedgerEntry
-from pipeline.recovery import ResumePlan, plan
 
 
 def _replace(owner: object, name: str, broken: Callable[..., Any]) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.metrics import METRICS
+from pipeline.health.metrics import METRICS
+from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
-from pipeline.troubles import TROUBLES
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
@@ -29,7 +29,7 @@ def metrics_page() -> str:
         [
             "# Metrics",
             "",
-            "<!-- Generated from pipeline/metrics.py by tests/golden/make_health.py; do not edit. -->",
+            "<!-- Generated from pipeline/health/metrics.py by tests/golden/make_health.py; do not edit. -->",
             "",
             "What each worker answers to `GET /metrics` (Prometheus text format) at the address that "
             "`accesstrail status --json` names. Counters are of the process: they begin at 0 with it, and a "
@@ -52,8 +52,8 @@ def codes_page() -> str:
         [
             "# Codes",
             "",
-            "<!-- Generated from pipeline/troubles.py and pipeline/stages/decode.py by tests/golden/make_health.py; "
-            "do not edit. -->",
+            "<!-- Generated from pipeline/health/troubles.py and pipeline/stages/decode.py by "
+            "tests/golden/make_health.py; do not edit. -->",
             "",
             "What `accesstrail status`, `/readyz`, `accesstrail doctor`, logs, metrics and the system's own alerts "
             "(detector `system:<code>`) name.",

@@ -12,9 +12,9 @@ import pytest
 
 import pipeline
 from pipeline.errors import AccesstrailError
-from pipeline.metrics import METRICS
+from pipeline.health.metrics import METRICS
+from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
-from pipeline.troubles import TROUBLES
 from tests.golden.make_health import FOLDER, PAGES
 
 REPOSITORY = FOLDER.parent.parent

@@ -27,11 +27,11 @@ from pipeline.adapters.directory import read_directory
 from pipeline.batch import Judgement
 from pipeline.errors import Away, LedgerConflict, LogIncomplete
 from pipeline.flow import commit_batch
+from pipeline.partition.recovery import LogBounds
 from pipeline.ports import LedgerEntry
 from pipeline.privacy.keys import Keyring
-from pipeline.recovery import LogBounds
 from pipeline.replay import Outcome, Replay, Silent
-from pipeline.versions import ARTEFACT_KIND, VersionSet
+from pipeline.version_sets.sets import ARTEFACT_KIND, VersionSet
 from tests.corpus.make_poison import event
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, RECEIVED_MS, Record, batch_of, chain, memory

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.alarms import AlarmPlace, alarm_row, away_alarm, partition_alarm
 from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ALERT_COLUMNS
 from pipeline.events import LogPosition
-from pipeline.troubles import TROUBLES
+from pipeline.health.alarms import AlarmPlace, alarm_row, away_alarm, partition_alarm
+from pipeline.health.troubles import TROUBLES
 
 PLACE = AlarmPlace(LogPosition("access.events", "life-1", 5), 41)
 

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.health import Health, HealthLimits, LogEnds, Observation, Probe, Report
-from pipeline.health_metrics import ProcessFacts, samples
-from pipeline.metrics import METRICS
-from pipeline.partition_status import PartitionStatus, StepClock
+from pipeline.health.findings import Health, HealthLimits, LogEnds, Observation, Probe, Report
+from pipeline.health.metrics import METRICS
+from pipeline.health.samples import ProcessFacts, samples
+from pipeline.partition.status import PartitionStatus, StepClock
 
 LIMITS = HealthLimits(away_alert_after_s=60, stalled_after_s=120)
 UP = Probe(asked=True)

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.column_batch import ColumnBatch
 from pipeline.errors import AccesstrailError, Away, StoreRefused
-from pipeline.health import Health, HealthLimits, LogEnds, Reason, Report
-from pipeline.monitor import Monitor, StoreAccess, TopicSeen, _Repeating
-from pipeline.partition_status import PartitionStatus
+from pipeline.health.findings import Health, HealthLimits, LogEnds, Reason, Report
+from pipeline.health.monitor import Monitor, StoreAccess, TopicSeen, _Repeating
+from pipeline.partition.status import PartitionStatus
 
 
 def running(sealed: int = 99, **fields: object) -> PartitionStatus:
@@ -165,7 +165,7 @@ def test_a_partition_that_stands_still_is_said_stored_and_ends_the_process(caplo
 
 def test_a_thread_that_fails_in_an_unforeseen_way_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[object] = []
-    monkeypatch.setattr("pipeline.monitor.end_process", ended.append)
+    monkeypatch.setattr("pipeline.health.monitor.end_process", ended.append)
 
     def fail(made: Callable[[], _Repeating]) -> Callable[[], None]:
         def step() -> None:

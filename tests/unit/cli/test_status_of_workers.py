@@ -10,7 +10,7 @@ from pipeline.adapters.status_file import StatusFile
 from pipeline.cli.operate import worker_findings
 from pipeline.cli.stack_run import _worker
 from pipeline.cli.stack_status import Document, _entries, _workers, troubles
-from pipeline.partition_status import PartitionStatus
+from pipeline.partition.status import PartitionStatus
 
 
 def document(*partitions: PartitionStatus, **more: object) -> dict[str, object]:

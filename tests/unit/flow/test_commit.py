@@ -7,9 +7,9 @@ import pytest
 from pipeline.batch import FormedBatch
 from pipeline.errors import RejectedRow
 from pipeline.flow import commit_batch
+from pipeline.partition.recovery import LogBounds, plan
+from pipeline.partition.refused_rows import find_rejected
 from pipeline.ports import LedgerEntry
-from pipeline.recovery import LogBounds, plan
-from pipeline.refused_rows import find_rejected
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, Published, Record, batch_of, chain, judgement, memory, records
 

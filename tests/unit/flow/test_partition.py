@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from pipeline.errors import Away, StoreRefused
-from pipeline.partition import PartitionWorker
-from pipeline.recovery import END_OF_LOG
+from pipeline.partition.recovery import END_OF_LOG
+from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
 from tests.flows import Log, Published, Record, records, worker_of
 

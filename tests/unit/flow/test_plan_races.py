@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.partition.recovery import LogBounds, plan
 from pipeline.ports import LedgerEntry
-from pipeline.recovery import LogBounds, plan
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, FixedJudgements, Log, Published, records, worker_of
 

@@ -8,8 +8,8 @@ from typing import Any
 from faust.types import TP
 
 from pipeline.app import LoopFlow, PartitionPool
-from pipeline.partition import PartitionWorker
-from pipeline.partition_status import PartitionStatus
+from pipeline.partition.status import PartitionStatus
+from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, Log, Published, records, worker_of
 

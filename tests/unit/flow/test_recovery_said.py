@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli.operate import worker_findings
 from pipeline.cli.stack_status import troubles
 from pipeline.errors import Fenced
-from pipeline.partition import PartitionWorker
+from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
 from tests.flows import Log, Published, records, worker_of
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.errors import Away
-from pipeline.turns import Turns
+from pipeline.partition.turns import Turns
 from tests.fakes import InMemoryStore
 from tests.flows import Log, Published, records, worker_of
 

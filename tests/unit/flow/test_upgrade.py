@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.batch import Judgement
 from pipeline.errors import Away
-from pipeline.partition import PartitionWorker
+from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, FixedJudgements, Log, Published, UpgradedJudgements, judgement, records, worker_of
 

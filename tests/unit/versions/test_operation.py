@@ -11,18 +11,18 @@ import msgspec
 import pytest
 
 from detectors.model import save
-from pipeline import judgements as judgements_module
-from pipeline.activator import Activator
-from pipeline.change_events import Requester, opened_event
 from pipeline.config import Settings, load
 from pipeline.errors import AccesstrailError, Away, BrokenInvariant, DirectoryError, UsageError
 from pipeline.events import SCORE_STATUSES
-from pipeline.judgements import StoreAccess, StoredJudgements
 from pipeline.privacy.keys import Keyring, new_key_file
 from pipeline.stages.decode import decode
-from pipeline.version_files import ConfiguredFiles
-from pipeline.version_watch import VersionWatch
-from pipeline.versions import FILES, FIRST, NO_SET, ROLLBACK, THRESHOLD, USE, Activation
+from pipeline.version_sets import judgements as judgements_module
+from pipeline.version_sets.activator import Activator
+from pipeline.version_sets.change_events import Requester, opened_event
+from pipeline.version_sets.files import ConfiguredFiles
+from pipeline.version_sets.judgements import StoreAccess, StoredJudgements
+from pipeline.version_sets.sets import FILES, FIRST, NO_SET, ROLLBACK, THRESHOLD, USE, Activation
+from pipeline.version_sets.watch import VersionWatch
 from tests.corpus.make_poison import event
 from tests.fakes import InMemoryActivations, InMemoryStore
 from tests.flows import Record, batch_of, chain, judgement, memory
@@ -403,7 +403,7 @@ def test_a_set_of_another_version_of_the_code_is_refused_and_the_worker_goes_on(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = deployment.worker().started()
-    monkeypatch.setattr("pipeline.version_files.FEATURE_VERSION", "next")
+    monkeypatch.setattr("pipeline.version_sets.files.FEATURE_VERSION", "next")
     new = deployment.worker().started()  # other code, so other words: a set that was never in force
     assert new.in_force != old.in_force
     with pytest.raises(BrokenInvariant, match="another version of features"):

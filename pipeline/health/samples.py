@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.health import Report
-from pipeline.metrics import Samples
-from pipeline.partition_status import BATCH_SIZES, STATES, STEPS, PartitionStatus
+from pipeline.health.findings import Report
+from pipeline.health.metrics import Samples
+from pipeline.partition.status import BATCH_SIZES, STATES, STEPS, PartitionStatus
 
 
 @dataclass(frozen=True, slots=True)

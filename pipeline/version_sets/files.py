@@ -1,6 +1,6 @@
 """What the configuration's files give now: directory, model and settings as the parts of a version set.
 
-Place in the flow: read once at the start and again by the watcher (`version_watch.py`) when the files change; never on
+Place in the flow: read once at the start and again by the watcher (`watch.py`) when the files change; never on
 the scoring path. Reading checks everything; nothing is kept in the store here.
 """
 
@@ -21,7 +21,7 @@ from pipeline.columns import CANON_VERSION
 from pipeline.config import Settings
 from pipeline.errors import ModelRejected
 from pipeline.privacy.keys import Keyring
-from pipeline.versions import VersionSet
+from pipeline.version_sets.sets import VersionSet
 
 _log = logging.getLogger(__name__)
 DIRECTORY = "directory/"

@@ -1,6 +1,6 @@
 """Whose turn it is to commit: a few of a worker's partitions at once, first come, first served.
 
-Place in the flow: `partition.py` asks for a turn before it takes records from its inbox. A store with work for all
+Place in the flow: `worker.py` asks for a turn before it takes records from its inbox. A store with work for all
 partitions at once serves each of them slowly: an event waits for the commit before its own, and then for its own, each
 as long as all of them together. Taking turns, the partitions that wait gather larger batches, and their commits are
 short. A turn is given up as soon as there is trouble: nobody waits for another's store, row or broker.

@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from detectors.policy import Policy
-from pipeline.alarms import alarm_row
-from pipeline.change_events import Requester, change_event, sealed_event
 from pipeline.errors import BrokenInvariant, ModelRejected, UsageError
 from pipeline.events import DEFAULT_TENANT
+from pipeline.health.alarms import alarm_row
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
-from pipeline.version_files import Candidate, ConfiguredFiles
-from pipeline.versions import (
+from pipeline.version_sets.change_events import Requester, change_event, sealed_event
+from pipeline.version_sets.files import Candidate, ConfiguredFiles
+from pipeline.version_sets.sets import (
     ARTEFACT_KIND,
     FILES,
     FIRST,

@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline import process_memory
-from pipeline.alarms import AlarmPlace, partition_alarm
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
-from pipeline.closing import close_log
 from pipeline.errors import AccesstrailError, Away, Fenced, OtherVersion, RejectedRow
 from pipeline.events import RecordBatch
 from pipeline.flow import Chain, commit_batch
-from pipeline.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
-from pipeline.partition_status import PartitionStatus, StepClock
+from pipeline.health.alarms import AlarmPlace, partition_alarm
+from pipeline.partition.closing import close_log
+from pipeline.partition.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
+from pipeline.partition.rebuild import require_same, restore_memory, stands_at
+from pipeline.partition.recovery import LogBounds, PlannedRange, ResumePlan, plan
+from pipeline.partition.refused_rows import find_rejected
+from pipeline.partition.status import PartitionStatus, StepClock
+from pipeline.partition.turns import Turn, Turns
 from pipeline.ports import AlertPublisher, EvidenceStore
-from pipeline.rebuild import require_same, restore_memory, stands_at
-from pipeline.recovery import LogBounds, PlannedRange, ResumePlan, plan
-from pipeline.refused_rows import find_rejected
-from pipeline.turns import Turn, Turns
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """What one partition says of itself: its state, and counters that are added to once a batch, never once an event.
 
-Place in the flow: written by the partition's thread (`partition.py`), read by health, metrics and `accesstrail status`.
+Place in the flow: written by the partition's thread (`worker.py`), read by health, metrics and `accesstrail status`.
 Numbers, states and codes only; no identifier ever comes near it.
 """
 

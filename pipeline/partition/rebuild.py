@@ -1,6 +1,6 @@
 """A partition's memory after an assignment: profiles and duplicate window as they were when its last batch was sealed.
 
-Place in the flow: step 3 and 5 of recovery (`recovery.py` says from where, `partition.py` does it step by step).
+Place in the flow: step 3 and 5 of recovery (`recovery.py` says from where, `worker.py` does it step by step).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from detectors.profile import Profiles
 from pipeline.batch import PartitionMemory
 from pipeline.errors import LedgerConflict
 from pipeline.events import LogPosition
+from pipeline.partition.recovery import ResumePlan
 from pipeline.ports import EvidenceStore, LedgerEntry
-from pipeline.recovery import ResumePlan
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
 
 

@@ -1,9 +1,9 @@
 """Where version sets come from: built from the configuration, kept in the store before use, found again by id.
 
-Place in the flow: beside `partition.py` (role `Judgements`). The set in force is the newest entry of the store's
+Place in the flow: beside `partition/worker.py` (role `Judgements`). The set in force is the newest entry of the store's
 activation log, so all workers agree and a restart changes nothing. A set becomes the one in force here only after it
 was read back from the store's artefacts, never from the folder it once came from, so that recovery judges as the
-stream did. Which set is current changes only by `take_up`, which the watcher (`version_watch.py`) calls from a thread
+stream did. Which set is current changes only by `take_up`, which the watcher (`watch.py`) calls from a thread
 of its own; a partition asks `current()` once a batch.
 """
 
@@ -21,15 +21,15 @@ from detectors.model import Model, unpack
 from detectors.policy import Policy
 from detectors.rules import all_rules
 from pipeline import process_memory
-from pipeline.activator import RELOAD_FAILED, Activator
 from pipeline.batch import Judgement
 from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import DirectoryError, ModelRejected, OtherVersion
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
-from pipeline.version_files import DIRECTORY, ConfiguredFiles
-from pipeline.versions import Activation, VersionSet
+from pipeline.version_sets.activator import RELOAD_FAILED, Activator
+from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
+from pipeline.version_sets.sets import Activation, VersionSet
 
 _log = logging.getLogger(__name__)
 _KEPT_SETS = 8

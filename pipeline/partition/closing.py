@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from detectors.profile import Profiles
 from pipeline.batch import AfterStep, Forming, PartitionMemory, nothing
+from pipeline.partition.recovery import END_OF_LOG
 from pipeline.ports import EvidenceStore, LedgerEntry
-from pipeline.recovery import END_OF_LOG
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.gaps import TOPIC_RECREATED, Gap, gap_columns
 

@@ -1,8 +1,8 @@
 """Looks at the worker from outside its loop: once a second at its partitions, every few seconds at Kafka and the store.
 
 Place in the flow: beside it, in three threads of its own that never hold anything the flow needs. What was seen goes
-to `health.py`, which judges; from there to the status file, the log, the store (alarms), and the HTTP pages. Where only
-a new process helps, this one ends with a non-zero status: killed at any point, it loses nothing (DESIGN §3, P1).
+to `findings.py`, which judges; from there to the status file, the log, the store (alarms), and the HTTP pages. Where
+only a new process helps, this one ends with a non-zero status: killed at any point, it loses nothing.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.alarms import AlarmPlace, away_alarm, partition_alarm
 from pipeline.column_batch import ColumnBatch
 from pipeline.errors import EXIT_SOFTWARE, AccesstrailError, Away
 from pipeline.events import LogPosition
-from pipeline.health import AwaySpan, Health, LogEnds, Observation, Probe, Reason, Report
-from pipeline.partition_status import PartitionStatus
+from pipeline.health.alarms import AlarmPlace, away_alarm, partition_alarm
+from pipeline.health.findings import AwaySpan, Health, LogEnds, Observation, Probe, Reason, Report
+from pipeline.partition.status import PartitionStatus
 
 _log = logging.getLogger(__name__)
 

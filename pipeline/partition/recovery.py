@@ -1,6 +1,6 @@
 """Where a partition goes on after an assignment: read from the ledger, never from memory or the group's offset.
 
-Place in the flow: between an assignment (`app.py`) and the first batch (`partition.py`). The three steps:
+Place in the flow: between an assignment (`app.py`) and the first batch (`worker.py`). The three steps:
 
 1. next offset = last sealed + 1, in the log incarnation that Kafka has now;
 2. profiles = newest snapshot + Kafka read again from there to the sealed offset, through the same stages with output
@@ -11,7 +11,7 @@ Place in the flow: between an assignment (`app.py`) and the first batch (`partit
 
 If Kafka no longer holds the range for step 2, the snapshot is used as it is and `profile_gap` is said.
 
-`partition.py` does it in numbered steps; each gap between two of them has a crash test:
+`worker.py` does it in numbered steps; each gap between two of them has a crash test:
 
 1. store and broker are read: where to go on is known (`plan`)
 2. an older life of the topic is closed with a gap (`closing.py`, which has two steps of its own)

@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipeline.partition_status import BATCH_SIZES, STEPS, PartitionStatus
-from pipeline.troubles import AWAY_CODES
+from pipeline.health.troubles import AWAY_CODES
+from pipeline.partition.status import BATCH_SIZES, STEPS, PartitionStatus
 
 STORE, KAFKA = "store", "kafka"
 NO_PROGRESS, LOOP_STUCK, THREAD_ENDED = "no_progress", "loop_stuck", "thread_ended"

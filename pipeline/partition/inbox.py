@@ -1,7 +1,7 @@
 """Fetched records that wait for their partition's thread, and how long the partition is ours.
 
 Place in the flow: between the agent `record` (`app.py`), which offers runs of records from Faust's loop, and the
-partition's thread (`partition.py`), which takes batches. Bounded: when it holds enough, the fetcher is told to pause.
+partition's thread (`worker.py`), which takes batches. Bounded: when it holds enough, the fetcher is told to pause.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.errors import LedgerConflict
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.recovery import PlannedRange
+from pipeline.partition.recovery import PlannedRange
 
 # Measured: the consumer's record, its numbers and the headers of its two byte strings.
 _RECORD_OVERHEAD_BYTES = 340

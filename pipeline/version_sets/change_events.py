@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.sealing import Sealer, open_sealed
-from pipeline.versions import Activation
+from pipeline.version_sets.sets import Activation
 
 SYSTEM_ACTOR = "accesstrail"
 SOURCE_SYSTEM = "accesstrail"

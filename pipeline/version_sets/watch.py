@@ -17,14 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from pipeline.activator import RELOAD_FAILED
-from pipeline.change_events import event_key, opened_event
 from pipeline.errors import AccesstrailError, Away
-from pipeline.judgements import StoreAccess, StoredJudgements, restore
 from pipeline.ports import EventSender
 from pipeline.privacy.keys import Keyring
-from pipeline.version_files import FileSignature
-from pipeline.versions import NO_SET, Activation
+from pipeline.version_sets.activator import RELOAD_FAILED
+from pipeline.version_sets.change_events import event_key, opened_event
+from pipeline.version_sets.files import FileSignature
+from pipeline.version_sets.judgements import StoreAccess, StoredJudgements, restore
+from pipeline.version_sets.sets import NO_SET, Activation
 
 _log = logging.getLogger(__name__)
 POLL_S = 2.0

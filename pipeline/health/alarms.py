@@ -1,8 +1,9 @@
 """The system's own alarms as alerts: no event raised them, so they belong to no batch (`batch_id` 0).
 
 Place in the flow: written when a version set without a usable model is taken up, when changed files cannot be taken up
-(`activator.py`), when a recovery lost something (`partition.py`), when a partition stopped or a dependency is away
-(`health.py`); shown by `accesstrail alerts` like any other alert, detector `system:<code>`. Words: `troubles.py`.
+(`version_sets/activator.py`), when a recovery lost something (`partition/worker.py`), when a partition stopped or a
+dependency is away (`findings.py`); shown by `accesstrail alerts` like any other alert, detector `system:<code>`.
+Words: `troubles.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
 from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, LogPosition, codes
-from pipeline.troubles import explain
+from pipeline.health.troubles import explain
 
 _NAMESPACE = uuid.UUID("7d1f5b0e-0f0c-5b6a-8d55-9a3e4f1c2b90")
 _HIGH = codes(SEVERITIES)["high"]

@@ -1,6 +1,6 @@
 """Which rows of a batch the store refuses: found by bisection, they become dead letters and the others go on.
 
-Place in the flow: `partition.py` asks when `flow.commit_batch` raises `RejectedRow` (the second of the three classes
+Place in the flow: `worker.py` asks when `flow.commit_batch` raises `RejectedRow` (the second of the three classes
 of trouble).
 """
 
