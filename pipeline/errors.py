@@ -16,7 +16,7 @@
     ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
     └ LocalStackError           a child process could not be started or kept; message says what to do; exit 70
 
-The three classes of trouble that a partition can meet are Away, RejectedRow and BrokenInvariant (`partition/worker.py`).
+The three classes of trouble that a partition can meet (`partition/worker.py`): Away, RejectedRow, BrokenInvariant.
 Exit codes follow sysexits(3) where one fits.
 """
 

@@ -1,8 +1,8 @@
 """One state of the directory: immutable rows with tokens in place of identifiers, and its form as artefacts.
 
-A version set names the artefacts (`version_sets/sets.py`), so a replay reads the very rows a batch was judged by from the
-store, never the folder. An artefact is canonical JSON: sorted rows, sorted keys, no spaces, UTF-8; equal content gives
-equal bytes. Dates are days since 1970-01-01, times UTC microseconds since then, tokens lower-case hexadecimal.
+A version set (`version_sets/sets.py`) names the artefacts, so a replay reads the very rows a batch was judged by from
+the store, never the folder. An artefact is canonical JSON: sorted rows, sorted keys, no spaces, UTF-8; equal content
+gives equal bytes. Dates are days since 1970-01-01, times UTC microseconds since then, tokens lower-case hexadecimal.
 """
 
 from __future__ import annotations
