@@ -140,9 +140,12 @@ def test_dead_letters_alone_are_an_unsealed_batch(store: EvidenceStore, position
     assert (found.first_offset, found.last_offset) == (0, 3)
 
 
+@pytest.mark.parametrize("page", [20_000, 7, 1])
 def test_event_ids_are_those_of_the_newest_sealed_first_occurrences(
-    store: EvidenceStore, position: LogPosition
+    store: EvidenceStore, position: LogPosition, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pipeline.adapters.store._PAGE_IDS", page)
+
     def one_duplicate(rows: ColumnBatch) -> None:
         rows.columns["duplicate_of"] = FixedColumn(np.where(np.arange(rows.count) == 10, 3, -1))
 
