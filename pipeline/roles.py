@@ -61,8 +61,8 @@ ROLES: tuple[Role, ...] = (
             f"GRANT SELECT, INSERT ON {RAW_DATABASE}.*",
             f"GRANT SELECT ON {VIEW_DATABASE}.*",
             "GRANT SELECT ON system.one",
-            # Whether an insert of its own still runs: a role sees its own queries only.
-            "GRANT SELECT ON system.processes",
+            # Whether an insert of another worker still runs; never anyone's text.
+            "GRANT SELECT(query_kind, user, elapsed) ON system.processes",
         ),
         # Evidence is acknowledged when it is on disk, never when it is in a buffer.
         (Limit("async_insert", 0),),

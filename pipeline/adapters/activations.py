@@ -52,7 +52,7 @@ class ClickHouseActivations:
             token = f"activation:{activation.topic}:{activation.number}"
             table = f"{RAW}.version_activations"
             self._client.insert(table, _row(activation), ACTIVATION_COLUMNS, token=token)
-            there = self._at(activation) or self._client.look_again(table, lambda: self._at(activation))
+            there = self._at(activation) or self._client.look_again(lambda: self._at(activation))
         if there is None:
             raise StoreRefused("the activation was accepted but is not there: check version_activations' settings")
         return there

@@ -112,7 +112,7 @@ class ClickHouseStore:
             known = self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
             if self._is_sealed(entry):
                 return
-            if known and self._client.look_again(f"{RAW}.ledger", lambda: self._is_sealed(entry) or None):
+            if known and self._client.look_again(lambda: self._is_sealed(entry) or None):
                 return
         raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
 

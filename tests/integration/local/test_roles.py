@@ -143,6 +143,7 @@ def test_the_reader_reads_every_view_and_no_table(stack: Stack) -> None:
         "CREATE VIEW accesstrail.mine AS SELECT 1",
         "CREATE TEMPORARY TABLE mine (n Int64)",
         "SELECT * FROM system.processes",
+        "SELECT query FROM system.processes",
         "SELECT * FROM system.users",
         *OUTSIDE,
     ],

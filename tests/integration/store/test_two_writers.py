@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -102,3 +103,25 @@ def test_what_a_fenced_writer_stored_stays_unseen_when_its_range_is_sealed_in_tw
         assert reader.query(sql, life) == [(wanted,)], view
     subjects = "SELECT count() FROM accesstrail.subject_access WHERE incarnation = {life:String}"
     assert reader.query(subjects, life) == [(whole.entry.n_subjects,)]
+
+
+def test_an_insert_of_another_connection_that_still_runs_is_seen(store: ClickHouseStore, connect_as: Any) -> None:
+    """What `look_again` stands on: the age and the kind of running queries, without anyone's text."""
+    sql = (
+        "INSERT INTO accesstrail_raw.version_announcements (topic, number) "
+        "SELECT 'slow', toUInt64(sleepEachRow(2)) FROM system.one"
+    )
+    slow = threading.Thread(target=connect_as("writer").query, args=(sql,))
+    slow.start()
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+
+    deadline = time.monotonic() + 10
+    while looks < 2 and slow.is_alive() and time.monotonic() < deadline:
+        looks = 0
+        store._client.look_again(look)
+    slow.join(30)
+    assert looks >= 2

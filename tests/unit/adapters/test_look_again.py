@@ -32,12 +32,12 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_another_connection_is_putting_in_place_is_waited_for() -> None:
     server, looks = Server(iter([1, 1, 1])), iter([None, None, "the row"])
-    assert server.look_again("raw.ledger", lambda: next(looks)) == "the row"
+    assert server.look_again(lambda: next(looks)) == "the row"
 
 
 def test_what_nobody_puts_in_place_is_lost() -> None:
     server, looks = Server(iter([1, 0])), iter([None, None, "never asked"])
-    assert server.look_again("raw.ledger", lambda: next(looks)) is None
+    assert server.look_again(lambda: next(looks)) is None
 
 
 def test_the_look_comes_after_the_question() -> None:
@@ -49,19 +49,19 @@ def test_the_look_comes_after_the_question() -> None:
         done.append(True)
 
     server = Server(running())
-    assert server.look_again("raw.ledger", lambda: "the row" if server.asked else None) == "the row"
+    assert server.look_again(lambda: "the row" if server.asked else None) == "the row"
 
 
-def test_only_inserts_into_this_table_that_began_before_count() -> None:
+def test_only_inserts_that_began_before_count() -> None:
     server, looks = Server(iter([1, 1, 0])), iter([None, None, None])
-    server.look_again("raw.ledger", lambda: next(looks))
+    server.look_again(lambda: next(looks))
     ages = [float(str(asked["age"])) for asked in server.asked]
-    assert {asked["into"] for asked in server.asked} == {"INSERT INTO raw.ledger "}
     assert ages == sorted(ages)
+    assert ages[0] < 1
 
 
 def test_an_insert_that_never_ends_is_trouble_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clickhouse, "_LONGEST_INSERT_S", 0.01)
     server = Server(iter(lambda: 1, 0))
     with pytest.raises(Away):
-        server.look_again("raw.ledger", lambda: None)
+        server.look_again(lambda: None)
