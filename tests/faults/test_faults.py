@@ -83,8 +83,10 @@ def test_the_proxy_passes_refuses_swallows_and_loses_answers(echo: _Echo) -> Non
         proxy = proxies.open(echo.port)
         assert _ask(proxy.port) == b"hello\x05"
         proxy.set(Mode.REFUSE)
-        with pytest.raises(OSError, match=r"reset|refused|pipe"):
-            assert not _ask(proxy.port)
+        answer = b""
+        with suppress(OSError):  # refused, reset, or closed without a word: whichever comes first
+            answer = _ask(proxy.port)
+        assert not answer
         heard = len(echo.heard)
         proxy.set(Mode.SWALLOW)
         with pytest.raises(TimeoutError):
