@@ -23,7 +23,7 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch
-from pipeline.partition.inbox import KafkaRecord
+from pipeline.partition.inbox import KafkaRecord, record_batch
 from pipeline.partition.recovery import LogBounds, ResumePlan, is_closed, plan
 from pipeline.ports import EvidenceStore, LedgerEntry
 from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
@@ -234,18 +234,18 @@ class Replay:
         for run in self._log.read(position.topic, position.partition, memory.next_offset, last):
             waiting += run
             while len(waiting) > self._batch_records:
-                yield _batch(position, waiting[: self._batch_records])
+                yield record_batch(position, waiting[: self._batch_records])
                 del waiting[: self._batch_records]
         if not waiting or waiting[-1].offset != last:
             raise LogIncomplete(f"partition {position.partition}: the log no longer holds offset {last}")
-        yield _batch(position, waiting)
+        yield record_batch(position, waiting)
 
     def _records(self, position: LogPosition, first_offset: int, last_offset: int) -> RecordBatch:
         runs = self._log.read(position.topic, position.partition, first_offset, last_offset)
         found = [record for run in runs for record in run]
         if not found or found[-1].offset != last_offset:
             raise LogIncomplete(f"partition {position.partition}: the log no longer holds offset {last_offset}")
-        return _batch(position, found)
+        return record_batch(position, found)
 
     def _form(self, records: RecordBatch, memory: PartitionMemory, versions_id: bytes) -> FormedBatch:
         first, last = memory.next_offset, int(records.offsets[-1])
@@ -298,14 +298,3 @@ def _month(entry: LedgerEntry) -> tuple[int, int]:
     times = (entry.first_received_at_us, entry.last_received_at_us)
     first, last = (int(np.datetime64(one, "us").astype("datetime64[M]").astype(np.int64)) for one in times)
     return first, last
-
-
-def _batch(position: LogPosition, records: Sequence[KafkaRecord]) -> RecordBatch:
-    count = len(records)
-    return RecordBatch(
-        position=position,
-        offsets=np.fromiter((record.offset for record in records), np.int64, count),
-        received_at_us=np.fromiter((record.timestamp for record in records), np.int64, count) * 1000,
-        keys=[record.key for record in records],
-        values=[record.value for record in records],
-    )

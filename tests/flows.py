@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,6 +82,14 @@ def judgement(name: str = "1") -> Judgement:
 def memory(position: LogPosition = POSITION) -> PartitionMemory:
     """A partition that has seen nothing."""
     return PartitionMemory(position, None, Profiles(), DuplicateWindow())
+
+
+def await_that(ready: Callable[[], object], what: object) -> None:
+    """Waits for what another thread must bring about; `what`, printed where it did not, may be a live status."""
+    deadline = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.003)
 
 
 class Published:

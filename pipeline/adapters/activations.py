@@ -16,7 +16,6 @@ from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
 from pipeline.columns import ACTIVATION_COLUMNS, ANNOUNCEMENT_COLUMNS
 from pipeline.config import ClickHouseSettings
-from pipeline.errors import StoreRefused
 from pipeline.version_sets.sets import Activation
 
 RAW = "accesstrail_raw"
@@ -47,15 +46,10 @@ class ClickHouseActivations:
 
     def append(self, activation: Activation) -> Activation:
         """Writes the activation at its number and returns what the log holds there: ours, or who was faster."""
-        there = self._at(activation)
-        if there is None:
-            token = f"activation:{activation.topic}:{activation.number}"
-            table = f"{RAW}.version_activations"
-            self._client.insert(table, _row(activation), ACTIVATION_COLUMNS, token=token)
-            there = self._at(activation) or self._client.look_again(lambda: self._at(activation))
-        if there is None:
-            raise StoreRefused("the activation was accepted but is not there: check version_activations' settings")
-        return there
+        return self._at(activation) or self._client.insert_first(
+            f"{RAW}.version_activations", _row(activation), ACTIVATION_COLUMNS,
+            token=f"activation:{activation.topic}:{activation.number}", look=lambda: self._at(activation),
+        )  # fmt: skip
 
     def unannounced(self, topic: str) -> Sequence[Activation]:
         """Changes whose access event Kafka has not acknowledged yet, oldest first."""

@@ -29,6 +29,7 @@ _INSERT_SETTINGS: Mapping[str, object] = {
     "max_partitions_per_insert_block": 0,
 }
 RAW_DATABASE = "accesstrail_raw"
+_PLACE_TOKENS = 4
 _LOOK_AGAIN_S, _LONGEST_INSERT_S = 0.02, 20.0
 # Every worker is the writer; which table an insert goes to stands in its text, which nobody need see.
 _OLDER_INSERTS = (
@@ -175,11 +176,30 @@ class ClickHouse:
             raise
         return self._client.repeated_blocks > 0
 
-    def look_again(self, look: Callable[[], Found | None]) -> Found | None:
+    def insert_first(
+        self, table: str, columns: ColumnBatch, specs: Sequence[ColumnSpec], *, token: str,
+        look: Callable[[], Found | None],
+    ) -> Found:  # fmt: skip
+        """Writes the one row of a place unless another writer was first; returns what `look` then finds there.
+
+        `token` names the place, so the first writer wins. A server killed at the wrong moment knows a token whose row
+        it lost: then every writer goes on to the place's next token, and there too the first one wins, since the row
+        before it is there for none of them. A row that another writer is just putting in place is not lost: it is
+        waited for. Raises: Away; StoreRefused: the row was accepted and is not there; whatever `look` raises.
+        """
+        for number in range(_PLACE_TOKENS):
+            known = self.insert(table, columns, specs, token=f"{token}:{number}" if number else token)
+            found = self._look_again(look) if known else look()
+            if found is not None:
+                return found
+            if not known:
+                break
+        raise StoreRefused(f"a row of {table} was accepted but is not there: check the table's settings")
+
+    def _look_again(self, look: Callable[[], Found | None]) -> Found | None:
         """What `look` finds, at the latest when no insert of our role runs any more that began before this call.
 
-        To be asked after an insert whose token the server knew and whose rows are not there: it notes a token before
-        the rows can be seen, so another connection may still be putting them in place. Only afterwards are they lost.
+        The server notes a token before the rows can be seen: another connection may still be putting them in place.
         Raises: Away: such an insert does not end.
         """
         called_s = time.monotonic()

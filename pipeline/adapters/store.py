@@ -35,7 +35,6 @@ from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
 RAW = "accesstrail_raw"
 _AWAKE_S = 30.0
 """The ledger's window holds 100,000 tokens: at 3,000 entries a second, far above any load, it lasts longer."""
-_POSITION_TOKENS = 4
 _PAGE_IDS = 20_000
 _AS_BYTES = {"strings_as_bytes": True}
 STORE_REJECTED = "store_rejected"
@@ -91,30 +90,17 @@ class ClickHouseStore:
     def seal(self, entry: LedgerEntry, writer: str) -> None:
         """Writes the entry under its position's token: the first writer wins. Raises: Fenced: it was not us.
 
-        The token decides between two writers of one moment. The look before it catches a writer that slept until the
-        table's window of tokens had moved on; one that sealed a moment ago can do without.
+        The token decides between two writers of one moment (`ClickHouse.insert_first`). The look before it catches a
+        writer that slept until the table's window of tokens had moved on; one that sealed a moment ago can do without.
         """
         awake = time.monotonic() - self._sealed_at_s.get(entry.position, -inf) < _AWAKE_S
         if awake or not self._is_sealed(entry):
-            self._write_entry(entry, writer)
+            place = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
+            self._client.insert_first(
+                f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=place,
+                look=lambda: self._is_sealed(entry) or None,
+            )  # fmt: skip
         self._sealed_at_s[entry.position] = time.monotonic()
-
-    def _write_entry(self, entry: LedgerEntry, writer: str) -> None:
-        """Inserts under the position's token until an entry is there.
-
-        A server killed at the wrong moment knows a token whose row it lost: then every writer goes on to the position's
-        next token, and there too the first one wins, since the row before it is there for none of them. A row that
-        another writer is just putting in place is not lost: it is waited for.
-        """
-        place = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
-        for number in range(_POSITION_TOKENS):
-            token = f"{place}:{number}" if number else place
-            known = self._client.insert(f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=token)
-            if self._is_sealed(entry):
-                return
-            if known and self._client.look_again(lambda: self._is_sealed(entry) or None):
-                return
-        raise StoreRefused("the ledger entry was accepted but is not there: check the ledger table's settings")
 
     def _is_sealed(self, entry: LedgerEntry) -> bool:
         """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""

@@ -85,7 +85,7 @@ def accesstrail() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with a documented exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["worker"]:
+    if words[:1] == ["worker"]:  # here, since the command's own imports start threads
         process_memory.few_heaps()
     try:
         result = accesstrail.main(args=words, prog_name="accesstrail", standalone_mode=False)

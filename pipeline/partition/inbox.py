@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -147,7 +147,7 @@ class Inbox:
                 self._wait(generation)
                 self._take_waiting(taken, expected, max_records)
                 self._release()
-        return _batch(position, taken)
+        return record_batch(position, taken)
 
     def _take_waiting(self, taken: list[KafkaRecord], expected: int, max_records: int) -> None:
         month_from_ms, month_to_ms = 0, 0
@@ -179,7 +179,7 @@ class Inbox:
                 f"the log no longer holds offset {planned.last_offset}, which the store says it stored: "
                 "keep store and log as they are and run `accesstrail doctor`"
             )
-        return _batch(position, taken)
+        return record_batch(position, taken)
 
     def _full(self) -> bool:
         return len(self._records) >= self._max_records or self._bytes_held >= self._max_bytes
@@ -200,7 +200,8 @@ class Inbox:
             self._unblock()
 
 
-def _batch(position: LogPosition, records: list[KafkaRecord]) -> RecordBatch:
+def record_batch(position: LogPosition, records: Sequence[KafkaRecord]) -> RecordBatch:
+    """Records of one partition, in offset order, as the flow takes them."""
     count = len(records)
     return RecordBatch(
         position=position,

@@ -15,19 +15,14 @@ from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
 
 
 def stands_at(memory: PartitionMemory, resume: ResumePlan) -> bool:
-    """Whether what we hold in memory is exactly what the ledger says: then nothing need be read again.
-
-    If so, the sealed ranges are taken out of the plan.
-    """
+    """Whether what we hold in memory is exactly what the ledger says: then nothing need be read again."""
     if memory.position != resume.position:
         return False
     sealed = resume.sealed_ranges
     ours, theirs = memory.sealed, sealed[-1].sealed if sealed else resume.base
-    if ours is None or theirs is None or ours.entry_hash != theirs.entry_hash:
-        return ours is None and theirs is None
-    resume.ranges = resume.unsealed_ranges
-    resume.fetch_from = max(resume.ranges[0].first_offset if resume.ranges else memory.next_offset, 0)
-    return True
+    if ours is None or theirs is None:
+        return ours is theirs
+    return ours.entry_hash == theirs.entry_hash
 
 
 def restore_memory(store: EvidenceStore, resume: ResumePlan) -> PartitionMemory:

@@ -70,7 +70,7 @@ class ResumePlan:
     base: LedgerEntry | None
     snapshot: ProfileSnapshot | None
     ranges: list[PlannedRange] = field(default_factory=list)
-    fetch_from: int = 0
+    log_first_offset: int = 0
     profile_gap: bool = False
     closing: LedgerEntry | None = None
     sealed_offset: int = -1
@@ -86,6 +86,11 @@ class ResumePlan:
         """The range that was stored and not sealed, if there is one."""
         return [planned for planned in self.ranges if planned.sealed is None]
 
+    @property
+    def fetch_from(self) -> int:
+        """Where the log is read from: the first planned range, or behind what is sealed; never before its beginning."""
+        return max(self.ranges[0].first_offset if self.ranges else self.sealed_offset + 1, self.log_first_offset)
+
 
 def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str) -> ResumePlan:
     """Reads the store and says where to go on.
@@ -98,26 +103,26 @@ def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, fe
     last = store.last_entry(position)
     if snapshot is not None and (last is None or snapshot.feature_version != feature_version):
         snapshot = None
-    resume = ResumePlan(position=position, base=None, snapshot=snapshot, closing=closing)
-    resume.sealed_offset = -1 if last is None else last.last_offset
+    resume = ResumePlan(
+        position=position, base=None, snapshot=snapshot, closing=closing, log_first_offset=bounds.first_offset,
+        sealed_offset=-1 if last is None else last.last_offset,
+    )  # fmt: skip
     if closing is not None:
         recreated = closing.incarnation.split("+")[0] != bounds.topic_id
         resume.new_life = TOPIC_RECREATED if recreated else LOG_SHORTENED
     if last is not None:
         _plan_sealed(store, resume, last, bounds)
-    sealed_next = 0 if last is None else last.last_offset + 1
-    unsealed = store.unsealed(position, sealed_next - 1)
-    if unsealed is not None and _still_there(unsealed, sealed_next, bounds):
+    unsealed = store.unsealed(position, resume.sealed_offset)
+    if unsealed is not None and _still_there(unsealed, resume.sealed_offset, bounds):
         resume.ranges.append(
             PlannedRange(unsealed.first_offset, unsealed.last_offset, unsealed.versions_id, sealed=None)
         )
-    resume.fetch_from = max(resume.ranges[0].first_offset if resume.ranges else sealed_next, bounds.first_offset)
     return resume
 
 
-def _still_there(unsealed: UnsealedBatch, sealed_next: int, bounds: LogBounds) -> bool:
+def _still_there(unsealed: UnsealedBatch, sealed_offset: int, bounds: LogBounds) -> bool:
     """Whether Kafka can give the unsealed range again; else its rows stay invisible and a gap is recorded."""
-    return unsealed.first_offset >= sealed_next and bounds.first_offset <= unsealed.last_offset < bounds.end_offset
+    return unsealed.first_offset > sealed_offset and bounds.first_offset <= unsealed.last_offset < bounds.end_offset
 
 
 def _plan_sealed(store: EvidenceStore, resume: ResumePlan, last: LedgerEntry, bounds: LogBounds) -> None:

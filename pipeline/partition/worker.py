@@ -257,7 +257,9 @@ class PartitionWorker:
             after_step = partial(self._observer, "closing")
             close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer, after_step)
             self._observer("recovery", 2)
-        if self._memory is None or not stands_at(self._memory, resume):
+        if self._memory is not None and stands_at(self._memory, resume):
+            resume.ranges = resume.unsealed_ranges
+        else:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
             self._memory = restore_memory(store, resume)

@@ -128,16 +128,13 @@ class DuplicateWindow:
         assert self._filled + count < _PLACES, "commit before marking so many"  # noqa: S101  else it would never end
         halves = np.ascontiguousarray(event_ids).view(np.uint64).reshape(count, 2)
         duplicate_of = np.full(count, NOT_A_DUPLICATE, np.int64)
-        undo = _Undo(
-            np.empty(count, np.int64), np.empty(count, np.int32), np.empty((count, 2), np.uint64),
-            np.empty((count, 2), np.int64), self._next_seq,
-        )  # fmt: skip
+        slots, places = np.empty(count, np.int64), np.empty(count, np.int32)
+        ids, facts = np.empty((count, 2), np.uint64), np.empty((count, 2), np.int64)
         added = _mark(
             halves, offsets, received_at_us, self._places, self._ids, self._facts, self._salt, self._next_seq,
-            WINDOW_IDS, WINDOW_US, duplicate_of, undo.slots, undo.places, undo.ids, undo.facts,
+            WINDOW_IDS, WINDOW_US, duplicate_of, slots, places, ids, facts,
         )  # fmt: skip
-        kept = (undo.slots[:added].copy(), undo.places[:added].copy(), undo.ids[:added].copy())
-        self._undo.append(_Undo(*kept, undo.facts[:added].copy(), self._next_seq))
+        self._undo.append(_Undo(slots[:added], places[:added], ids[:added], facts[:added], self._next_seq))
         self._next_seq += added
         self._filled += added
         return duplicate_of

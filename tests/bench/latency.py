@@ -2,7 +2,7 @@
 
 Sent: the producer's clock at the moment of sending, which each event carries as its `event_time`. Visible: a row is
 visible iff the ledger holds its batch, and it is stored before its ledger entry; so the ledger's view, asked every
-20 ms, tells when every offset up to its newest became visible, at the cost of one row a partition. Asking the events'
+50 ms, tells when every offset up to its newest became visible, at the cost of one row a partition. Asking the events'
 view itself that often would load the store with work that no one else does. Each latency is rounded up to the next
 answer of the view.
 """

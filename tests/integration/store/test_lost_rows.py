@@ -6,12 +6,17 @@ made by hand: the rows are deleted, and the token stays known.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.errors import Fenced
 from pipeline.events import LogPosition
+from pipeline.version_sets.sets import FIRST, NO_SET, Activation
 from tests.batches import Batch, batch
 
 pytestmark = pytest.mark.stack
@@ -86,3 +91,25 @@ def test_repetitions_do_not_pile_up(
     sql = "SELECT count() FROM accesstrail_raw.access_events WHERE incarnation = {life:String}"
     assert migrator.query(sql, {"life": position.incarnation})[0][0] <= 3 * made.entry.n_events
     assert _visible(reader, position) == _whole(made)
+
+
+def test_an_activation_that_the_server_lost_is_written_again(
+    clickhouse_settings: Any, migrator: ClickHouse, position: LogPosition
+) -> None:
+    """Otherwise no version set could be put in force any more."""
+    log = open_activations(clickhouse_settings)
+    made = Activation(
+        topic=position.incarnation, number=1, versions_id=b"v" * 32, previous_id=NO_SET, files_id=b"f" * 32, kind=FIRST,
+        reason="", by_token=bytes(16), threshold=5000, activated_at_us=1_790_000_000_000_000,
+    )  # fmt: skip
+    assert log.append(made) == made
+    migrator.query(
+        "ALTER TABLE accesstrail_raw.version_activations DELETE WHERE topic = {topic:String} "
+        "SETTINGS mutations_sync = 2",
+        {"topic": made.topic},
+    )
+    assert log.newest(made.topic) is None
+    assert log.append(made) == made
+    other = replace(made, versions_id=b"w" * 32)
+    assert log.append(other) == made
+    log.close()

@@ -106,7 +106,7 @@ def test_what_a_fenced_writer_stored_stays_unseen_when_its_range_is_sealed_in_tw
 
 
 def test_an_insert_of_another_connection_that_still_runs_is_seen(store: ClickHouseStore, connect_as: Any) -> None:
-    """What `look_again` stands on: the age and the kind of running queries, without anyone's text."""
+    """What `insert_first` stands on: the age and the kind of running queries, without anyone's text."""
     sql = (
         "INSERT INTO accesstrail_raw.version_announcements (topic, number) "
         "SELECT 'slow', toUInt64(sleepEachRow(2)) FROM system.one"
@@ -122,6 +122,6 @@ def test_an_insert_of_another_connection_that_still_runs_is_seen(store: ClickHou
     deadline = time.monotonic() + 10
     while looks < 2 and slow.is_alive() and time.monotonic() < deadline:
         looks = 0
-        store._client.look_again(look)
+        store._client._look_again(look)
     slow.join(30)
     assert looks >= 2

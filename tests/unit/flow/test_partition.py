@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from pipeline.errors import Away, StoreRefused
 from pipeline.partition.recovery import END_OF_LOG
 from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
-from tests.flows import Log, Published, Record, records, worker_of
-
-
-def _await(ready: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.005)
+from tests.flows import Log, Published, Record, await_that, records, worker_of
 
 
 def _run(store: InMemoryStore, log: Log, until: int | None = None) -> PartitionWorker:
@@ -24,7 +14,7 @@ def _run(store: InMemoryStore, log: Log, until: int | None = None) -> PartitionW
     worker = worker_of(store, log, Published())
     worker.start()
     wanted = log.records[-1].offset + 1 if until is None else until
-    _await(lambda: log.sealed_next >= wanted, f"{log.sealed_next} of {wanted} sealed, {worker.status}")
+    await_that(lambda: log.sealed_next >= wanted, f"{log.sealed_next} of {wanted} sealed, {worker.status}")
     worker.close()
     assert worker.join(5)
     return worker
@@ -84,8 +74,8 @@ def test_waiting_is_said_in_the_status() -> None:
     store.faults["last_entry"] = [Away("cut", code="store_away") for _ in range(5)]
     worker = worker_of(store, log, Published())
     worker.start()
-    _await(lambda: (worker.status.state, worker.status.code) == ("away", "store_away"), "away")
-    _await(lambda: worker.status.state == "running", "running again")
+    await_that(lambda: (worker.status.state, worker.status.code) == ("away", "store_away"), "away")
+    await_that(lambda: worker.status.state == "running", "running again")
     worker.close()
     assert worker.join(5)
 
@@ -95,7 +85,7 @@ def test_more_than_the_inbox_holds_blocks_the_fetcher() -> None:
     store.faults["insert_events"] = [Away("cut") for _ in range(3)]
     worker = worker_of(store, log, Published(), inbox_records=50)
     worker.start()
-    _await(lambda: log.sealed_next >= 400, "all sealed")
+    await_that(lambda: log.sealed_next >= 400, "all sealed")
     worker.close()
     assert worker.join(5)
     assert log.blocked
@@ -119,11 +109,11 @@ def test_missing_rights_stop_the_partition_and_say_so() -> None:
     store.faults["insert_events"] = [StoreRefused("no right")]
     worker = worker_of(store, log, Published())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", "stopped")
+    await_that(lambda: worker.status.state == "stopped", "stopped")
     assert worker.status.code == "store_refused"
     assert store.ledger == []
     worker.reassign()
-    _await(lambda: log.sealed_next == 10, "a new assignment begins anew")
+    await_that(lambda: log.sealed_next == 10, "a new assignment begins anew")
     worker.close()
     assert worker.join(5)
 
@@ -134,7 +124,7 @@ def test_a_log_with_other_content_than_was_sealed_is_a_conflict() -> None:
     store._snapshots.clear()
     worker = worker_of(store, Log(records(60, salt="other")), Published())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", "stopped")
+    await_that(lambda: worker.status.state == "stopped", "stopped")
     assert worker.status.code == "ledger_conflict"
     assert len(_offsets(store)) == 50
     worker.close()
@@ -147,7 +137,7 @@ def test_two_owners_at_once_leave_one_history() -> None:
     workers = [worker_of(store, log, Published()) for log in logs]
     for worker in workers:
         worker.start()
-    _await(
+    await_that(
         lambda: all(
             log.sealed_next >= 300 or w.status.state == "stopped" for log, w in zip(logs, workers, strict=True)
         ),
@@ -167,13 +157,13 @@ def test_a_fenced_partition_forgets_what_it_had_fetched_so_that_nothing_looks_li
     store.faults["insert_events"] = [Away("cut") for _ in range(3)]
     worker = worker_of(store, log, Published(), max_batch_records=40)
     worker.start()
-    _await(lambda: worker.status.state == "away", "standing before its first insert")
+    await_that(lambda: worker.status.state == "away", "standing before its first insert")
     other = worker_of(store, Log(records(10)), Published())
     other.start()
-    _await(lambda: bool(store.ledger), "another worker sealed the first ten")
+    await_that(lambda: bool(store.ledger), "another worker sealed the first ten")
     other.close()
     assert other.join(5)
-    _await(lambda: log.sealed_next >= 100, f"all sealed, {worker.status}")
+    await_that(lambda: log.sealed_next >= 100, f"all sealed, {worker.status}")
     worker.close()
     assert worker.join(5)
     assert sum(entry.n_gaps for entry in store.ledger) == 0
@@ -185,11 +175,11 @@ def test_records_offered_twice_are_stored_once() -> None:
     store = InMemoryStore()
     worker = worker_of(store, Log(records(1)), Published(), max_batch_records=100)
     worker.start()
-    _await(lambda: len(store.ledger) == 1, "recovered and the first sealed")
+    await_that(lambda: len(store.ledger) == 1, "recovered and the first sealed")
     with worker._tenure.changed:  # both runs arrive before the partition's thread looks
         worker.offer([*records(1, first=1)], worker._inbox._seek_number)
         worker.offer([*records(1, first=1)], worker._inbox._seek_number)
-    _await(lambda: len(store.ledger) == 2, "the second sealed")
+    await_that(lambda: len(store.ledger) == 2, "the second sealed")
     worker.close()
     assert worker.join(5)
     assert store.ledger[-1].tree_size == 2
@@ -200,10 +190,10 @@ def test_records_fetched_before_the_last_seek_are_dropped() -> None:
     store, log = InMemoryStore(), Log(records(20))
     worker = worker_of(store, log, Published())
     worker.start()
-    _await(lambda: log.sealed_next == 20, "all")
+    await_that(lambda: log.sealed_next == 20, "all")
     worker.offer([*records(5, first=40)], worker._inbox._seek_number - 1)
     worker.offer([*records(5, first=20)], worker._inbox._seek_number)
-    _await(lambda: log.sealed_next == 25, "what follows")
+    await_that(lambda: log.sealed_next == 25, "what follows")
     worker.close()
     assert worker.join(5)
     assert sum(entry.n_gaps for entry in store.ledger) == 0
@@ -214,9 +204,9 @@ def test_a_reassignment_in_mid_stream_loses_nothing() -> None:
     worker = worker_of(store, log, Published())
     worker.start()
     for share in (50, 150, 250):
-        _await(lambda share=share: log.sealed_next >= share, "progress")  # type: ignore[misc]
+        await_that(lambda share=share: log.sealed_next >= share, "progress")  # type: ignore[misc]
         worker.reassign()
-    _await(lambda: log.sealed_next >= 400, "all")
+    await_that(lambda: log.sealed_next >= 400, "all")
     worker.close()
     assert worker.join(5)
     assert _offsets(store) == list(range(400))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from pipeline.partition.recovery import LogBounds, plan
 from pipeline.ports import LedgerEntry
 from tests.fakes import InMemoryStore
-from tests.flows import POSITION, FixedJudgements, Log, Published, records, worker_of
+from tests.flows import POSITION, FixedJudgements, Log, Published, await_that, records, worker_of
 
 READS = ("incarnations", "load_profiles", "last_entry", "entries", "unsealed", "event_ids", "rejected_offsets")
 
@@ -45,18 +44,11 @@ class OvertakenStore(InMemoryStore):
             self.writers.append("former owner")
 
 
-def _await(ready: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < deadline, f"waited in vain: {what()}"
-        time.sleep(0.005)
-
-
 def _run(store: InMemoryStore, count: int) -> None:
     log = Log(records(count))
     worker = worker_of(store, log, Published(), FixedJudgements())
     worker.start()
-    _await(lambda: log.sealed_next >= count or worker.status.state == "stopped", lambda: str(worker.status))
+    await_that(lambda: log.sealed_next >= count or worker.status.state == "stopped", worker.status)
     worker.close()
     assert worker.join(5)
     assert worker.status.code == ""

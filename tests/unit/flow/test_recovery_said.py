@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
@@ -13,21 +11,14 @@ from pipeline.cli.stack_status import troubles
 from pipeline.errors import Fenced
 from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
-from tests.flows import Log, Published, records, worker_of
-
-
-def _await(ready: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.005)
+from tests.flows import Log, Published, await_that, records, worker_of
 
 
 def _run(store: InMemoryStore, log: Log) -> PartitionWorker:
     worker = worker_of(store, log, Published())
     worker.start()
     wanted = log.records[-1].offset + 1
-    _await(lambda: log.sealed_next >= wanted, f"{log.sealed_next} of {wanted} sealed, {worker.status}")
+    await_that(lambda: log.sealed_next >= wanted, f"{log.sealed_next} of {wanted} sealed, {worker.status}")
     return worker
 
 
@@ -78,7 +69,7 @@ def test_a_profile_gap_is_said_and_is_one_row_however_often_it_is_met() -> None:
     worker = _run(store, log)
     assert _said(worker) == [("profile_gap", "noticed", 0)]
     worker.reassign()
-    _await(lambda: worker.status.state == "running" and len(log.started_at) == 2, "begun anew")
+    await_that(lambda: worker.status.state == "running" and len(log.started_at) == 2, "begun anew")
     assert _said(worker) == [("profile_gap", "noticed", 0)]  # the profiles in memory still miss the events
     _end(worker)
     assert [token for token in store.alerts if ":profile_gap:" in token] == [
@@ -96,7 +87,7 @@ def test_being_fenced_once_is_noticed_and_again_and_again_stops_the_partition() 
     store.faults["seal"] = [Fenced("another one") for _ in range(20)]
     worker = worker_of(store, log, Published())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", "stopped")
+    await_that(lambda: worker.status.state == "stopped", "stopped")
     assert _said(worker) == [("fenced", "stopped", 0)]
     (finding,) = worker_findings([{"partitions": [asdict(worker.observe())]}])
     assert (finding.what, finding.state) == ("partition 0", "fault")
@@ -113,7 +104,7 @@ def test_a_ledger_whose_columns_were_changed_beside_an_unchanged_hash_is_a_confl
     store.ledger[0] = replace(store.ledger[0], n_alerts=store.ledger[0].n_alerts + 1)
     worker = worker_of(store, Log(records(60)), Published())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", "stopped")
+    await_that(lambda: worker.status.state == "stopped", "stopped")
     assert _said(worker) == [("ledger_conflict", "stopped", 0)]
     _end(worker)
 
@@ -125,10 +116,10 @@ def test_a_fault_of_our_own_stops_its_partition_and_tells_its_place_but_not_its_
     store.faults["insert_events"] = [KeyError("alice@example.com")]  # type: ignore[list-item]  # no error of ours
     worker = worker_of(store, log, Published())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", "stopped")
+    await_that(lambda: worker.status.state == "stopped", "stopped")
     assert _said(worker) == [("internal_error", "stopped", 0)]
     assert worker.is_alive
-    _await(lambda: "KeyError in fakes.py line" in caplog.text, "its place in the log")
+    await_that(lambda: "KeyError in fakes.py line" in caplog.text, "its place in the log")
     assert "alice" not in caplog.text
     _end(worker)
 
@@ -136,7 +127,7 @@ def test_a_fault_of_our_own_stops_its_partition_and_tells_its_place_but_not_its_
 def test_what_was_sealed_is_counted_once_a_batch() -> None:
     store, log = InMemoryStore(), Log(records(100, bad=frozenset({3, 4, 50})))
     worker = _run(store, log)
-    _await(lambda: worker.observe().records == 100, "counted")
+    await_that(lambda: worker.observe().records == 100, "counted")
     status = worker.observe()
     assert (status.events, status.dead_letters, status.duplicates) == (97, 3, 9)
     assert sum(status.reasons.values()) == 3
@@ -154,7 +145,7 @@ def test_a_log_that_begins_anew_under_a_running_partition_is_a_new_life_and_noth
     worker = _run(store, log)
     log.topic_id, log.records = "life-2", records(80, salt="anew ")
     worker.offer(list(log.records[:10]), worker._inbox._seek_number)
-    _await(lambda: worker.status.incarnation == "life-2" and log.sealed_next == 80, "the new life")
+    await_that(lambda: worker.status.incarnation == "life-2" and log.sealed_next == 80, "the new life")
     assert _said(worker) == [("topic_recreated", "noticed", 0)]
     _end(worker)
     new = [entry for entry in store.ledger if entry.incarnation == "life-2"]

@@ -11,14 +11,7 @@ import pytest
 from pipeline.errors import Away
 from pipeline.partition.turns import Turns
 from tests.fakes import InMemoryStore
-from tests.flows import Log, Published, records, worker_of
-
-
-def _await(ready: Callable[[], bool], what: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < deadline, f"waited in vain: {what()}"
-        time.sleep(0.002)
+from tests.flows import Log, Published, await_that, records, worker_of
 
 
 def _nothing() -> None:
@@ -60,7 +53,7 @@ def test_whoever_came_first_is_first() -> None:
     for number in range(6):
         threads.append(threading.Thread(target=wait, args=(number,)))
         threads[-1].start()
-        _await(lambda: len(turns._waiting) == len(threads), lambda: "in the queue")
+        await_that(lambda: len(turns._waiting) == len(threads), "in the queue")
     held.give_up()
     for thread in threads:
         thread.join(20)
@@ -113,13 +106,13 @@ def test_a_partition_in_trouble_keeps_no_other_from_its_turn(trouble: str) -> No
         worker_of(store, log, Published(), turns=turns) for store, log in zip((troubled, calm), logs, strict=True)
     ]
     workers[0].start()
-    _await(lambda: workers[0].status.state == "away" or trouble == "rejected", lambda: str(workers[0].status))
+    await_that(lambda: workers[0].status.state == "away" or trouble == "rejected", workers[0].status)
     workers[1].start()
-    _await(lambda: logs[1].sealed_next == 100, lambda: str(workers[1].status))
+    await_that(lambda: logs[1].sealed_next == 100, workers[1].status)
     assert logs[0].sealed_next == 0
     held.set()
     troubled.faults.clear()
-    _await(lambda: logs[0].sealed_next == 100, lambda: str(workers[0].status))
+    await_that(lambda: logs[0].sealed_next == 100, workers[0].status)
     for worker in workers:
         worker.close()
         assert worker.join(5)

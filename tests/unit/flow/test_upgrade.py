@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 
 from pipeline.batch import Judgement
 from pipeline.errors import Away
 from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
-from tests.flows import POSITION, FixedJudgements, Log, Published, UpgradedJudgements, judgement, records, worker_of
-
-
-def _await(ready: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not ready():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.005)
+from tests.flows import (
+    POSITION,
+    FixedJudgements,
+    Log,
+    Published,
+    UpgradedJudgements,
+    await_that,
+    judgement,
+    records,
+    worker_of,
+)
 
 
 def _run(store: InMemoryStore, count: int, judgements: FixedJudgements, *, kill: bool = False) -> PartitionWorker:
@@ -27,7 +27,7 @@ def _run(store: InMemoryStore, count: int, judgements: FixedJudgements, *, kill:
     log = Log(records(count))
     worker = worker_of(store, log, Published(), judgements)
     worker.start()
-    _await(lambda: log.sealed_next >= count and worker.status.state == "running", str(worker.status))
+    await_that(lambda: log.sealed_next >= count and worker.status.state == "running", worker.status)
     worker.close()
     assert worker.join(5)
     if kill:
@@ -107,7 +107,7 @@ def test_what_was_stored_and_not_sealed_is_finished_by_the_version_that_judged_i
     log = Log(records(100))
     worker = worker_of(store, log, Published(), _Refusing())
     worker.start()
-    _await(lambda: worker.status.state == "stopped", str(worker.status))
+    await_that(lambda: worker.status.state == "stopped", worker.status)
     worker.close()
     assert worker.join(5)
     assert worker.status.code == "other_version"
