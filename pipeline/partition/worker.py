@@ -98,7 +98,6 @@ class PartitionLimits:
     inbox_bytes: int = 8 << 20
     snapshot_interval_s: float = 30
     snapshot_events: int = 50_000
-    gather_s: float = 0.02
 
 
 class PartitionWorker:
@@ -122,6 +121,8 @@ class PartitionWorker:
             block=partial(flow.block, topic, partition), unblock=partial(flow.unblock, topic, partition),
         )  # fmt: skip
         self._memory: PartitionMemory | None = None
+        self._has_relearnt = False
+        """Whether the memory's profiles are not those that the sealed evidence was judged by."""
         self._store: EvidenceStore | None = None
         self._snapshot_at = time.monotonic()
         self._events_since_snapshot = 0
@@ -221,13 +222,13 @@ class PartitionWorker:
         assert memory is not None  # noqa: S101  set by _prepare
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from, self._inbox.restart())
         self._observer("recovery", 4)
-        is_comparable = True
         for planned in resume.sealed_ranges:
-            is_comparable = self._form_again(planned, memory, is_comparable, generation)
-        if not is_comparable:
+            self._form_again(planned, memory, generation)
+        if self._has_relearnt:
             # Before anything is judged by these profiles: whoever takes over must stand on the very same.
             _log.warning("profiles learnt again under another version: partition=%d", self.status.partition)
             self._patiently(partial(self._write_snapshot, memory), generation)
+            self._has_relearnt = False
         for planned in resume.unsealed_ranges:
             records = self._inbox.take_range(memory.position, planned, generation)
             judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
@@ -262,7 +263,7 @@ class PartitionWorker:
         else:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
-            self._memory = restore_memory(store, resume)
+            self._memory, self._has_relearnt = restore_memory(store, resume), False
             process_memory.give_back()  # the stored profiles, read and unpacked, were twice as large
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
@@ -286,11 +287,11 @@ class PartitionWorker:
         status.incarnation, status.sealed_offset = resume.position.incarnation, resume.sealed_offset
         status.snapshot_at = status.snapshot_at or time.time()
 
-    def _form_again(self, planned: PlannedRange, memory: PartitionMemory, is_comparable: bool, generation: int) -> bool:
-        """Forms a sealed range again to learn its profiles; whether what follows can be compared with the ledger.
+    def _form_again(self, planned: PlannedRange, memory: PartitionMemory, generation: int) -> None:
+        """Forms a sealed range again to learn its profiles; the evidence must be the same.
 
         A range that another version of the code judged is judged by the set in force: its profiles are learnt, its
-        evidence stays as it is sealed, and later ranges saw other profiles than these.
+        evidence stays as it is sealed, and later ranges saw other profiles than these, so none is compared.
         """
         assert planned.sealed is not None  # noqa: S101
         assert self._store is not None  # noqa: S101
@@ -300,17 +301,16 @@ class PartitionWorker:
         try:
             judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
         except OtherVersion:
-            is_comparable = False
+            self._has_relearnt = True
             judgement = self._patiently(self._judgements.current, generation)
         self._moved()
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
-        if is_comparable:
+        if not self._has_relearnt:
             require_same(formed.entry, planned.sealed)
         memory.commit(planned.sealed)
         self._note_sealed()
         self._observer("recovery", 5)
-        return is_comparable
 
     # -- batches
 

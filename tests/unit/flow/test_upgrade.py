@@ -100,6 +100,33 @@ def test_a_store_that_is_away_just_then_is_waited_for() -> None:
     assert sorted(row.offset for row in store.sealed_rows("access_events")) == list(range(200))
 
 
+def test_a_rebalance_before_they_are_kept_changes_nothing() -> None:
+    """The memory stands already when the partition begins anew; what it learnt must be kept all the same."""
+    store, log, done = InMemoryStore(), Log(records(200)), list[str]()
+    _run(store, 100, FixedJudgements())
+    save, seal = store.save_profiles, store.seal
+    worker = worker_of(store, log, Published(), UpgradedJudgements())
+
+    def interrupted(*arguments: object) -> None:
+        if not done:
+            done.append("rebalance")
+            worker.reassign()
+            raise Away("the store does not answer")
+        done.append("kept")
+        save(*arguments)  # type: ignore[arg-type]
+
+    def noted(*arguments: object) -> None:
+        done.append("sealed")
+        seal(*arguments)  # type: ignore[arg-type]
+
+    store.save_profiles, store.seal = interrupted, noted  # type: ignore[method-assign,assignment]
+    worker.start()
+    await_that(lambda: log.sealed_next >= 200, worker.status)
+    worker.close()
+    assert worker.join(5)
+    assert done[:3] == ["rebalance", "kept", "sealed"]
+
+
 def test_what_was_stored_and_not_sealed_is_finished_by_the_version_that_judged_it() -> None:
     store = InMemoryStore()
     _run(store, 100, FixedJudgements())
