@@ -13,6 +13,7 @@ End of the channel = end of the process, on either side.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import random
@@ -120,6 +121,8 @@ def serve(path: str, state: Path, company: Path) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     base = stack_settings(state, {})
     warm_up(base, company)
+    gc.collect()
+    gc.freeze()  # or every worker would look through all of it once more
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     assert threading.active_count() == 1, "a fork would lose threads"
     server = socket.socket(socket.AF_UNIX)
