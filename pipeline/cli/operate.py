@@ -21,7 +21,7 @@ from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
-from pipeline.cli.stack_status import troubles
+from pipeline.cli.stack_status import troubles, unready
 from pipeline.columns import CANON_VERSION
 from pipeline.config import ROLES, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
@@ -179,17 +179,29 @@ def _store_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def worker_findings(workers: Sequence[Mapping[str, object]]) -> list[Finding]:
-    """What the running workers say, each code with its explanation; nothing where none runs."""
-    findings = []
+    """What the running workers say, each code with its explanation."""
+    if not workers:
+        return [Finding("workers", WARNING, "none runs here: start one with `accesstrail up` or `accesstrail worker`")]
+    findings = [_worker_finding(one) for one in unready([dict(worker) for worker in workers])]
     for trouble in troubles([dict(worker) for worker in workers]):
         code, state = str(trouble["code"]), trouble["state"]
         where = f"partition {trouble['partition']}" if "partition" in trouble else str(trouble["dependency"])
         since = f" since {trouble['since']}" if "since" in trouble else ""
         level = FAULT if state in ("stopped", "away") else WARNING
         findings.append(Finding(where, level, f"{code}{since}: {explain(code).english}"))
-    if workers and not findings:
+    if not findings:
         findings.append(Finding("workers", OK, f"{len(workers)} run, and nothing is wrong with their partitions"))
     return findings
+
+
+def _worker_finding(said: Mapping[str, object]) -> Finding:
+    """One thing that a worker says of itself. A model that was not taken up leaves the one before in force."""
+    code = str(said["code"])
+    where = f"worker, partition {said['partition']}" if said.get("partition") is not None else "worker"
+    if "model" in said:
+        where = "model in the stream"
+    level = WARNING if said.get("model") == "not_reloaded" or code == "not_assigned" else FAULT
+    return Finding(where, level, f"{code}: {explain(code).english}")
 
 
 def _schema(settings: Settings) -> str:

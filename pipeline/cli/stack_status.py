@@ -19,9 +19,13 @@ from pipeline.adapters.kafka import Bounds, TopicAdmin, TopicFacts
 from pipeline.adapters.status_file import read_workers
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
+from pipeline.health.findings import LOOP_STUCK, NO_PROGRESS, THREAD_ENDED
 from pipeline.health.troubles import explain
+from pipeline.partition.recovery import current_life
 
 _SEALED = "SELECT topic, incarnation, partition, max(last_offset) FROM ledger GROUP BY topic, incarnation, partition"
+
+_OF_THE_PROCESS = frozenset((LOOP_STUCK, NO_PROGRESS, THREAD_ENDED, "not_assigned", "topic_missing"))
 
 Document = dict[str, object]
 Sealed = Mapping[tuple[str, str, int], int]
@@ -103,7 +107,11 @@ def _partitions(
     entries: list[Document] = []
     for partition in range(facts.partitions if facts else 0):
         assert facts is not None  # noqa: S101  the range is empty otherwise
-        last = None if sealed is None else sealed.get((topic, facts.topic_id, partition))
+        ours = {
+            life: last for (name, life, number), last in (sealed or {}).items() if (name, number) == (topic, partition)
+        }
+        life = current_life(facts.topic_id, ours)
+        last = ours.get(life)
         known = bounds.get(partition)
         lag = None
         if known is not None and sealed is not None:
@@ -112,7 +120,7 @@ def _partitions(
         entries.append(
             {
                 "topic": topic,
-                "incarnation": facts.topic_id,
+                "incarnation": life,
                 "partition": partition,
                 "lag": lag,
                 "sealed_offset": last,
@@ -196,6 +204,20 @@ def troubles(workers: Sequence[Document]) -> list[Document]:
             for code, said in codes
         ]
     return [{**one, "what": explain(str(one["code"])).meaning} for one in found]
+
+
+def unready(workers: Sequence[Document]) -> list[Document]:
+    """What workers say of themselves beyond their partitions' troubles: why they are not well, what model they lack."""
+    found: list[Document] = []
+    for worker in workers:
+        reasons = [one for one in _listed(worker.get("reasons")) if one.get("code") in _OF_THE_PROCESS]
+        found += [{"code": one.get("code"), "partition": one.get("partition")} for one in reasons]
+        model = worker.get("model")
+        if isinstance(model, dict):
+            found += [{"code": model["code"], "model": "unusable"}] if model.get("state") == "unusable" else []
+            faults = model.get("not_reloaded")
+            found += [{"code": code, "model": "not_reloaded"} for code in (faults.values() if faults else ())]
+    return found
 
 
 def _seconds(value: object) -> float:

@@ -26,7 +26,7 @@ Nothing before 6 writes anything but a closing gap, so a crash there begins anew
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.events import LogPosition
@@ -170,23 +170,33 @@ def _incarnation(
     broker) is a new life too: `<topic id>+1`, `+2`, …; a recreated topic never silently skips.
     """
     lives = list(store.incarnations(topic, partition))
-    same_topic = [entry for entry in lives if entry.incarnation.split("+")[0] == bounds.topic_id]
-    newest = max(same_topic, key=lambda entry: _life(entry.incarnation), default=None)
-    incarnation = bounds.topic_id if newest is None else newest.incarnation
-    if newest is not None and (is_closed(newest) or newest.last_offset + 1 > bounds.end_offset):
-        incarnation = f"{bounds.topic_id}+{_life(newest.incarnation) + 1}"
+    incarnation = current_life(
+        bounds.topic_id, {entry.incarnation: entry.last_offset for entry in lives}, bounds.end_offset
+    )
     older = [entry for entry in lives if entry.incarnation != incarnation and not is_closed(entry)]
     closing = max(older, key=lambda entry: entry.last_received_at_us, default=None)
     return LogPosition(topic, incarnation, partition), closing
 
 
-def _life(incarnation: str) -> int:
-    _, _, number = incarnation.partition("+")
-    return int(number) if number else 0
-
-
 END_OF_LOG = 2**63 - 1
 """Last offset of the gap that closes an older life: "the rest of that log, whatever there was"."""
+
+
+def current_life(topic_id: str, sealed: Mapping[str, int], end_offset: int = END_OF_LOG) -> str:
+    """The life of the log that the topic with this id is in now.
+
+    `sealed`: the last sealed offset of every recorded life of the partition. `end_offset`: end of the log as Kafka has
+    it; left out, only a closed life is over.
+    """
+    ours = [life for life in sealed if life.split("+")[0] == topic_id]
+    newest = max(ours, key=_number, default=topic_id)
+    is_over = newest in sealed and (sealed[newest] == END_OF_LOG or sealed[newest] + 1 > end_offset)
+    return f"{topic_id}+{_number(newest) + 1}" if is_over else newest
+
+
+def _number(incarnation: str) -> int:
+    _, _, number = incarnation.partition("+")
+    return int(number) if number else 0
 
 
 def is_closed(entry: LedgerEntry) -> bool:

@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.kafka import Bounds, TopicFacts
 from pipeline.adapters.status_file import StatusFile
 from pipeline.cli.operate import worker_findings
 from pipeline.cli.stack_run import _worker
-from pipeline.cli.stack_status import Document, _entries, _workers, troubles
+from pipeline.cli.stack_status import Document, _entries, _partitions, _workers, troubles
+from pipeline.partition.recovery import END_OF_LOG
 from pipeline.partition.status import PartitionStatus
 
 
@@ -94,3 +96,43 @@ def test_the_local_stack_is_ready_when_one_of_its_workers_is(tmp_path: Path) -> 
     assert service.ready()
     file.remove()
     assert not service.ready()
+
+
+def test_a_shortened_log_is_shown_as_the_life_it_is_in() -> None:
+    facts, bounds = TopicFacts("access.events", "id", 1), {0: Bounds(2, 40)}
+    closed = {("access.events", "id", 0): END_OF_LOG, ("access.events", "older", 0): 99}
+
+    def shown(sealed: dict[tuple[str, str, int], int]) -> tuple[object, object, object]:
+        (entry,) = _partitions("access.events", facts, bounds, sealed)
+        return entry["incarnation"], entry["sealed_offset"], entry["lag"]
+
+    assert shown({("access.events", "id", 0): 29}) == ("id", 29, 10)
+    assert shown(closed) == ("id+1", None, 38)
+    assert shown({**closed, ("access.events", "id+1", 0): 19}) == ("id+1", 19, 20)
+    assert shown({("access.events", "older", 0): 99, ("other", "id", 0): 7}) == ("id", None, 38)
+
+
+def test_doctor_explains_what_a_worker_says_of_itself_and_of_its_model(tmp_path: Path) -> None:
+    reasons = [{"code": "no_progress", "partition": 3}, {"code": "loop_stuck"}, {"code": "recovering", "partition": 1}]
+    first = document(
+        partition(1, state="recovering"), reasons=reasons, model={"state": "unusable", "code": "model_corrupt"}
+    )
+    second = document(
+        reasons=[{"code": "not_assigned"}], model={"state": "in_use", "not_reloaded": {"files": "directory"}}
+    )
+    findings = worker_findings(two_workers(tmp_path, first, second))
+    assert sorted((one.what, one.text.partition(":")[0], one.state) for one in findings) == [
+        ("model in the stream", "directory", "warning"),
+        ("model in the stream", "model_corrupt", "fault"),
+        ("partition 1", "recovering", "warning"),
+        ("worker", "loop_stuck", "fault"),
+        ("worker", "not_assigned", "warning"),
+        ("worker, partition 3", "no_progress", "fault"),
+    ]
+    assert all("Next: " in one.text for one in findings)
+
+
+def test_doctor_says_that_no_worker_runs() -> None:
+    (finding,) = worker_findings([])
+    assert finding.state == "warning"
+    assert "none runs here" in finding.text
