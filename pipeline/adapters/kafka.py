@@ -29,7 +29,10 @@ DAY_MS = 86_400_000
 # 900 KiB of event, its key and framing.
 MAX_RECORD_BYTES = (1 << 20) + 64 * 1024
 # Raw identifiers live here before `protect`: not longer than this.
-EVENTS_RETENTION_MS = 7 * DAY_MS
+RAW_AT_MOST_MS = 7 * DAY_MS
+# The broker deletes a segment when its newest record is old enough, so the oldest one lives for a segment longer.
+EVENTS_SEGMENT_MS = DAY_MS // 2
+EVENTS_RETENTION_MS = RAW_AT_MOST_MS - EVENTS_SEGMENT_MS
 INCIDENTS_RETENTION_MS = 30 * DAY_MS
 LOG_APPEND_TIME = "LogAppendTime"
 
@@ -141,8 +144,9 @@ def topic_specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
         "message.timestamp.type": LOG_APPEND_TIME,
         "max.message.bytes": str(MAX_RECORD_BYTES),
     }
+    raw = {"retention.ms": str(EVENTS_RETENTION_MS), "segment.ms": str(EVENTS_SEGMENT_MS)}
     return (
-        TopicSpec(settings.events_topic, settings.partitions, {**base, "retention.ms": str(EVENTS_RETENTION_MS)}),
+        TopicSpec(settings.events_topic, settings.partitions, {**base, **raw}),
         TopicSpec(settings.incidents_topic, settings.partitions, {**base, "retention.ms": str(INCIDENTS_RETENTION_MS)}),
     )
 

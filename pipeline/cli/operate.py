@@ -18,7 +18,7 @@ from detectors.features import FEATURE_VERSION, N_FEATURES
 from detectors.model import load as load_model
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.directory import read_directory
-from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from pipeline.adapters.kafka import DAY_MS, RAW_AT_MOST_MS, TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
 from pipeline.cli.stack_status import troubles, unready
@@ -157,8 +157,22 @@ def _kafka_findings(settings: Settings) -> Iterator[Finding]:
                 return f"{facts.partitions} partitions, life {facts.topic_id}"
 
             yield _looked(f"Kafka topic {spec.name}", topic)
+        yield _looked("raw events", lambda: _raw_events(admin.configs(settings.kafka.events_topic)))
     finally:
         admin.close()
+
+
+def _raw_events(acting: Mapping[str, str]) -> str:
+    """How long unprotected events stay in Kafka. Raises: ConfigError: longer than promised."""
+    retention_ms, segment_ms = int(acting.get("retention.ms", -1)), int(acting.get("segment.ms", 0))
+    if retention_ms < 0 or retention_ms + segment_ms > RAW_AT_MOST_MS:
+        raise ConfigError(
+            [
+                "Kafka keeps them for more than seven days: set retention.ms and segment.ms of the topic as "
+                "`accesstrail topics show` says (a record lives for retention.ms and up to segment.ms more)"
+            ]
+        )
+    return f"Kafka keeps them for at most {(retention_ms + segment_ms) / DAY_MS:g} days"
 
 
 def _store_findings(settings: Settings) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ def test_the_deployments_topics_are_there_with_their_settings(stack: Stack, admi
         acting = admin.configs(spec.name)
         assert {key: acting[key] for key in spec.configs} == dict(spec.configs)
     events = admin.configs(stack.settings.kafka.events_topic)
-    assert int(events["retention.ms"]) <= 7 * 86_400_000
+    assert int(events["retention.ms"]) + int(events["segment.ms"]) <= 7 * 86_400_000
     assert events["message.timestamp.type"] == "LogAppendTime"
 
 
