@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # -- faults
 
@@ -18,17 +18,20 @@ ZOMBIE = "zombie"  # SIGSTOP in the gap until another worker has taken over and 
 STORE_CUT = "store-cut"  # connections to the store are cut and refused for a while
 ANSWER_LOST = "answer-lost"  # the store does what it is asked, but its answer is lost
 STORE_SILENT = "store-silent"  # connections stay open and nothing comes back
+STORE_SLOW = "store-slow"  # every packet to and from the store is late
 REBALANCE_IN = "rebalance-in"  # another worker joins while this one stands in the gap
 REBALANCE_OUT = "rebalance-out"  # this worker is told to end while it stands in the gap
 STORE_KILL = "store-kill"  # ClickHouse: SIGKILL and restart
 BROKER_KILL = "broker-kill"  # Kafka: SIGKILL and restart
-SINGLE_FAULTS = (KILL, ZOMBIE, STORE_CUT, ANSWER_LOST, STORE_SILENT, REBALANCE_IN, REBALANCE_OUT)
+SINGLE_FAULTS = (KILL, ZOMBIE, STORE_CUT, ANSWER_LOST, STORE_SILENT, STORE_SLOW, REBALANCE_IN, REBALANCE_OUT)
 WAVE_FAULTS = (STORE_KILL, BROKER_KILL)
 """Faults that everybody on the stack feels: several runs meet in their gaps, then share one kill."""
 FAULTS = (*SINGLE_FAULTS, *WAVE_FAULTS)
 DISK_FULL = "disk-full"  # no space is left for the store, then there is; on a stack whose store has a small disk
 
 _CELLS_A_RUN = 3
+_SHARED = 0.2
+"""Share of the random runs in which one fault is one that everybody feels."""
 
 # -- gaps: (sequence, the step after which it lies)
 
@@ -124,7 +127,7 @@ def _runs(group: list[str], chance: random.Random) -> list[list[Act]]:
 
 
 def combinations(seed: int, count: int) -> Iterator[Plan]:
-    """Random runs of two to four faults at any gaps."""
+    """Random runs of two to four faults at any gaps; in some of them one that everybody feels."""
     for number in range(count):
         chance = random.Random(f"{seed}/random/{number}")
         gaps = [gap for gap in GAPS if gap not in CLOSING]
@@ -132,6 +135,9 @@ def combinations(seed: int, count: int) -> Iterator[Plan]:
             Act(chance.choice(SINGLE_FAULTS), gap, _nth(gap, chance))
             for gap in chance.choices(gaps, k=chance.randint(2, 4))
         ]
+        if chance.random() < _SHARED:
+            place = chance.randrange(len(acts))
+            acts[place] = replace(acts[place], fault=chance.choice(WAVE_FAULTS))
         yield _plan(f"{seed}.r{number}", acts)
 
 

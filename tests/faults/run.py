@@ -370,6 +370,13 @@ class Run:
         self._proxy.set(Mode.REFUSE)
         self._proxy.set(Mode.PASS)
 
+    def _store_slow(self, worker: Worker) -> None:
+        self._proxy.delay_s = self._chance.uniform(0.05, 0.5)
+        self._proxy.set(Mode.DELAY)
+        worker.go()
+        time.sleep(self._chance.uniform(0.5, 4.0))
+        self._proxy.set(Mode.PASS)
+
     def _rebalance_in(self, worker: Worker) -> None:
         joined = self._start(Act("", ("recovery", 1)))
         await_gap([joined], _TAKE_OVER_S)

@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.faults import plan as faults
 from tests.faults.calm import Calm
 from tests.faults.fleet import Zygote
-from tests.faults.plan import FAULTS, GAPS, Plan
+from tests.faults.plan import DISK_FULL, FAULTS, GAPS, Plan
 from tests.faults.proxy import Proxies
 from tests.faults.records import Company
 from tests.faults.run import Bench, Outcome, Run, Wave
@@ -40,6 +40,7 @@ class Suite:
 
     def __init__(self, bench: Bench, jobs: int, record: Path | None) -> None:
         self._bench, self._jobs, self._record = bench, jobs, record
+        self._sabotaged = f" --sabotage {bench.sabotage}" if bench.sabotage else ""
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self.outcomes: list[Outcome] = []
@@ -76,7 +77,8 @@ class Suite:
             print(f"{len(self.outcomes):5} {word:5} {outcome.seconds:5.1f} s {outcome.name}{missed}", flush=True)
             if outcome.finding:
                 print(
-                    f"      repeat: python -m tests.faults --only '{plan.name}'\n{_indented(outcome.finding)}",
+                    f"      repeat: python -m tests.faults{self._sabotaged} --only '{plan.name}'\n"
+                    f"{_indented(outcome.finding)}",
                     flush=True,
                 )
 
@@ -88,10 +90,11 @@ def _indented(text: str) -> str:
 def table(outcomes: Sequence[Outcome]) -> str:
     """What was injected, cell by cell, and what was found."""
     cells = Counter(word.rpartition("x")[0] for outcome in outcomes for word in outcome.injected)
-    head = f"{'gap after':<14}" + "".join(f"{fault:>15}" for fault in FAULTS)
+    faults_done = (*FAULTS, DISK_FULL)
+    head = f"{'gap after':<14}" + "".join(f"{fault:>15}" for fault in faults_done)
     lines = [head]
     for sequence, step in GAPS:
-        row = "".join(f"{cells[f'{fault}@{sequence}{step}']:>15}" for fault in FAULTS)
+        row = "".join(f"{cells[f'{fault}@{sequence}{step}']:>15}" for fault in faults_done)
         lines.append(f"{sequence + ' ' + str(step):<14}{row}")
     found = [outcome for outcome in outcomes if outcome.finding]
     died = Counter(status for outcome in outcomes for status in outcome.died)
@@ -145,7 +148,7 @@ def finished(record: Path | None) -> list[Outcome]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Runs the suite; exit status 0 where nothing was found."""
+    """Runs the suite; exit status 0 where everything was tried and nothing was found."""
     arguments = _arguments(words)
     for chatty in ("clickhouse_driver", "kafka"):  # servers that do not answer are what this is about
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
@@ -156,16 +159,33 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="accesstrail-faults-") as temporary:
         state = (arguments.state or Path(temporary) / "stack").absolute()
         print(f"{len(plans)} runs to do, {len(before)} done before; logs of what is found: {state}/runs", flush=True)
-        with BenchAt(state, arguments.sabotage) as bench:
-            suite = Suite(bench, arguments.jobs, arguments.resume)
+        fills_disk = any(act.fault == DISK_FULL for plan in plans for act in plan.acts)
+        with BenchAt(state, arguments.sabotage, DISK_MIB if fills_disk else 0) as bench:
+            suite = Suite(bench, 1 if fills_disk else arguments.jobs, arguments.resume)
             try:
                 suite.run(plans)
+                suite.run(missed_ones(before + suite.outcomes))
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
         outcomes = [*before, *suite.outcomes]
         said = "" if arguments.only or arguments.sample or arguments.no_full_disks else full_disks(arguments, outcomes)
-        print(f"\n{table(outcomes)}\n{said}\nin {time.monotonic() - began:.0f} s", flush=True)
-    return 1 if any(outcome.finding for outcome in outcomes) else 0
+        never = never_reached(chosen(arguments), outcomes)
+        print(f"\n{table(outcomes)}\n{said}\nnever reached: {', '.join(never) or 'none'}", flush=True)
+        print(f"in {time.monotonic() - began:.0f} s", flush=True)
+    return 1 if never or any(outcome.finding for outcome in outcomes) else 0
+
+
+def never_reached(plans: Iterable[Plan], outcomes: Iterable[Outcome]) -> list[str]:
+    """The faults at gaps that were wanted and came about in no run: they were not tested."""
+    wanted = {str(act).rpartition("x")[0] for plan in plans for act in plan.acts}
+    return sorted(wanted - {word.rpartition("x")[0] for outcome in outcomes for word in outcome.injected})
+
+
+def missed_ones(outcomes: Sequence[Outcome]) -> list[Plan]:
+    """The runs once more that did not reach a gap in time, as happens on a busy machine."""
+    done = {outcome.name for outcome in outcomes}
+    again = [f"again {one.name}" for one in outcomes if one.missed and not one.name.startswith("again ")]
+    return [faults.parse(name) for name in again if name not in done]
 
 
 def full_disks(arguments: argparse.Namespace, outcomes: list[Outcome]) -> str:

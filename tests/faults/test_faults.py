@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,10 +16,10 @@ from pipeline.adapters.store import open_store
 from pipeline.errors import Away
 from pipeline.events import LogPosition
 from tests.batches import batch
-from tests.faults.plan import FAULTS, GAPS, combinations, matrix, parse, sample
+from tests.faults.plan import FAULTS, GAPS, WAVE_FAULTS, combinations, matrix, parse, sample
 from tests.faults.proxy import Mode, Proxies
-from tests.faults.run import Bench, Run
-from tests.faults.runner import DISK_MIB, BenchAt, Suite
+from tests.faults.run import Bench, Outcome, Run
+from tests.faults.runner import DISK_MIB, BenchAt, Suite, missed_ones, never_reached
 from tests.faults.stack import CannotMount
 
 
@@ -35,6 +36,24 @@ def test_the_matrix_holds_every_fault_at_every_gap_in_every_round() -> None:
 
 def test_the_sample_covers_every_gap() -> None:
     assert {act.gap for plan in sample(5) for act in plan.acts} == set(GAPS)
+
+
+def test_random_runs_hold_every_fault_and_at_most_one_kind_that_everybody_feels() -> None:
+    plans = list(combinations(2, 400))
+    assert {act.fault for plan in plans for act in plan.acts} == set(FAULTS)
+    shared = [{act.fault for act in plan.acts} & set(WAVE_FAULTS) for plan in plans]
+    assert max(map(len, shared)) == 1
+    assert 40 < sum(map(len, shared)) < 120
+
+
+def test_what_was_not_reached_is_tried_again_once_and_else_said() -> None:
+    first = Outcome("1.0:kill@commit1x1,kill@commit2x1", injected=["kill@commit1x1"], missed=["kill@commit2x1"])
+    (again,) = missed_ones([first])
+    assert again.name == "again 1.0:kill@commit1x1,kill@commit2x1"
+    assert missed_ones([first, Outcome(again.name, missed=["kill@commit2x1"])]) == []
+    plans = [parse(first.name)]
+    assert never_reached(plans, [first]) == ["kill@commit2"]
+    assert never_reached(plans, [first, Outcome(again.name, injected=["kill@commit2x1"])]) == []
 
 
 class _Echo(threading.Thread):
@@ -78,10 +97,15 @@ def _ask(port: int, timeout_s: float = 5) -> bytes:
         return connection.recv(100)
 
 
-def test_the_proxy_passes_refuses_swallows_and_loses_answers(echo: _Echo) -> None:
+def test_the_proxy_passes_delays_refuses_swallows_and_loses_answers(echo: _Echo) -> None:
     with Proxies() as proxies:
         proxy = proxies.open(echo.port)
         assert _ask(proxy.port) == b"hello\x05"
+        proxy.delay_s = 0.2
+        proxy.set(Mode.DELAY)
+        began = time.monotonic()
+        assert _ask(proxy.port) == b"hello\x05"
+        assert time.monotonic() - began >= 0.4
         proxy.set(Mode.REFUSE)
         answer = b""
         with suppress(OSError):  # refused, reset, or closed without a word: whichever comes first
@@ -127,6 +151,20 @@ def test_no_promise_breaks_whatever_happens_in_any_gap(bench: Bench) -> None:
     assert {one.name: one.finding for one in suite.outcomes if one.finding} == {}
     reached = {word.partition("@")[2].rpartition("x")[0] for one in suite.outcomes for word in one.injected}
     assert reached == {f"{sequence}{step}" for sequence, step in GAPS}
+
+
+@pytest.mark.stack
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_no_promise_breaks_when_a_server_is_killed_in_a_gap(bench: Bench) -> None:
+    """Two runs a server, which share each kill."""
+    acts = ("{}@commit6x1,kill@commit3x1", "{}@commit4x2,{}@recovery5x1")
+    plans = [parse(f"servers {fault}:{words.format(fault, fault)}") for fault in WAVE_FAULTS for words in acts]
+    suite = Suite(bench, jobs=2, record=None)
+    suite.run(plans)
+    suite.run(missed_ones(suite.outcomes))
+    assert {one.name: one.finding for one in suite.outcomes if one.finding} == {}
+    assert never_reached(plans, suite.outcomes) == []
 
 
 @pytest.mark.stack
