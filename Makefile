@@ -31,7 +31,7 @@ test: check ## check, then every test on the real local stack
 faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
 	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)
 
-bench: env ## print the measured numbers that take minutes: CPU per event, latency, start, takeover
+bench: env ## print every measured number, the long ones in a short form (a quarter of an hour)
 	$(BIN)/python -m tests.bench
 
 bench-latency: env ## produced to queryable at 1,000 and 5,000 events a second

@@ -2,7 +2,7 @@
 
 Machines differ and are noisy: what counts is CPU time per event (user + system of the worker's process, without
 start-up) and the ratios between workers that ran on the same broker, store and events minutes apart.
-After the workers it runs the other quick benches, each a command of its own; the long ones are only listed by `--help`.
+After the workers it runs every other bench but the soak, the long ones in a short form; each is a command of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from deploy.local.supervisor import run_file
 from detectors.isolation_forest import scores
 from detectors.model import save
 from detectors.profile import Profiles
@@ -50,8 +51,14 @@ from pipeline.stages.row import offset_leaves
 Result = TypeVar("Result")
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-_QUICK = (("latency", "--seconds", "30"), ("startup", "--runs", "1"))
-_OTHERS = """other benches, each with a --help of its own:
+_OTHERS = (
+    ("latency", "--seconds", "30"),
+    ("startup", "--runs", "1"),
+    ("memory",),
+    ("outage", "--minutes", "2"),
+    ("store", "--events", "300000"),
+)
+_LONG = """the other benches in their full form, each with a --help of its own:
   python -m tests.bench.latency   produced to queryable at 1,000 and 5,000 events/s (make bench-latency)
   python -m tests.bench.startup   worker ready, cold and warm; takeover after kill -9 (make bench-start)
   python -m tests.bench.memory    a worker with 100,000 profiles after 1 M events and a rebalance (make bench-memory)
@@ -135,10 +142,11 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
 
 
 def product(settings: Settings, config: Path, count: int) -> dict[str, float]:
-    """CPU of one real worker process for `count` events already in Kafka.
+    """CPU of one real worker process for `count` events already in Kafka; of broker and store meanwhile, beside it.
 
     Counted from the first sealed batches on, so that imports, model and kernels being loaded are left out.
     """
+    servers = {one["name"]: int(one["pid"]) for one in json.loads(run_file(config.parent).read_bytes())["processes"]}
     reader = connect(settings.clickhouse, "reader")
     sealed = "SELECT sum(n_events), max(toUnixTimestamp64Milli(sealed_at)), min(toUnixTimestamp64Milli(sealed_at)) "
     sealed += "FROM accesstrail.ledger WHERE topic = {t:String}"
@@ -147,9 +155,11 @@ def product(settings: Settings, config: Path, count: int) -> dict[str, float]:
         while not (begun := reader.query(sealed, {"t": settings.kafka.events_topic})[0])[0]:
             time.sleep(0.02)
         before = _cpu_s(process.pid)
+        servers_before = {name: _cpu_s(pid) for name, pid in servers.items()}
         while (done := reader.query(sealed, {"t": settings.kafka.events_topic})[0])[0] < count:
             time.sleep(0.1)
         spent = _cpu_s(process.pid) - before
+        by_servers = {name: _cpu_s(pid) - servers_before[name] for name, pid in servers.items()}
     finally:
         process.terminate()
         process.wait()
@@ -157,6 +167,7 @@ def product(settings: Settings, config: Path, count: int) -> dict[str, float]:
     measured = count - begun[0]
     return {
         "cpu_us": round(spent / measured * 1e6, 1),
+        **{f"{name}_cpu_us": round(cpu_s / measured * 1e6, 1) for name, cpu_s in by_servers.items()},
         "measured": measured,
         "events_per_s_wall": round(count / wall_s),
     }
@@ -182,25 +193,37 @@ def reference(module: str, settings: Settings, topic: str, count: int) -> float:
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.bench", epilog=_OTHERS, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tests.bench", epilog=_LONG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--naive-events", type=int, default=1_500)
     parser.add_argument("--fair-events", type=int, default=20_000)
-    parser.add_argument("--narrow", action="store_true", help="events of about 600 bytes, without some optional fields")
-    parser.add_argument("--workers-only", action="store_true", help="leave the other quick benches out")
+    parser.add_argument("--wide", action="store_true", help="keep optional fields: events of about 810 bytes, not 613")
+    parser.add_argument("--workers-only", action="store_true", help="leave the other benches out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="accesstrail-bench-") as name:
         folder = Path(name)
         print("preparing events and model …", flush=True)
         events = company(folder / "company", options.events)
-        if options.narrow:
+        if not options.wide:
             events.lines[:] = map(narrow, events.lines)
-        table = {f"batch {size:,}": stages(folder / "company", events, size) for size in (500, 2_000, 5_000)}
+        table = {f"batch {size:,}": stages(folder / "company", events, size) for size in (256, 500, 2_000, 5_000)}
         print(json.dumps({"stages_cpu_us_per_event": table}, indent=1), flush=True)
         _with_servers(folder, events, options)
-    for module, *words in () if options.workers_only else _QUICK:
-        subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], check=True)
+    sys.exit(0 if options.workers_only else _others())
+
+
+def _others() -> int:
+    """Runs the other benches one after the other; 1 where one of them missed what it must hold."""
+    worst = 0
+    with tempfile.TemporaryDirectory(prefix="accesstrail-bench-") as scratch:
+        for module, *words in _OTHERS:
+            print(f"{module} …", flush=True)
+            place = ["--state", f"{scratch}/state"] if module == "store" else []
+            worst |= subprocess.run(
+                [sys.executable, "-m", f"tests.bench.{module}", *words, *place], check=False
+            ).returncode
+    return 1 if worst else 0
 
 
 def _with_servers(folder: Path, events: EventFile, options: argparse.Namespace) -> None:

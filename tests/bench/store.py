@@ -3,7 +3,7 @@
 `make bench-store`, or `python -m tests.bench.store --events 1000000 --state FOLDER`. Events go through `Chain.form` and
 `commit_batch` into a real local ClickHouse; Kafka is left out. The folder keeps the data: a second run goes on where
 the ledger ends. Size is measured after merges (`OPTIMIZE … FINAL`); lookups as role reader through the views, before
-and after merges, with the server's caches cold and warm and its query condition cache off.
+and after merges, each subject twice in a row, with the server's query condition cache off.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--actors", type=int, default=2_000)
     parser.add_argument("--events-a-day", type=int, default=111_000)
-    parser.add_argument("--batch", type=int, default=1_000)
+    parser.add_argument("--batch", type=int, default=5_000, help="events a batch (default 5000)")
     for step in _steps(parser.parse_args()):
         print(json.dumps(step, indent=1), flush=True)
 
