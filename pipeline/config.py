@@ -45,7 +45,6 @@ class ClickHouseSettings:
     password_files: Mapping[str, Path]
     timeout_s: int
     commits_at_once: int
-    deployment: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,6 @@ class DetectionSettings:
 
     directory: Path
     model: Path | None
-    budget_per_day: float
     default_time_zone: str
 
 
@@ -233,7 +231,6 @@ def _clickhouse(reader: _Reader) -> ClickHouseSettings:
         password_files={role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES},
         timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
         commits_at_once=reader.whole("clickhouse", "commits_at_once", 2, 1, 1000),
-        deployment=reader.text("clickhouse", "deployment", "single"),
     )
 
 
@@ -245,7 +242,6 @@ def _detection(reader: _Reader) -> DetectionSettings:
         directory=reader.path("detection", "directory", kind="folder"),
         # A missing model is no fault: events are stored unscored and `status` says so.
         model=reader.path("detection", "model", kind="any") if model else None,
-        budget_per_day=reader.number("detection", "budget_per_day", 10, 0.1, 10000),
         default_time_zone=time_zone,
     )
 

@@ -1,7 +1,7 @@
 """Faust's Kafka consumer, changed so that one item of a stream is one fetched run of records of one partition.
 
 Place in the flow: between the broker and the agent `record` (`app.py`). This file alone knows Faust's private names
-(pinned exactly; `tests/contracts/test_transport.py` fails when one of them moves). What it changes, and why:
+(pinned exactly; `tests/contracts/test_transport_names.py` fails when one of them moves). What it changes, and why:
 
 - `getmany` yields one message a run instead of one a record: Faust's cost is per message (about 75 µs), so a run of
   thousands of records costs next to nothing.
@@ -17,7 +17,7 @@ Place in the flow: between the broker and the agent `record` (`app.py`). This fi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer
@@ -85,10 +85,6 @@ class RunConsumer(Consumer):
             self._blocked.discard(tp)
             self._positioned[tp] = seek_number
 
-    def hold(self, tp: TP) -> None:
-        """Stops delivering `tp` until it is positioned again."""
-        self._positioned.pop(tp, None)
-
     def block(self, tp: TP) -> None:
         """Back-pressure: no more of `tp` for now; polling and heart-beats go on."""
         self._blocked.add(tp)
@@ -104,12 +100,6 @@ class RunConsumer(Consumer):
         """
         if tp in self.assignment():
             self._sealed_next[tp] = next_offset
-
-    async def log_bounds(self, tp: TP) -> tuple[int, int]:
-        """First offset the broker still has, and the offset the next record will get."""
-        first = await self.earliest_offsets(tp)
-        end = await self.highwaters(tp)
-        return _only(first), _only(end)
 
     async def fetch_position(self, tp: TP) -> int | None:
         """The offset the next fetch of `tp` begins at; None where it is not ours or has no position yet."""
@@ -181,10 +171,6 @@ class RunConsumer(Consumer):
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """What the ledger has sealed and the group does not know yet."""
         return {tp: offset for tp, offset in self._sealed_next.items() if self._should_commit(tp, offset)}
-
-
-def _only(offsets: Mapping[TP, int]) -> int:
-    return next(iter(offsets.values()))
 
 
 class RunTransport(Transport):

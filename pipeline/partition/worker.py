@@ -361,7 +361,7 @@ class PartitionWorker:
         self._events_since_snapshot += formed.entry.n_events
 
     def _note_sealed(self) -> None:
-        """Step 5 of the commit: the fetcher may tell the group."""
+        """The last step of the commit: the fetcher may tell the group."""
         assert self._memory is not None  # noqa: S101
         if self._memory.sealed is not None:
             self.status.sealed_offset = max(self.status.sealed_offset, self._memory.sealed.last_offset)

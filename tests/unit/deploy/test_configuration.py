@@ -80,11 +80,11 @@ def test_preparing_again_keeps_keys_passwords_and_directory(state: Path) -> None
 def test_a_users_edits_stay_and_only_addresses_are_rewritten(state: Path) -> None:
     write_config(state, PORTS)
     path = config_file(state)
-    edited = path.read_text().replace("[detection]\n", "[detection]\nbudget_per_day = 3  # quiet, please\n")
+    edited = path.read_text().replace("[detection]\n", '[detection]\ndefault_time_zone = "UTC"  # we think in it\n')
     path.write_text(edited)
     write_config(state, Ports(kafka=30_001, kafka_controller=1, clickhouse_native=30_003, clickhouse_http=30_004))
     assert path.read_text() == (edited.replace("20001", "30001").replace("20003", "30003").replace("20004", "30004"))
-    assert settings(state, {}).detection.budget_per_day == 3
+    assert settings(state, {}).detection.default_time_zone == "UTC"
 
 
 def test_a_configuration_without_its_addresses_is_refused_and_left_alone(state: Path) -> None:

@@ -53,6 +53,7 @@ def test_the_checks_are_on(pytestconfig: pytest.Config) -> None:
     assert "IndexError" in done.stderr
 
 
+@pytest.mark.timeout(900)
 def test_kernels_stay_inside_their_arrays(pytestconfig: pytest.Config) -> None:
     folder = _folder(pytestconfig)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *KERNEL_TESTS]

@@ -1,0 +1,145 @@
+"""Writes docs/reference/configuration.md: `python -m tests.golden.make_configuration`.
+
+Keys, defaults and ranges are those that `pipeline.config` asks for while it reads a configuration; the words are here.
+`test_configuration_reference.py` fails while the page is stale or a key has no words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import config
+from pipeline.errors import ConfigError
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "configuration.md"
+
+WORDS: Mapping[str, str] = {
+    "accesstrail.state_dir": "folder for status files; of a local stack also everything else",
+    "accesstrail.retention_class": "what new evidence is filed under: rows of one class and month lie together, so "
+    "that they can be removed together",
+    "kafka.bootstrap_servers": "`host:port`, several parted by commas",
+    "kafka.events_topic": "topic of access events",
+    "kafka.incidents_topic": "topic that alerts are handed on to",
+    "kafka.partitions": "partitions of each topic; fixed once a topic is made",
+    "kafka.group": "consumer group; workers of one group share the partitions",
+    "kafka.session_timeout_s": "a worker not heard of for so long loses its partitions; most of a takeover's time",
+    "kafka.max_batch_records": "records a batch at most; evidence does not depend on it",
+    "clickhouse.host": "host of the store",
+    "clickhouse.native_port": "port of the native protocol, which everything uses",
+    "clickhouse.http_port": "HTTP port; only shown by `accesstrail status`",
+    "clickhouse.database": "database of the views; tables are in `<database>_raw`",
+    "clickhouse.migrator_password_file": "password of the role that makes tables (`accesstrail migrate`)",
+    "clickhouse.writer_password_file": "password of the role workers write with",
+    "clickhouse.reader_password_file": "password of the role that reads views",
+    "clickhouse.timeout_s": "an answer that takes longer counts as none: the partition waits and tries again",
+    "clickhouse.commits_at_once": "partitions of a worker that write at the same time; more suits a larger store",
+    "protection.token_keys_file": "keys behind all tokens; whoever holds them can link tokens to identifiers",
+    "protection.attrs_allowed": "names of `attrs` that are stored; all others are dropped",
+    "detection.directory": "folder of the CSV files that events are enriched from",
+    "detection.model": "folder made by `accesstrail train`; left out: events are stored unscored",
+    "detection.default_time_zone": "time zone of accounts whose site is not known",
+    "recovery.snapshot_interval_s": "profiles that changed are stored at least so often",
+    "recovery.snapshot_events": "and after so many events of a partition; fewer make a takeover shorter",
+    "recovery.drain_timeout_s": "how long a partition that is taken away may finish what it has begun",
+    "recovery.away_alert_after_s": "store or broker away for so long: an alert",
+    "health.host": "address of `/livez`, `/readyz` and `/metrics`",
+    "health.port": "their port; 0: a free one, which `accesstrail status` names",
+    "health.poll_interval_s": "how often broker and store are asked how they are",
+    "health.stalled_after_s": "watchdog: records wait and nothing moves for so long, although broker and store answer: "
+    "the worker says so and ends with status 70, to be started again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One setting as the configuration was asked for it."""
+
+    name: str
+    kind: str
+    default: str
+
+
+class _Listening(config._Reader):
+    """Notes every setting that is read."""
+
+    asked: list[Asked]
+
+    def _note(self, section: str, key: str, kind: str, default: object) -> None:
+        shown = "required" if default is None else f"`{default}`" if default not in ("", ()) else "none"
+        self.asked.append(Asked(f"{section}.{key}", kind, shown))
+
+    def text(self, section: str, key: str, default: str | None = None, *, empty_ok: bool = False) -> str:
+        self._note(section, key, "text", default)
+        return super().text(section, key, default, empty_ok=empty_ok)
+
+    def number(self, section: str, key: str, default: float, low: float, high: float) -> float:
+        self._note(section, key, f"number, {low:,} to {high:,}", default)
+        return super().number(section, key, default, low, high)
+
+    def texts(self, section: str, key: str) -> tuple[str, ...]:
+        self._note(section, key, "list of texts", ())
+        return super().texts(section, key)
+
+    def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
+        kinds = {"secret": "file, mode 0600", "folder": "folder", "any": "folder, may be missing"}
+        self._note(section, key, kinds[kind], default)
+        place = len(self.asked)
+        try:
+            return super().path(section, key, kind=kind, default=default)
+        finally:
+            del self.asked[place:]  # which it asks for as a text besides
+
+
+def asked() -> list[Asked]:
+    """Every setting, in the order in which it is read."""
+    found: list[Asked] = []
+
+    class Listening(_Listening):
+        asked = found
+
+    original: Any = config._Reader
+    config._Reader = Listening  # type: ignore[misc]
+    try:
+        config.settings_from({"detection": {"model": "model"}}, PAGE, {})
+    except ConfigError:
+        pass  # nothing is set: we only listen to what is asked for
+    finally:
+        config._Reader = original  # type: ignore[misc]
+    # A model is asked for twice, whether there is one and where; it may be left out.
+    kept = [one for one in found if not (one.name == "detection.model" and one.kind == "text")]
+    return [replace(one, default="none") if one.name == "detection.model" else one for one in kept]
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [
+        "# Configuration",
+        "",
+        "<!-- Generated from pipeline/config.py by tests/golden/make_configuration.py; do not edit. -->",
+        "",
+        "One TOML file, named by `--config` or `ACCESSTRAIL_CONFIG`; `accesstrail up --state DIR` makes one in its "
+        "state folder. Paths are relative to the file. `ACCESSTRAIL_<SECTION>_<KEY>` in the environment goes before the "
+        "file, e.g. `ACCESSTRAIL_KAFKA_PARTITIONS`. Passwords and keys are never values, only paths of files that nobody "
+        "but their owner may read. An unknown setting is a fault; `accesstrail check` lists all faults at once.",
+    ]
+    section = ""
+    for one in asked():
+        name, _, key = one.name.partition(".")
+        if name != section:
+            section = name
+            lines += [
+                "",
+                f"## [{section}]",
+                "",
+                "| key | value | default | what it does |",
+                "| --- | --- | --- | --- |",
+            ]
+        lines.append(f"| `{key}` | {one.kind} | {one.default} | {WORDS.get(one.name, '')} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
