@@ -28,14 +28,15 @@ from pipeline.transport import FetchedRun, RunConsumer, RunTransport
 
 _log = logging.getLogger(__name__)
 
-# While the store is away a worker's memory grows by what its inboxes and the consumer's own buffers take, however many
-# partitions it owns.
+# While the store is away a worker's memory grows by what its inboxes and the consumer's own buffers take: 42 MiB up to
+# 192 partitions, beyond them 64 KiB more for each, from the 480th on 128.
 _INBOXES_BYTES, _MIN_INBOX_BYTES, _MAX_INBOX_BYTES = 30 << 20, 64 << 10, 8 << 20
 _FETCHED_BYTES, _MIN_FETCH_BYTES, _MAX_FETCH_BYTES = 12 << 20, 64 << 10, 2 << 20
 _POSITION_TIMEOUT_S = 2.0
 # A turn is a second. What the monitor says of the stopped partitions shall be seen and stored before the end.
 _LAST_WORDS_TURNS = 8
 _LEAVE_GROUP_S = 10.0
+_MAX_POLL_INTERVAL_S = 24 * 86_400.0  # the longest that 31 bits of milliseconds hold
 
 MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
 ReadBounds = Callable[[str, int], LogBounds]
@@ -160,7 +161,7 @@ class PartitionPool:
     # -- the loop's
 
     def _renew(self) -> None:
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             worker.reassign()
 
     def turn(self) -> bool:
@@ -172,9 +173,10 @@ class PartitionPool:
     def close(self) -> None:
         """Stops every partition: a running commit ends, nothing more begins. Blocks up to the drain time-out."""
         deadline = time.monotonic() + self._drain_timeout_s
-        for worker in self._workers.values():
+        workers = list(self._workers.values())  # two threads may come here at the end
+        for worker in workers:
             worker.close()
-        late = [worker for worker in self._workers.values() if not worker.join(max(0.0, deadline - time.monotonic()))]
+        late = [worker for worker in workers if not worker.join(max(0.0, deadline - time.monotonic()))]
         if late:
             _log.warning(
                 "stopped without waiting further: partitions=%d (nothing of theirs was acknowledged)", len(late)
@@ -205,6 +207,8 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
         "broker_rebalance_timeout": max(kafka.session_timeout_s, 10),
         "broker_request_timeout": max(20, kafka.session_timeout_s),
         "broker_commit_interval": 2.0,
+        # While the store is away nothing is fetched, and that may last: who is alive is told by heart-beats alone.
+        "broker_max_poll_interval": _MAX_POLL_INTERVAL_S,
         "stream_wait_empty": True,
         "stream_buffer_maxsize": 64,
         "consumer_max_fetch_size": _fetch_bytes(kafka.partitions),
@@ -290,10 +294,12 @@ class _Worker(faust.Worker):
 
     def _end_now(self) -> None:
         _log.warning("the consumer does not leave its group: the worker ends all the same, and nothing is lost")
-        self._application.when_stopping()
-        self._application.pool.close()
-        logging.shutdown()
-        os._exit(EXIT_SOFTWARE if self._application.faust.crash_reason or self.crash_reason else EXIT_OK)
+        try:
+            self._application.when_stopping()
+            self._application.pool.close()
+            logging.shutdown()
+        finally:
+            os._exit(EXIT_SOFTWARE if self._application.faust.crash_reason or self.crash_reason else EXIT_OK)
 
 
 def run(application: Application) -> None:

@@ -105,6 +105,10 @@ class EvidenceStore(Protocol):
         """Offsets of sealed dead letters with the reason `store_rejected`."""
         ...
 
+    def gap_end(self, position: LogPosition, offset: int) -> int:
+        """Last offset of the sealed gap that begins at `offset`; -1 where none does."""
+        ...
+
     def insert_events(self, rows: ColumnBatch, token: str) -> None:
         """Stores one batch's events in one insert; the same token twice is one."""
         ...

@@ -115,6 +115,12 @@ class RunConsumer(Consumer):
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _GatheringThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Where nothing is assigned, Faust would not ask for a seek: whoever owned partitions must hear of it too."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned:
+            await self.perform_seek()
+
     async def perform_seek(self) -> None:
         """Seeks nowhere: holds every partition of the new assignment and says who owns what now."""
         assigned = frozenset(self.assignment())

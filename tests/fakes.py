@@ -18,12 +18,13 @@ import numpy.typing as npt
 from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
-from pipeline.events import LogPosition
+from pipeline.events import LEAF_KINDS, LogPosition, codes
 from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
 from pipeline.stages.row import canonical_rows
 from pipeline.version_sets.sets import Activation
 
 STORE_REJECTED = "store_rejected"
+_GAP = codes(LEAF_KINDS)["gap"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class StoredRow:
     event_id: bytes = b""
     duplicate_of: int = -1
     reason: str = ""
+    gap_end: int = -1
+    """Last missing offset, where the row is a gap."""
 
 
 class InMemoryStore:
@@ -147,6 +150,13 @@ class InMemoryStore:
             for row in self.sealed_rows("dead_letters")
             if row.position == position and row.reason == STORE_REJECTED and first_offset <= row.offset <= last_offset
         ]
+
+    def gap_end(self, position: LogPosition, offset: int) -> int:
+        self._fault("gap_end")
+        found = [
+            row.gap_end for row in self.sealed_rows("dead_letters") if (row.position, row.offset) == (position, offset)
+        ]
+        return max(found, default=-1)
 
     def insert_events(self, rows: ColumnBatch, token: str) -> None:
         self._fault("insert_events")
@@ -268,6 +278,7 @@ def _stored(rows: ColumnBatch, specs: tuple[ColumnSpec, ...]) -> list[StoredRow]
             event_id=rows.fixed("event_id")[row].tobytes() if is_event else b"",
             duplicate_of=int(rows.fixed("duplicate_of")[row]) if is_event else -1,
             reason="" if is_event else _text(rows, "reason", row),
+            gap_end=-1 if is_event or rows.fixed("leaf_kind")[row] != _GAP else int(rows.fixed("last_offset")[row]),
         )
         for row in range(rows.count)
     ]

@@ -228,6 +228,8 @@ class TopicAdmin:
         if facts is None:
             raise translated(vendor.UnknownTopicOrPartitionError(), f"topic {topic}")
         bounds = self.partition_bounds(topic, [partition])[partition]
+        if self.describe(topic) != facts:  # made anew between the questions: these may be another log's bounds
+            raise Away(f"topic {topic} is being made anew: it is asked for again", code="kafka_away")
         return facts.topic_id, bounds.first_offset, bounds.end_offset
 
     def delete(self, topic: str) -> None:

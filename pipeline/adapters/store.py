@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,18 @@ _ENTRY = (
 )
 
 
+def _clocks_s() -> tuple[float, float]:
+    """A clock that goes on while the machine sleeps, and the wall's, which is set right when a guest was paused."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+
+
+def _was_awake(since_s: tuple[float, float] | None) -> bool:
+    """Whether both clocks say that little time has passed."""
+    return since_s is not None and all(
+        abs(now_s - then_s) < _AWAKE_S for now_s, then_s in zip(_clocks_s(), since_s, strict=True)
+    )
+
+
 def _place(position: LogPosition) -> dict[str, object]:
     return {"topic": position.topic, "incarnation": position.incarnation, "partition": position.partition}
 
@@ -56,7 +67,7 @@ class ClickHouseStore:
 
     def __init__(self, client: ClickHouse) -> None:
         self._client = client
-        self._sealed_at_s: dict[LogPosition, float] = {}
+        self._sealed_at_s: dict[LogPosition, tuple[float, float]] = {}
 
     def close(self) -> None:
         """Ends the connection."""
@@ -72,9 +83,11 @@ class ClickHouseStore:
 
     def incarnations(self, topic: str, partition: int) -> Sequence[LedgerEntry]:
         """The newest sealed entry of every life of the partition."""
+        # The newest of each by two narrow columns first: a ledger of millions of entries is not sorted for it.
+        here = "WHERE topic = {topic:String} AND partition = {partition:UInt32}"
         sql = (
-            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE topic = {{topic:String}} AND partition = {{partition:UInt32}} "
-            "ORDER BY first_offset DESC LIMIT 1 BY incarnation"
+            f"SELECT {_ENTRY} FROM {RAW}.ledger {here} AND (incarnation, first_offset) IN "
+            f"(SELECT incarnation, max(first_offset) FROM {RAW}.ledger {here} GROUP BY incarnation)"
         )
         return [_entry(row) for row in self._client.query(sql, {"topic": topic, "partition": partition})]
 
@@ -93,14 +106,13 @@ class ClickHouseStore:
         The token decides between two writers of one moment (`ClickHouse.insert_first`). The look before it catches a
         writer that slept until the table's window of tokens had moved on; one that sealed a moment ago can do without.
         """
-        awake = time.monotonic() - self._sealed_at_s.get(entry.position, -inf) < _AWAKE_S
-        if awake or not self._is_sealed(entry):
+        if _was_awake(self._sealed_at_s.get(entry.position)) or not self._is_sealed(entry):
             place = f"ledger:{entry.topic}:{entry.incarnation}:{entry.partition}:{entry.tree_size_before}"
             self._client.insert_first(
                 f"{RAW}.ledger", _entry_row(entry, writer), LEDGER_COLUMNS, token=place,
                 look=lambda: self._is_sealed(entry) or None,
             )  # fmt: skip
-        self._sealed_at_s[entry.position] = time.monotonic()
+        self._sealed_at_s[entry.position] = _clocks_s()
 
     def _is_sealed(self, entry: LedgerEntry) -> bool:
         """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""
@@ -186,6 +198,16 @@ class ClickHouseStore:
         )
         span = {"first": first_offset, "last": last_offset, "reason": STORE_REJECTED}
         return [int(row[0]) for row in self._client.query(sql, {**_place(position), **span})]
+
+    def gap_end(self, position: LogPosition, offset: int) -> int:
+        """Last offset of the sealed gap that begins at `offset`; -1 where none does."""
+        sql = (
+            f"SELECT last_offset FROM {RAW}.dead_letters WHERE {_HERE} AND offset = {{offset:UInt64}} "
+            f"AND leaf_kind = 'gap' AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            "AND last_offset >= {offset:UInt64} AND first_offset <= {offset:UInt64}) LIMIT 1"
+        )
+        rows = self._client.query(sql, {**_place(position), "offset": offset})
+        return int(rows[0][0]) if rows else -1
 
     def insert_events(self, rows: ColumnBatch, token: str) -> None:
         """Stores one batch's events in one insert."""

@@ -214,7 +214,8 @@ def _worker_finding(said: Mapping[str, object]) -> Finding:
     where = f"worker, partition {said['partition']}" if said.get("partition") is not None else "worker"
     if "model" in said:
         where = "model in the stream"
-    level = WARNING if said.get("model") == "not_reloaded" or code == "not_assigned" else FAULT
+    mild = said.get("model") == "not_reloaded" or code in ("not_assigned", "model_missing")
+    level = WARNING if mild else FAULT
     return Finding(where, level, f"{code}: {explain(code).english}")
 
 

@@ -37,10 +37,11 @@ from pipeline.migrations.runner import apply_all
 
 # A first start compiles the scoring kernels.
 _WORKER_START_TIMEOUT_S = 180
-_WORKER_STOP_TIMEOUT_S = 15
+_WORKER_MARGIN_S = 14
+"""A worker ends within twice its drain time-out and ten seconds; one that is killed may leave a batch unsealed."""
 _LAUNCH_POLL_S = 0.1
 # Children are asked to stop in turn, each within its own limit.
-_LAUNCH_STOP_TIMEOUT_S = 60
+_LAUNCH_STOP_TIMEOUT_S = 200
 
 Say = Callable[[str], None]
 
@@ -86,7 +87,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
             supervisor.start(*_servers(state, ports, say))
             _prepare_store_and_topics(chosen, say)
             if options.worker:
-                supervisor.start(_worker(state))
+                supervisor.start(_worker(state, chosen.recovery.drain_timeout_s))
             supervisor.announce(state="ready")
             when_ready(chosen)
             supervisor.watch()
@@ -125,7 +126,7 @@ def _prepare_store_and_topics(chosen: Settings, say: Say) -> None:
         say(f"applied {len(steps)} schema steps")
 
 
-def _worker(state: Path) -> Service:
+def _worker(state: Path, drain_timeout_s: int = 8) -> Service:
     log = state / "logs" / "worker.log"
     return Service(
         name="worker",
@@ -135,7 +136,7 @@ def _worker(state: Path) -> Service:
         ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run")),
         explain=lambda: "",
         start_timeout_s=_WORKER_START_TIMEOUT_S,
-        stop_timeout_s=_WORKER_STOP_TIMEOUT_S,
+        stop_timeout_s=2 * drain_timeout_s + _WORKER_MARGIN_S,
         start_attempts=3,
     )
 

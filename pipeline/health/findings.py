@@ -255,8 +255,7 @@ class Health:
 
     def _not_ready(self, seen: Observation) -> tuple[Reason, ...]:
         found = [Reason(one.code, None, one.since_s) for one in self._outages.values() if one.code]
-        if seen.kafka.code and seen.kafka.code not in AWAY_CODES:
-            found.append(Reason(seen.kafka.code))
+        found += [Reason(one.code) for one in (seen.kafka, seen.store) if one.code and one.code not in AWAY_CODES]
         if not seen.assigned:
             found.append(Reason("not_assigned"))
         for status in seen.partitions:

@@ -131,10 +131,11 @@ class Inbox:
         self._bytes_held = 0
         self._blocked = False
 
-    def await_any(self, generation: int) -> None:
-        """Waits for the first record. Raises: Closing, Reassigned."""
+    def await_any(self, generation: int, timeout_s: float | None = None) -> bool:
+        """Waits for the first record; False where none came in time. Raises: Closing, Reassigned."""
         with self._tenure.changed:
-            self._wait(generation)
+            self._wait(generation, timeout_s)
+            return bool(self._records)
 
     def take(self, position: LogPosition, expected: int, max_records: int, generation: int) -> RecordBatch:
         """The next free batch from offset `expected` on: whatever waits, within one month of `received_at`.
@@ -190,8 +191,8 @@ class Inbox:
         if record.offset >= (taken[-1].offset + 1 if taken else expected):
             taken.append(record)
 
-    def _wait(self, generation: int) -> None:
-        self._tenure.changed.wait_for(lambda: bool(self._records) or self._tenure.is_over(generation))
+    def _wait(self, generation: int, timeout_s: float | None = None) -> None:
+        self._tenure.changed.wait_for(lambda: bool(self._records) or self._tenure.is_over(generation), timeout_s)
         self._tenure.check(generation)
 
     def _release(self) -> None:

@@ -26,13 +26,15 @@ Nothing before 6 writes anything but a closing gap, so a crash there begins anew
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pipeline.events import LogPosition
 from pipeline.ports import EvidenceStore, LedgerEntry, ProfileSnapshot, UnsealedBatch
 
 _ENTRIES_AT_ONCE = 10_000
+_LEARNT_AT_ONCE = 5_000
 TOPIC_RECREATED = "topic_recreated"
 LOG_SHORTENED = "log_shortened"
 """Why a life of the log ended; the reason in the gap's row is `topic_recreated` for both: it is evidence."""
@@ -63,7 +65,9 @@ class ResumePlan:
 
     `base` is the ledger entry the profiles stand at (None: nothing sealed before); `closing` is the newest entry of an
     older life of the topic that has not been closed with a gap yet, and `new_life` the code why it ended.
-    `sealed_offset` is the newest sealed one of this life, -1 where nothing is.
+    `sealed_offset` is the newest sealed one of this life, -1 where nothing is. `relearns`: what is read again gives
+    other profiles than those the evidence was judged by, since part of the log is lost or the features are others; so
+    it is learnt from, not compared.
     """
 
     position: LogPosition
@@ -72,6 +76,7 @@ class ResumePlan:
     ranges: list[PlannedRange] = field(default_factory=list)
     log_first_offset: int = 0
     profile_gap: bool = False
+    relearns: bool = False
     closing: LedgerEntry | None = None
     sealed_offset: int = -1
     new_life: str = ""
@@ -101,11 +106,12 @@ def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, fe
     # A former owner may seal while we read. In this order everything fits `last`: a snapshot is never newer than it.
     snapshot = store.load_profiles(position)
     last = store.last_entry(position)
-    if snapshot is not None and (last is None or snapshot.feature_version != feature_version):
+    is_other_version = snapshot is not None and snapshot.feature_version != feature_version
+    if last is None or is_other_version:
         snapshot = None
     resume = ResumePlan(
         position=position, base=None, snapshot=snapshot, closing=closing, log_first_offset=bounds.first_offset,
-        sealed_offset=-1 if last is None else last.last_offset,
+        sealed_offset=-1 if last is None else last.last_offset, relearns=is_other_version,
     )  # fmt: skip
     if closing is not None:
         recreated = closing.incarnation.split("+")[0] != bounds.topic_id
@@ -126,39 +132,77 @@ def _still_there(unsealed: UnsealedBatch, sealed_offset: int, bounds: LogBounds)
 
 
 def _plan_sealed(store: EvidenceStore, resume: ResumePlan, last: LedgerEntry, bounds: LogBounds) -> None:
-    """Step 2: which sealed ranges must be read again to bring the profiles to the sealed offset."""
+    """Step 2: which sealed ranges must be read again to bring the profiles to the sealed offset.
+
+    Only what Kafka still holds is asked for: the whole ledger of an old partition would not fit into memory.
+    """
     standing = -1 if resume.snapshot is None else resume.snapshot.sealed_offset
     if standing >= last.last_offset:
         resume.base = last
         return
+    lost_until = bounds.first_offset - 1
     # The entry that ends at the snapshot comes first: the re-computed chain hangs on its frontier.
-    entries = _entries(store, resume.position, standing - 1)
-    # What was sealed since is not part of this plan: its rows may be planned as unsealed, and meet their entry then.
-    base, again = _split([entry for entry in entries if entry.last_offset <= last.last_offset], standing)
-    if again and again[0].first_offset < bounds.first_offset:
-        resume.profile_gap = True
-        resume.base = last
-        return
-    resume.base = base
-    resume.ranges = [
-        PlannedRange(entry.first_offset, entry.last_offset, entry.versions_id, sealed=entry) for entry in again
-    ]
+    pages = _pages(store, resume.position, max(standing, lost_until) - 1, last.last_offset)
+    head = next(pages, None)
+    if lost_until <= standing:
+        is_base = head is not None and head.last_offset <= standing
+        resume.base, again = (head, pages) if is_base else (None, _after(head, pages))
+    elif head is not None and _is_hole(store, resume.position, head.first_offset, lost_until):
+        # What Kafka does not hold now it did not hold then: nothing was learnt from it.
+        resume.base, again = _entry_before(store, resume.position, head.first_offset), _after(head, pages)
+        resume.profile_gap = head.first_offset != standing + 1
+    else:
+        resume.base, again, resume.profile_gap = head or last, pages, True
+    resume.relearns |= resume.profile_gap
+    resume.ranges = list(_together(again) if resume.relearns else map(_exactly, again))
 
 
-def _entries(store: EvidenceStore, position: LogPosition, after_offset: int) -> list[LedgerEntry]:
-    found: list[LedgerEntry] = []
+def _is_hole(store: EvidenceStore, position: LogPosition, first_offset: int, lost_until: int) -> bool:
+    """Whether a recorded gap from `first_offset` on covers everything that the log has lost."""
+    return store.gap_end(position, first_offset) >= lost_until
+
+
+def _entry_before(store: EvidenceStore, position: LogPosition, offset: int) -> LedgerEntry | None:
+    """The entry that ends where this offset begins."""
+    found = next(iter(store.entries(position, offset - 2, 1)), None)
+    return found if found is not None and found.last_offset < offset else None
+
+
+def _pages(store: EvidenceStore, position: LogPosition, after_offset: int, last_offset: int) -> Iterator[LedgerEntry]:
+    """Entries with more than `after_offset`, page by page.
+
+    What was sealed since (beyond `last_offset`) is not part of this plan: its rows may be planned as unsealed, and meet
+    their entry then.
+    """
     while True:
         page = store.entries(position, after_offset, _ENTRIES_AT_ONCE)
-        found.extend(page)
-        if len(page) < _ENTRIES_AT_ONCE:
-            return found
+        yield from (entry for entry in page if entry.last_offset <= last_offset)
+        if len(page) < _ENTRIES_AT_ONCE or page[-1].last_offset >= last_offset:
+            return
         after_offset = page[-1].last_offset
 
 
-def _split(entries: Sequence[LedgerEntry], standing: int) -> tuple[LedgerEntry | None, list[LedgerEntry]]:
-    if entries and entries[0].last_offset <= standing:
-        return entries[0], list(entries[1:])
-    return None, list(entries)
+def _after(head: LedgerEntry | None, pages: Iterator[LedgerEntry]) -> Iterator[LedgerEntry]:
+    return chain(() if head is None else (head,), pages)
+
+
+def _exactly(entry: LedgerEntry) -> PlannedRange:
+    return PlannedRange(entry.first_offset, entry.last_offset, entry.versions_id, sealed=entry)
+
+
+def _together(entries: Iterable[LedgerEntry]) -> Iterator[PlannedRange]:
+    """Ranges that are only learnt from: what one version set judged in a row is read as one, up to a batch."""
+    group: PlannedRange | None = None
+    for entry in entries:
+        is_same = group is not None and group.versions_id == entry.versions_id
+        if group is not None and is_same and entry.last_offset - group.first_offset < _LEARNT_AT_ONCE:
+            group = PlannedRange(group.first_offset, entry.last_offset, entry.versions_id, sealed=entry)
+            continue
+        if group is not None:
+            yield group
+        group = _exactly(entry)
+    if group is not None:
+        yield group
 
 
 def _incarnation(

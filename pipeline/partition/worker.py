@@ -227,7 +227,7 @@ class PartitionWorker:
         if self._has_relearnt:
             # Before anything is judged by these profiles: whoever takes over must stand on the very same.
             _log.warning("profiles learnt again under another version: partition=%d", self.status.partition)
-            self._patiently(partial(self._write_snapshot, memory), generation)
+            self._patiently(partial(self._write_snapshot, memory, always=True), generation)
             self._has_relearnt = False
         for planned in resume.unsealed_ranges:
             records = self._inbox.take_range(memory.position, planned, generation)
@@ -237,10 +237,15 @@ class PartitionWorker:
             self._observer("recovery", 7)
         self.status.state = "running"
         while True:
-            self._inbox.await_any(generation)
-            with self._turns.take(partial(self._tenure.check, generation)) as self._turn:
-                self._commit_what_waits(memory, generation)
+            if self._inbox.await_any(generation, self._snapshot_due_in_s()):
+                with self._turns.take(partial(self._queueing, generation)) as self._turn:
+                    self._commit_what_waits(memory, generation)
             self._maybe_snapshot(memory)
+
+    def _queueing(self, generation: int) -> None:
+        """While others have their turn: this thread is not stuck. Raises: Closing, Reassigned."""
+        self._tenure.check(generation)
+        self._moved()
 
     # -- recovery
 
@@ -263,7 +268,7 @@ class PartitionWorker:
         else:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
-            self._memory, self._has_relearnt = restore_memory(store, resume), False
+            self._memory, self._has_relearnt = restore_memory(store, resume), resume.relearns
             process_memory.give_back()  # the stored profiles, read and unpacked, were twice as large
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
@@ -374,6 +379,12 @@ class PartitionWorker:
             self._snapshot_at = -math.inf
             self._maybe_snapshot(self._memory)
 
+    def _snapshot_due_in_s(self) -> float | None:
+        """When the profiles that changed must be stored though no event comes; None: none changed."""
+        if not self._events_since_snapshot:
+            return None
+        return max(0.0, self._snapshot_at + self._limits.snapshot_interval_s - time.monotonic())
+
     def _maybe_snapshot(self, memory: PartitionMemory) -> None:
         """Writes the profiles that changed, at a sealed offset; a store that is away only delays it."""
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
@@ -385,13 +396,16 @@ class PartitionWorker:
             _log.warning("profile snapshot delayed: partition=%d", self.status.partition)
         self._snapshot_at = time.monotonic()
 
-    def _write_snapshot(self, memory: PartitionMemory) -> None:
-        """Writes the profiles that changed since the last time. Raises: AccesstrailError: nothing was written."""
+    def _write_snapshot(self, memory: PartitionMemory, *, always: bool = False) -> None:
+        """Writes the profiles that changed since the last time; `always`: also where none did.
+
+        Raises: AccesstrailError: nothing was written.
+        """
         assert self._store is not None  # noqa: S101
         assert memory.sealed is not None  # noqa: S101
         self._clock.start()
         keys = memory.profiles.dirty()
-        if keys:
+        if keys or always:
             self._store.save_profiles(
                 memory.position, memory.sealed.last_offset, self._judgements.feature_version,
                 keys, memory.profiles.exported(keys),
@@ -406,26 +420,30 @@ class PartitionWorker:
 
     def _patiently(self, step: Callable[[], Any], generation: int) -> Any:  # noqa: ANN401  the step's own result
         """Runs a step until its dependencies answer: *away* is retried without end, with back-off."""
+        before = self.status.state
+        try:
+            return self._until_answered(step, generation)
+        finally:
+            # However the step ended: they answer again, or somebody else says what is wrong.
+            if self.status.state == "away":
+                self.status.state, self.status.code, self.status.away_since = before, "", 0.0
+                _log.info("back: partition=%d", self.status.partition)
+
+    def _until_answered(self, step: Callable[[], Any], generation: int) -> Any:  # noqa: ANN401
         attempt = 0
-        state = self.status.state
         while True:
             self._tenure.check(generation)
             self._moved()
             try:
-                result = step()
+                return step()
             except Away as exc:
                 self._turn.give_up()
                 if self.status.state != "away":
-                    state, self.status.away_since = self.status.state, time.time()
+                    self.status.away_since = time.time()
                     _log.warning("away: partition=%d code=%s: %s", self.status.partition, exc.code, exc)
                 self.status.state, self.status.code = "away", exc.code
                 self._tenure.pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)], generation)
                 attempt += 1
-                continue
-            if attempt:
-                self.status.state, self.status.code, self.status.away_since = state, "", 0.0
-                _log.info("back: partition=%d", self.status.partition)
-            return result
 
 
 def _place_of(exc: Exception) -> str:

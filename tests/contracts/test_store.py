@@ -13,7 +13,7 @@ import pytest
 from pipeline.adapters.store import open_store
 from pipeline.column_batch import ColumnBatch, FixedColumn
 from pipeline.errors import Fenced, StoreRefused
-from pipeline.events import LogPosition
+from pipeline.events import LEAF_KINDS, LogPosition, codes
 from pipeline.migrations.runner import apply_all
 from pipeline.ports import EvidenceStore, LedgerEntry
 from tests.batches import RECEIVED_AT_US, batch, with_reason
@@ -176,6 +176,21 @@ def test_only_sealed_dead_letters_the_store_rejected_are_rejected_offsets(
     pending.store_rows(store)
     assert sorted(store.rejected_offsets(position, 0, 10**6)) == [20, 21]
     assert list(store.rejected_offsets(position, 0, 20)) == [20]
+
+
+def test_a_gap_is_found_by_its_first_offset_once_it_is_sealed(store: EvidenceStore, position: LogPosition) -> None:
+    made = batch(position)
+    rows = made.dead_letters
+    first = int(rows.fixed("offset")[0])
+    kinds = [codes(LEAF_KINDS)["gap"], codes(LEAF_KINDS)["dead_letter"]]
+    rows.columns["leaf_kind"] = FixedColumn(np.array(kinds, np.int8))
+    rows.columns["last_offset"] = FixedColumn(np.array([first + 5, first + 6], np.uint64))
+    made.store_rows(store)
+    assert store.gap_end(position, first) == -1
+    made.commit(store)
+    assert store.gap_end(position, first) == first + 5
+    assert store.gap_end(position, first + 1) == -1
+    assert store.gap_end(position, int(rows.fixed("offset")[1])) == -1
 
 
 def test_profiles_come_back_as_the_newest_of_each_actor(store: EvidenceStore, position: LogPosition) -> None:

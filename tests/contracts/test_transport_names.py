@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import aiokafka
 import faust
 import pytest
+from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer as BaseConsumer
+from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
+from pipeline.app import _faust_settings
+from pipeline.config import Settings
 from pipeline.transport import RunConsumer, RunTransport
 
 
@@ -24,6 +31,7 @@ def test_versions_are_the_ones_the_transport_was_written_against() -> None:
         ("getmany", ["self", "timeout"]),
         ("_wait_next_records", ["self", "timeout"]),
         ("perform_seek", ["self"]),
+        ("on_partitions_assigned", ["self", "assigned", "generation_id"]),
         ("ack", ["self", "message"]),
         ("_filter_committable_offsets", ["self", "tps"]),
         ("_should_commit", ["self", "tp", "offset"]),
@@ -65,3 +73,18 @@ def test_what_a_fetch_gathers_is_taken_from_the_consumer_that_we_change() -> Non
 def test_the_transport_makes_our_consumer() -> None:
     assert issubclass(RunTransport, Transport)
     assert RunTransport.Consumer is RunConsumer
+
+
+def test_an_empty_assignment_is_told_by_the_method_we_override_alone() -> None:
+    assert "if assignment:" in inspect.getsource(Recovery._resume_streams)
+    assert "self.on_partitions_assigned" in inspect.getsource(ThreadDelegateConsumer.threadsafe_partitions_assigned)
+
+
+def test_a_consumer_that_fetches_nothing_for_long_stays_in_its_group() -> None:
+    kafka = SimpleNamespace(bootstrap_servers="127.0.0.1:1", session_timeout_s=6, partitions=8)
+    settings = _faust_settings(cast(Settings, SimpleNamespace(kafka=kafka, state_dir=Path())))
+    interval_ms = int(settings["broker_max_poll_interval"] * 1000)
+    assert 20 * 86_400_000 < interval_ms < 2**31
+    created = inspect.getsource(AIOKafkaConsumerThread._create_worker_consumer)
+    assert "max_poll_interval = conf.broker_max_poll_interval" in created
+    assert "max_poll_interval_ms=int(max_poll_interval * 1000.0)" in created

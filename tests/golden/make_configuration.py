@@ -121,9 +121,9 @@ def page() -> str:
         "<!-- Generated from pipeline/config.py by tests/golden/make_configuration.py; do not edit. -->",
         "",
         "One TOML file, named by `--config` or `ACCESSTRAIL_CONFIG`; `accesstrail up --state DIR` makes one in its "
-        "state folder. Paths are relative to the file. `ACCESSTRAIL_<SECTION>_<KEY>` in the environment goes before the "
-        "file, e.g. `ACCESSTRAIL_KAFKA_PARTITIONS`. Passwords and keys are never values, only paths of files that nobody "
-        "but their owner may read. An unknown setting is a fault; `accesstrail check` lists all faults at once.",
+        "state folder. Paths are relative to the file. `ACCESSTRAIL_<SECTION>_<KEY>` in the environment goes before "
+        "the file, e.g. `ACCESSTRAIL_KAFKA_PARTITIONS`. Passwords and keys are never values, only paths of files that "
+        "nobody but their owner may read. An unknown setting is a fault; `accesstrail check` lists all at once.",
     ]
     section = ""
     for one in asked():

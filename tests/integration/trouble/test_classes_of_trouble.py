@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,29 @@ def test_one_row_the_store_refuses_is_a_dead_letter_and_nobody_waits_or_restarts
     system.close()
 
 
+def test_a_worker_that_is_left_without_a_partition_hears_of_it(stack: Stack, tmp_path: Path) -> None:
+    """More workers than partitions: whoever owns none any more says so, and keeps nothing."""
+    system = System(stack, tmp_path / "system", "trouble.spare", partitions=1)
+    system.produce(50, salt="first ")
+    with system.worker() as one:
+        system.await_sealed(50)
+        with system.worker():
+            until(lambda: len(system.workers()) == 2, "two workers")
+            one.send_signal(signal.SIGSTOP)
+            system.produce(50, salt="second ")
+            system.await_sealed(100)
+            one.send_signal(signal.SIGCONT)
+            until(
+                lambda: sorted(len(worker["partitions"]) for worker in system.workers()) == [0, 1]
+                and all(worker["ready"] for worker in system.workers()),
+                "one partition with one owner, both ready",
+            )  # fmt: skip
+            system.produce(50, salt="third ")
+            system.await_sealed(150)
+            assert sorted(len(worker["partitions"]) for worker in system.workers()) == [0, 1]
+    system.close()
+
+
 def test_a_changed_ledger_stops_its_partition_alone_and_is_said(
     stack: Stack, migrator: ClickHouse, tmp_path: Path
 ) -> None:
@@ -122,7 +146,7 @@ def test_a_changed_ledger_stops_its_partition_alone_and_is_said(
         (one["code"], one["state"], one.get("partition")) for one in document["troubles"]
     }
     assert "Evidence computed again from Kafka differs" in words
-    assert [(one.what, one.state) for one in found] == [("partition 5", "fault")]
+    assert [(one.what, one.state) for one in found] == [("model in the stream", "warning"), ("partition 5", "fault")]
     assert "Next: keep store and log as they are" in found[0].text
     assert system.alarms("ledger_conflict")[0][2] == 5
     system.close()

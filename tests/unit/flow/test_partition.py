@@ -6,7 +6,7 @@ from pipeline.errors import Away, StoreRefused
 from pipeline.partition.recovery import END_OF_LOG
 from pipeline.partition.worker import PartitionWorker
 from tests.fakes import InMemoryStore
-from tests.flows import Log, Published, Record, await_that, records, worker_of
+from tests.flows import POSITION, Log, Published, Record, await_that, records, worker_of
 
 
 def _run(store: InMemoryStore, log: Log, until: int | None = None) -> PartitionWorker:
@@ -102,6 +102,32 @@ def test_a_row_the_store_refuses_stops_nobody() -> None:
     store._snapshots.clear()
     _run(store, Log(records(120)))
     assert _offsets(store) == list(range(120))
+
+
+def test_a_store_that_was_away_before_it_refused_a_row_is_not_said_to_be_away_for_ever() -> None:
+    store, log = InMemoryStore(), Log(records(100))
+    store.refused_offsets = {33}
+    store.faults["insert_events"] = [Away("cut", code="store_away") for _ in range(2)]
+    worker = worker_of(store, log, Published(), max_batch_records=100)
+    worker.start()
+    await_that(lambda: log.sealed_next == 100, "all sealed")
+    await_that(lambda: worker.status.state == "running", worker.status)
+    assert (worker.status.code, worker.status.away_since) == ("", 0.0)
+    worker.close()
+    assert worker.join(5)
+    assert [row.offset for row in store.sealed_rows("dead_letters")] == [33]
+
+
+def test_profiles_of_a_partition_that_falls_quiet_are_stored_all_the_same() -> None:
+    store, log = InMemoryStore(), Log(records(40))
+    worker = worker_of(store, log, Published(), max_batch_records=100, snapshot_interval_s=1)
+    worker.start()
+    await_that(lambda: log.sealed_next == 40, "all sealed")
+    await_that(
+        lambda: (snapshot := store.load_profiles(POSITION)) is not None and snapshot.sealed_offset == 39, "stored"
+    )
+    worker.close()
+    assert worker.join(5)
 
 
 def test_missing_rights_stop_the_partition_and_say_so() -> None:
@@ -246,6 +272,48 @@ def test_profiles_that_cannot_be_rebuilt_are_said_to_have_a_gap() -> None:
     log = Log([one for one in records(60) if one.offset >= 20], first_offset=20)
     assert _run(store, log).status.profile_gap
     assert store.ledger[-1].last_offset == 59
+
+
+def test_what_the_log_still_holds_is_learnt_and_kept_before_anything_is_judged() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    starts = [entry.first_offset for entry in store.ledger]
+    store._snapshots.clear()
+    store._profiles.clear()
+    begun = starts[2] - 3  # in the middle of an entry: what follows it is whole
+    log = Log([one for one in records(100) if one.offset >= begun], first_offset=begun)
+    worker = worker_of(store, log, Published())
+    worker.start()
+    await_that(lambda: worker.status.state == "running", worker.status)
+    snapshot = store.load_profiles(POSITION)
+    assert snapshot is not None
+    assert (snapshot.sealed_offset, worker.status.profile_gap) == (99, True)
+    worker.close()
+    assert worker.join(5)
+    # The same as a worker learns that never saw more of the log, nor what is known to be a repetition of the rest.
+    repeated = {row.offset for row in store.rows["access_events"] if row.duplicate_of >= 0}
+    late = InMemoryStore()
+    kept = [one for one in records(100) if one.offset >= starts[2] and one.offset not in repeated]
+    _run(late, Log(kept, first_offset=starts[2]))
+    learnt = late.load_profiles(POSITION)
+    assert learnt is not None
+    assert (snapshot.keys, snapshot.states) == (learnt.keys, learnt.states)
+    assert [entry.first_offset for entry in store.ledger] == starts
+
+
+def test_a_log_that_never_held_its_beginning_has_no_profile_gap() -> None:
+    """What was a hole when it was sealed is the same hole when it is read again."""
+    found = [one for one in records(90) if one.offset >= 40]
+    store, calm = InMemoryStore(), InMemoryStore()
+    _run(store, Log(found[:20], first_offset=40))
+    _run(calm, Log(found, first_offset=40))
+    store._snapshots.clear()
+    worker = _run(store, Log(found, first_offset=40))
+    assert not worker.status.profile_gap
+    assert (store.ledger[-1].root, store.sealed_alerts()) == (calm.ledger[-1].root, calm.sealed_alerts())
+    # One record more is gone: now something is missing that was learnt from.
+    store._snapshots.clear()
+    assert _run(store, Log(found[1:], first_offset=41)).status.profile_gap
 
 
 def test_a_batch_never_spans_two_months_of_the_table() -> None:

@@ -77,6 +77,20 @@ def test_who_is_told_to_end_leaves_the_queue() -> None:
         assert not turns._waiting
 
 
+def test_who_waits_for_a_turn_does_not_look_stuck() -> None:
+    turns, store, log = Turns(1), InMemoryStore(), Log(records(20))
+    with turns.take(_nothing):
+        worker = worker_of(store, log, Published(), turns=turns)
+        worker.start()
+        await_that(lambda: len(turns._waiting) == 1, "in the queue")
+        before = worker.status.turns
+        await_that(lambda: worker.status.turns > before + 2, "it moves")
+        assert store.ledger == []
+    await_that(lambda: log.sealed_next == 20, "its turn came")
+    worker.close()
+    assert worker.join(5)
+
+
 def _out_of_patience() -> Callable[[], None]:
     def check() -> None:
         raise TimeoutError
