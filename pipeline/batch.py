@@ -19,6 +19,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.events import SCORE_STATUSES, Alert, LogPosition, codes
 from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import LedgerEntry
+from pipeline.privacy.protector import Protection
 from pipeline.stages.decide import alert_columns
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.row import offset_leaves, seal_columns
@@ -46,6 +47,8 @@ class Judgement:
     default_time_zone: str
     model_fault: str = ""
     attrs_allowed: tuple[str, ...] = ()
+    protection: Protection = field(default_factory=Protection)
+    retention_class: str = "standard"
 
 
 @dataclass(slots=True)

@@ -181,6 +181,13 @@ class _Reader:
 
 
 def _secret_fault(path: Path) -> str | None:
+    try:
+        return _fault_of_secret(path)
+    except OSError as exc:
+        return f"{path} cannot be looked at: {exc.strerror}"
+
+
+def _fault_of_secret(path: Path) -> str | None:
     if not path.is_file():
         return f"no file at {path}"
     if stat.S_IMODE(path.stat().st_mode) & 0o077:

@@ -19,7 +19,7 @@ from pipeline.column_batch import FixedColumn
 from pipeline.events import RecordBatch
 from pipeline.ports import AlertPublisher, EvidenceStore
 from pipeline.privacy.protected import Protected
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.reading import read_records
 from pipeline.stages.assess import assess
 from pipeline.stages.decide import decide
@@ -33,8 +33,8 @@ from pipeline.stages.row import place
 class Chain:
     """The stages with the memory they share (interned values, token and network memos): one thread at a time."""
 
-    def __init__(self, protector: Protector, retention_class: str) -> None:
-        self.protector, self.retention_class = protector, retention_class
+    def __init__(self, protectors: Protectors) -> None:
+        self._protectors = protectors
         self._enrich_memory = EnrichMemory()
 
     def form(
@@ -46,19 +46,19 @@ class Chain:
         Records: offsets strictly increasing, all >= `memory.next_offset`; holes become gaps.
         """
         memory.profiles.begin()
-        self.protector.renew_if_full()
+        protector = self._protectors.of(judgement.protection)
         versions_id = judgement.versions.versions_id
-        read = read_records(records, judgement, self.protector, rejected_offsets)  # decode, protect
+        read = read_records(records, judgement, protector, rejected_offsets)  # decode, protect
         gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
         forming = Forming(memory.position)
         if read.protected is not None:
             judged = self.judge(read.protected, read.rows, records, memory, judgement)
             forming.events, forming.alerts = judged.columns, judged.alerts
         if read.rejected:
-            forming.dead_letters = protect_dead_letters(records, read.rejected, self.protector, versions_id)
+            forming.dead_letters = protect_dead_letters(records, read.rejected, protector, versions_id)
         if gaps:
             forming.gaps = gap_columns(gaps, memory.position, versions_id)
-        return forming.sealed(memory, versions_id, self.retention_class)  # row: leaves, ledger entry
+        return forming.sealed(memory, versions_id, judgement.retention_class)  # row: leaves, ledger entry
 
     def judge(
         self, protected: Protected, rows: npt.NDArray[np.int64], records: RecordBatch, memory: PartitionMemory,

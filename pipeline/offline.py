@@ -24,7 +24,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.reading import protect_events
 from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
@@ -112,7 +112,8 @@ class OfflineChain:
     def __init__(
         self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, threshold: int, time_zone: str
     ) -> None:
-        self._chain = Chain(Protector(keyring, partitions=1), "offline")
+        self._protectors = Protectors(keyring, partitions=1)
+        self._chain = Chain(self._protectors)
         self._judgement = Judgement(
             VersionSet({"offline": "1"}), directory, model, all_rules(), Policy(threshold), time_zone
         )
@@ -132,7 +133,7 @@ class OfflineChain:
                 values,
             )
             self._memory.profiles.begin()
-            protected = protect_events(decoded, self._judgement, self._chain.protector)
+            protected = protect_events(decoded, self._judgement, self._protectors.of(self._judgement.protection))
             judged = self._chain.judge(protected, decoded.rows, records, self._memory, self._judgement)
             self._memory.profiles.commit()
             self._memory.window.commit()

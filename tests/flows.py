@@ -26,7 +26,7 @@ from pipeline.partition.recovery import LogBounds
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import Judgements, PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.version_sets.sets import VersionSet
 from tests.corpus.make_poison import event
@@ -69,7 +69,7 @@ def batch_of(found: Sequence[Record], position: LogPosition = POSITION) -> Recor
 
 def chain() -> Chain:
     """The stages with a published key."""
-    return Chain(Protector(Keyring.offline(), partitions=8), "standard")
+    return Chain(Protectors(Keyring.offline(), partitions=8))
 
 
 def judgement(name: str = "1") -> Judgement:

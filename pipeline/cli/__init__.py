@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
 from pipeline import process_memory
-from pipeline.errors import EXIT_OK, AccesstrailError, ConfigError
+from pipeline.errors import EXIT_OK, EXIT_SOFTWARE, EXIT_USAGE, AccesstrailError, ConfigError, UsageError
+
+_EXIT_PIPE = 141  # 128 + SIGPIPE, as a shell says it
 
 # command name -> module that defines it (as `<name>_command`), one line of help
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -98,7 +103,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AccesstrailError as exc:
         _report(exc, as_json="--json" in words)
         sys.exit(exc.exit_code)
+    except SystemExit as exc:
+        if isinstance(exc.__context__, BrokenPipeError):  # whoever read our output has seen enough; click would say 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_EXIT_PIPE)
+        raise
+    except OSError as exc:
+        if exc.filename is None:
+            _report_fault(exc)
+        _report(UsageError(f"{exc.filename}: {exc.strerror}"), as_json="--json" in words)
+        sys.exit(EXIT_USAGE)
+    except Exception as exc:  # the outermost loop: whatever it is, it is no verdict about evidence
+        _report_fault(exc)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def _report_fault(exc: Exception) -> NoReturn:
+    """A fault of ours: its class and where it happened. Its words are left out, they may hold what was processed."""
+    frames = "".join(traceback.format_list(traceback.extract_tb(exc.__traceback__)))
+    click.echo(
+        f"accesstrail: internal error {type(exc).__name__}; please report it with these lines\n{frames}", err=True
+    )
+    sys.exit(EXIT_SOFTWARE)
 
 
 def _report(exc: AccesstrailError, *, as_json: bool) -> None:

@@ -18,12 +18,12 @@ from pipeline.adapters.kafka_log import LogReader
 from pipeline.adapters.store import ClickHouseStore, open_store
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings, load
-from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, LedgerConflict, LogIncomplete, UsageError
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, BrokenInvariant, LogIncomplete, UsageError
 from pipeline.events import LogPosition
 from pipeline.flow import Chain
 from pipeline.partition.recovery import LogBounds
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.replay import Outcome, Replay
 from pipeline.version_sets.files import ConfiguredFiles
 from pipeline.version_sets.judgements import restore
@@ -130,10 +130,10 @@ def replay_command(
         log = stack.enter_context(closing(LogReader(settings.kafka.bootstrap_servers)))
         admin = stack.enter_context(closing(TopicAdmin(settings.kafka.bootstrap_servers)))
         run = _replay(settings, source, filled, log, batch)
-        results = list(_partitions(settings, source, admin, run, only))
-    for result in results:
-        click.echo(json.dumps(result.document(), ensure_ascii=False) if as_json else result.text())
-    codes = {result.exit_code for result in results}
+        codes = set()
+        for result in _partitions(settings, source, admin, run, only):
+            click.echo(json.dumps(result.document(), ensure_ascii=False) if as_json else result.text())
+            codes.add(result.exit_code)
     return next((code for code in (EXIT_DIFFERENCES, EXIT_INCOMPLETE) if code in codes), EXIT_OK)
 
 
@@ -146,7 +146,7 @@ def _replay(
 ) -> Replay:
     keyring = Keyring.load(settings.protection.token_keys_file)
     files = ConfiguredFiles(settings, keyring)
-    chain = Chain(Protector(keyring, partitions=settings.kafka.partitions), settings.retention_class)
+    chain = Chain(Protectors(keyring, partitions=settings.kafka.partitions))
     return Replay(
         chain=chain, log=log, source=source, target=target, batch_records=batch, progress=_Display().show,
         judgement_of=lambda versions_id: restore(source, versions_id, files),
@@ -166,7 +166,7 @@ def _partitions(
         position = LogPosition(topic, _life(source, topic, partition, topic_id), partition)
         try:
             yield _Result(run.run(position, LogBounds(topic_id, first_offset, end_offset)))
-        except (LogIncomplete, LedgerConflict) as exc:
+        except (BrokenInvariant, LogIncomplete) as exc:  # the log is incomplete, or a set cannot be used here any more
             yield _Result(Outcome(position), str(exc), exc.code)
 
 

@@ -24,7 +24,7 @@ from pipeline.partition.recovery import LogBounds
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import Observer, PartitionLimits, PartitionWorker, nobody
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from pipeline.version_sets.watch import VersionWatch
 
@@ -50,8 +50,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
     writer = uuid.uuid4().hex[:16]
-    protector = Protector(keyring, partitions=settings.kafka.partitions)
-    chain, lock = Chain(protector, settings.retention_class), threading.Lock()
+    chain, lock = Chain(Protectors(keyring, partitions=settings.kafka.partitions)), threading.Lock()
 
     def connect() -> ClickHouseStore:
         return open_store(settings.clickhouse)

@@ -259,9 +259,9 @@ class PartitionWorker:
         self._observer("recovery", 1)
         if resume.closing is not None:
             self._say(resume.new_life, resume)
-            versions_id = self._judgements.current().versions.versions_id
-            after_step = partial(self._observer, "closing")
-            close_log(store, resume.closing, versions_id, self._chain.retention_class, self._writer, after_step)
+            judgement, after_step = self._judgements.current(), partial(self._observer, "closing")
+            filed = judgement.versions.versions_id, judgement.retention_class
+            close_log(store, resume.closing, *filed, self._writer, after_step)
             self._observer("recovery", 2)
         if self._memory is not None and stands_at(self._memory, resume):
             resume.ranges = resume.unsealed_ranges
@@ -279,9 +279,10 @@ class PartitionWorker:
     def _say(self, code: str, resume: ResumePlan) -> None:
         """What an auditor must know of this recovery is a row of `alerts` before anything else is stored."""
         assert self._store is not None  # noqa: S101  set by _prepare
-        versions_id = self._judgements.current().versions.versions_id
-        place = AlarmPlace(resume.position, resume.sealed_offset)
-        rows, token = partition_alarm(code, place, versions_id, time.time_ns() // 1000, self._chain.retention_class)
+        judgement, place = self._judgements.current(), AlarmPlace(resume.position, resume.sealed_offset)
+        rows, token = partition_alarm(
+            code, place, judgement.versions.versions_id, time.time_ns() // 1000, judgement.retention_class
+        )
         self._store.insert_alerts(rows, token)
         _log.warning("%s: topic=%s partition=%d", code, resume.position.topic, resume.position.partition)
 

@@ -6,6 +6,7 @@ Place in the flow: made by the composition root, used by `protect`. Tables chang
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from pipeline.privacy.tokens import (
 )
 
 _MAXIMUM_TABLES = 512
+_KEPT_PROTECTORS = 2
 # Sessions, devices, tickets, objects: seen a few times within minutes, then never again; their tables need no long
 # memory. A table of 65,536 and its older generation take about 26 MB.
 _PASSING_ENTRIES = GENERATION_ENTRIES // 4
@@ -126,3 +128,36 @@ class Protector:
         self.addresses.renew_if_full()
         self.trailing_numbers.renew_if_full()
         self._home_partitions.renew_if_full()
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What tokens and the mark `misrouted` depend on, as a version set records it.
+
+    `key_version`: the key that signs (empty: the newest); `partitions` of the topic (0: as configured).
+    """
+
+    key_version: str = ""
+    partitions: int = 0
+
+
+class Protectors:
+    """The protector of every protection asked for, the last two kept: that in force, and one a replay needs."""
+
+    def __init__(self, keyring: Keyring, *, partitions: int) -> None:
+        self._keyring, self._partitions = keyring, partitions
+        self._made: dict[Protection, Protector] = {}
+
+    def of(self, protection: Protection) -> Protector:
+        """Ready for a batch. Raises: ConfigError: the keyring does not hold its key."""
+        wanted = Protection(
+            protection.key_version or self._keyring.version_id, protection.partitions or self._partitions
+        )
+        made = self._made.pop(wanted, None)
+        if made is None:
+            made = Protector(self._keyring.signing_with(wanted.key_version), partitions=wanted.partitions)
+        self._made[wanted] = made
+        while len(self._made) > _KEPT_PROTECTORS:
+            del self._made[next(iter(self._made))]
+        made.renew_if_full()
+        return made

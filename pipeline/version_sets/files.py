@@ -68,10 +68,13 @@ class ConfiguredFiles:
     """The directory folder, the model folder and the settings that decide about a batch."""
 
     def __init__(self, settings: Settings, keyring: Keyring) -> None:
-        self._detection, self._keyring = settings.detection, keyring
+        self._detection, self.keyring = settings.detection, keyring
         self.configuration: dict[str, object] = {
             "default_time_zone": settings.detection.default_time_zone,
             "attrs_allowed": sorted(settings.protection.attrs_allowed),
+            # A batch that is formed again must fall into the same partition of the table, and give the same evidence.
+            "partitions": settings.kafka.partitions,
+            "retention_class": settings.retention_class,
         }
 
     def words(self, fault: str) -> dict[str, str]:
@@ -80,7 +83,7 @@ class ConfiguredFiles:
             "canon": str(CANON_VERSION),
             "features": FEATURE_VERSION,
             "rules": RULES_VERSION,
-            "tokens": self._keyring.version_id,
+            "tokens": self.keyring.version_id,
             "model_fault": fault,
         }
 
@@ -100,7 +103,7 @@ class ConfiguredFiles:
 
     def read(self) -> Candidate:
         """Reads and checks all files. Raises: DirectoryError: the directory folder is missing or has faults."""
-        directory = read_directory(self._detection.directory, self._keyring)
+        directory = read_directory(self._detection.directory, self.keyring)
         model, fault = usable_model(self._detection.model)
         contents = {DIRECTORY + kind: content for kind, content in directory.artefacts().items()}
         if model is not None:

@@ -27,6 +27,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.errors import DirectoryError, ModelRejected, OtherVersion
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
+from pipeline.privacy.protector import Protection
 from pipeline.version_sets.activator import RELOAD_FAILED, Activator
 from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
 from pipeline.version_sets.sets import Activation, VersionSet
@@ -168,11 +169,16 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
     parts = dict(versions.parts)
     fault = parts.get("model_fault", "")
     for word, value in files.words(fault).items():
-        if parts.get(word) != value:
+        if parts.get(word) != value and word != "tokens":
             raise OtherVersion(
                 f"version set {versions_id.hex()[:12]} was made with another version of {word}: "
                 "what was judged under it can be finished only by the version of accesstrail that made it"
             )
+    if not files.keyring.holds(parts["tokens"]):
+        raise OtherVersion(
+            f"version set {versions_id.hex()[:12]} was made with another token key: "
+            "add that key's entry to the key file; what was judged under it can be finished only with it"
+        )
     configuration = json.loads(store.load_artefact(parts["configuration"]))
     kinds = [part for part in parts if part.startswith(DIRECTORY)]
     directory = DirectorySnapshot.from_artefacts(
@@ -188,4 +194,6 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         default_time_zone=configuration["default_time_zone"],
         attrs_allowed=tuple(configuration["attrs_allowed"]),
         model_fault=fault,
+        protection=Protection(parts["tokens"], configuration.get("partitions", 0)),
+        retention_class=configuration.get("retention_class", files.configuration["retention_class"]),
     )

@@ -40,7 +40,7 @@ from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.offline import EventFile, read_events, train_model
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protector, Protectors
 from pipeline.sources.simulate import Simulation, draw_company
 from pipeline.stages.decode import decode
 from pipeline.stages.duplicates import DuplicateWindow
@@ -108,7 +108,7 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
     protector, memory = Protector(keyring, partitions=8), EnrichMemory()
     position = LogPosition("bench", "1", 0)
     partition = PartitionMemory(position, None, Profiles(), DuplicateWindow())
-    chain = Chain(Protector(keyring, partitions=8), "standard")
+    chain = Chain(Protectors(keyring, partitions=8))
     runs = min(len(events) // batch, 8)
     spent: dict[str, list[float]] = {}
 

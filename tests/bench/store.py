@@ -32,7 +32,7 @@ from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch
 from pipeline.migrations.schema import RAW
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from tests.bench.workload import SUBJECTS, Workload, prepare
@@ -89,7 +89,7 @@ class Loader:
 
     def __init__(self, settings: Settings) -> None:
         keyring = Keyring.load(settings.protection.token_keys_file)
-        self._chain = Chain(Protector(keyring, partitions=PARTITIONS), settings.retention_class)
+        self._chain = Chain(Protectors(keyring, partitions=PARTITIONS))
         self._judgements = stored_judgements(
             settings,
             keyring,

@@ -232,7 +232,7 @@ def _settings(port: int, password_file: Path) -> Any:
 
     return ClickHouseSettings(
         host="127.0.0.1", native_port=port, http_port=1, database="accesstrail",
-        password_files={"writer": password_file}, timeout_s=1, commits_at_once=3, deployment="single",
+        password_files={"writer": password_file}, timeout_s=1, commits_at_once=3,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from pipeline.config import Settings
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector
+from pipeline.privacy.protector import Protectors
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from tests.faults.records import is_refused
@@ -102,8 +102,7 @@ class Calm:
         return made
 
     def _chain(self, partitions: int) -> Chain:
-        protector = Protector(self._keyring, partitions=partitions)
-        self._chains[partitions] = Chain(protector, self._settings.retention_class)
+        self._chains[partitions] = Chain(Protectors(self._keyring, partitions=partitions))
         return self._chains[partitions]
 
 
