@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from pipeline.errors import ConfigError
+from pipeline.time_zones import zone_data
 
 ENVIRONMENT_PREFIX = "ACCESSTRAIL_"
 CONFIG_VARIABLE = "ACCESSTRAIL_CONFIG"
@@ -209,11 +211,9 @@ _PATH_CHECKS: Mapping[str, Callable[[Path], str | None]] = {
 
 
 def _check_time_zone(reader: _Reader, name: str) -> None:
-    import zoneinfo
-
     try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        zone_data(name)
+    except ZoneInfoNotFoundError:
         reader.faults.append(f"[detection] default_time_zone: no time zone named {name!r}")
 
 

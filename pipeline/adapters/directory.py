@@ -9,7 +9,8 @@ data.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -35,22 +36,36 @@ from pipeline.errors import DirectoryError
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.tokens import Tokeniser
+from pipeline.time_zones import TimeZones
 
 WORK_ITEMS_FILE = "work_items.ndjson"
 _WORK_ITEM_FIELDS = frozenset(("case_ref", "actor_id", "subject_id", "kind", "opened_at", "closed_at"))
 _STATUSES = ("active", "on_leave", "left")
 _NETWORK_KINDS = ("office", "vpn", "home", "cloud", "partner")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAXIMUM_COUNT = 2**31 - 1
 
 
-def read_directory(folder: Path, keyring: Keyring, tenant: str = "default") -> DirectorySnapshot:
+def read_directory(
+    folder: Path, keyring: Keyring, tenant: str = "default", *, time_zones: Iterable[str] = ()
+) -> DirectorySnapshot:
     """The folder as one snapshot, identifiers turned into this tenant's tokens.
+
+    `time_zones`: names of zones to keep besides those of the sites.
 
     Raises: DirectoryError: the folder is missing, or files have faults (every one is named).
     """
     if not folder.is_dir():
         raise DirectoryError(f"no directory folder at {folder}; create it (every file in it is optional)")
+    try:
+        return _snapshot(folder, keyring, tenant, TimeZones.of_package(time_zones))
+    except (TypeError, ValueError) as exc:
+        # Whatever we did not think of is a fault of the folder's too; its words could hold personal data.
+        raise DirectoryError(f"the directory folder holds a value that cannot be used ({type(exc).__name__})") from None
+
+
+def _snapshot(folder: Path, keyring: Keyring, tenant: str, time_zones: TimeZones) -> DirectorySnapshot:
     reader = _FolderReader(folder, keyring, tenant)
     snapshot = DirectorySnapshot(
         tenant=tenant,
@@ -65,6 +80,7 @@ def read_directory(folder: Path, keyring: Keyring, tenant: str = "default") -> D
         purposes=reader.purposes(),
         geo=read_geo(folder, reader.faults),
         work_items=reader.work_items(),
+        time_zones=time_zones,
     )
     reader.faults.raise_if_any()
     return snapshot
@@ -291,6 +307,9 @@ class _FolderReader:
             return ""
         if not isinstance(value, str) or not value:
             self.faults.add(f"{place}:{name}", "must be a non-empty text" + (" or null" if null_ok else ""))
+            return ""
+        if not value.isprintable() and _LONE_SURROGATE.search(value):
+            self.faults.add(f"{place}:{name}", "holds half of a character (a lone surrogate): it was cut in the middle")
             return ""
         return value
 

@@ -14,10 +14,12 @@ from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 from pipeline.directory.calendar_cn import epoch_day
 from pipeline.errors import DirectoryError
+from pipeline.privacy.keys import normalised
+from pipeline.time_zones import zone_data
 
 MAXIMUM_CELL_CHARACTERS = 8192
 _YES = frozenset(("true", "yes", "1", "y"))
@@ -142,8 +144,8 @@ class Cells:
         text = self.text(column)
         if text:
             try:
-                ZoneInfo(text)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
+                zone_data(text)
+            except ZoneInfoNotFoundError:
                 self.fault(column, "must be a time zone such as Asia/Shanghai")
                 return ""
         return text
@@ -177,13 +179,18 @@ def read_table(
             cells = Cells(place, dict(zip(header, values, strict=True)), faults)
             before = len(faults.messages)
             row = make(cells)
-            identity = tuple(cells.text(column) for column in key)
+            identity = tuple(_identity(row, cells, column) for column in key)
             if identity in seen:
                 cells.fault(key[0], f"repeats line {seen[identity]}")
             seen.setdefault(identity, line)
             if len(faults.messages) == before:
                 rows.append(row)
     return tuple(rows)
+
+
+def _identity(row: object, cells: Cells, column: str) -> str:
+    """What a cell of the key names: two ways of writing one range or one account are a repetition."""
+    return str(getattr(row, column, "") or normalised(cells.text(column)))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from ipaddress import IPv6Address
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +153,9 @@ class DirectoryIndex:
         self.directory = directory
         self.default_time_zone = default_time_zone
         self.interners: defaultdict[str, Interner] = defaultdict(Interner)
-        self.zone_names: list[str] = [default_time_zone]
+        self._zone_places: dict[str, int] = {}
+        self.zones: list[ZoneInfo] = []
+        self._zone(default_time_zone)
         self.peer_groups: list[str] = ["type:", *(f"type:{word}" for word in events.ACTOR_TYPES)]
         self.addresses = AddressMemo(directory, self.interners)
         self.actors = self._actor_arrays()
@@ -194,9 +197,10 @@ class DirectoryIndex:
         self.subject_regions = np.concatenate((np.zeros(1, np.int32), region_ids[order]))
 
     def _zone(self, name: str) -> int:
-        if name not in self.zone_names:
-            self.zone_names.append(name)
-        return self.zone_names.index(name)
+        place = self._zone_places.setdefault(name, len(self.zones))
+        if place == len(self.zones):
+            self.zones.append(self.directory.time_zones.zone(name))
+        return place
 
     def _peer_group(self, department: str, role: str) -> int:
         if not department and not role:

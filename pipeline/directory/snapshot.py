@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pipeline.columns import NO_TOKEN
 from pipeline.directory.calendar_cn import WorkingCalendar
 from pipeline.directory.work_items import WorkItems
+from pipeline.time_zones import TimeZones
 
 FORMAT = 1
 
@@ -147,11 +148,14 @@ class DirectorySnapshot:
     geo: tuple[GeoRow, ...] = ()
     work_items: WorkItems = field(default_factory=WorkItems.empty)
     calendar: WorkingCalendar = field(default_factory=WorkingCalendar.of_package)
+    time_zones: TimeZones = field(default_factory=TimeZones)
 
     def __post_init__(self) -> None:
         # Canonical order: what is derived from a snapshot must not depend on the order of lines in a file.
         for name in _ROW_TYPES:
             object.__setattr__(self, name, tuple(sorted(getattr(self, name))))
+        named = self.time_zones.with_names(row.time_zone for row in self.sites if row.time_zone)
+        object.__setattr__(self, "time_zones", named)
 
     @cached_property
     def site_of(self) -> Mapping[str, SiteRow]:
@@ -169,6 +173,7 @@ class DirectorySnapshot:
         made = {name: _canonical({**head, "rows": [_plain(row) for row in getattr(self, name)]}) for name in _ROW_TYPES}
         made["work_items"] = _canonical({**head, "rows": self.work_items.rows()})
         made["calendar"] = self.calendar.content()
+        made["time_zones"] = self.time_zones.content()
         return made
 
     @classmethod
@@ -191,6 +196,7 @@ class DirectorySnapshot:
             key_version=parsed["actors"]["key_version"],
             work_items=WorkItems.from_rows(parsed["work_items"]["rows"]),
             calendar=WorkingCalendar.from_content(artefacts["calendar"]),
+            time_zones=TimeZones.from_content(artefacts.get("time_zones", b"{}")),
             **rows,
         )
 

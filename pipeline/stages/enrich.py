@@ -184,7 +184,7 @@ def _actor_keys(tenants: TextColumn, tokens: list[bytes]) -> list[bytes]:
 def _who(batch: _Batch) -> dict[str, Any]:
     """The actor as of event time, and local time at the actor's site."""
     actors, rows = batch.index.actors, batch.actor_rows
-    local_day, local_hour = local_days_and_hours(batch.times_us, actors.zones[rows], batch.index.zone_names)
+    local_day, local_hour = local_days_and_hours(batch.times_us, actors.zones[rows], batch.index.zones)
     day_kind = np.where(
         actors.in_china[rows], batch.index.directory.calendar.day_kinds(local_day), weekday_kinds(local_day)
     )

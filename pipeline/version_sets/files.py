@@ -103,7 +103,8 @@ class ConfiguredFiles:
 
     def read(self) -> Candidate:
         """Reads and checks all files. Raises: DirectoryError: the directory folder is missing or has faults."""
-        directory = read_directory(self._detection.directory, self.keyring)
+        zones = (self._detection.default_time_zone,)
+        directory = read_directory(self._detection.directory, self.keyring, time_zones=zones)
         model, fault = usable_model(self._detection.model)
         contents = {DIRECTORY + kind: content for kind, content in directory.artefacts().items()}
         if model is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.adapters import directory as directory_module
 from pipeline.adapters.directory import read_directory
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.calendar_cn import epoch_day
@@ -223,6 +224,47 @@ def test_every_fault_of_every_file_is_listed_at_once(tmp_path: Path) -> None:
 )
 def test_a_faulty_line_is_named_with_file_line_and_column(tmp_path: Path, name: str, text: str, where: str) -> None:
     assert any(fault.startswith(where) for fault in faults(folder(tmp_path, **{name: text})))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "where"),
+    [
+        (
+            "work_items_ndjson",
+            r'{"case_ref":"\ud800","actor_id":"a","kind":"k","opened_at":"2026-01-01T00:00:00Z"}',
+            "work_items.ndjson:1:case_ref: holds half of a character",
+        ),
+        (
+            "work_items_ndjson",
+            r'{"case_ref":"T","actor_id":"a","kind":"t\udc00","opened_at":"2026-01-01T00:00:00Z"}',
+            "work_items.ndjson:1:kind: holds half of a character",
+        ),
+        (
+            "actors_csv",
+            f"{FILES['actors.csv'].splitlines()[0]}\nab,employee,,,,,,,,active,,,\nａｂ,employee,,,,,,2020-01-01,,active,,,\n",
+            "actors.csv:3:actor_id: repeats line 2",
+        ),
+        (
+            "geo_csv",
+            "cidr,country,city,latitude,longitude\n1.2.3.4,CN,,,\n1.2.3.4/32,CN,,1,1\n",
+            "geo.csv:3:cidr: repeats line 2",
+        ),
+    ],
+)
+def test_what_a_program_wrote_wrong_is_a_fault_of_its_line_too(
+    tmp_path: Path, name: str, text: str, where: str
+) -> None:
+    assert any(fault.startswith(where) for fault in faults(folder(tmp_path, **{name: text})))
+
+
+def test_a_value_nobody_thought_of_is_a_fault_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sorting(*_: object) -> None:
+        raise TypeError("'<' not supported between zhang.wei and None")
+
+    monkeypatch.setattr(directory_module, "DirectorySnapshot", sorting)
+    with pytest.raises(DirectoryError, match="TypeError") as caught:
+        read_directory(folder(tmp_path), KEYRING)
+    assert "zhang" not in str(caught.value)
 
 
 def test_faults_never_quote_a_value(tmp_path: Path) -> None:

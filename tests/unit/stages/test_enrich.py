@@ -25,6 +25,7 @@ from pipeline.events import AccessEvent
 from pipeline.privacy.keys import Keyring
 from pipeline.stages.enrich import EnrichMemory, enrich, ip_prefixes, text_hash
 from pipeline.stages.protect import Protector, protect
+from pipeline.time_zones import TimeZones
 
 KEYRING = Keyring.offline()
 NO_ONE = bytes(16)
@@ -178,7 +179,7 @@ def test_local_time_is_exact_across_changes_of_the_clock(zone: str) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     moments = [start + timedelta(minutes=47 * step) for step in range(12_000)]
     times = np.array([round(moment.timestamp()) * 1_000_000 for moment in moments], np.int64)
-    days, hours = local_days_and_hours(times, np.zeros(len(times), np.int32), [zone])
+    days, hours = local_days_and_hours(times, np.zeros(len(times), np.int32), [TimeZones().zone(zone)])
     local = [moment.astimezone(ZoneInfo(zone)) for moment in moments]
     assert hours.tolist() == [moment.hour for moment in local]
     assert days.tolist() == [epoch_day(moment.date()) for moment in local]
