@@ -19,7 +19,7 @@ import numpy.typing as npt
 from detectors.base import F32, NO_LOCATION, EventArrays
 from detectors.profile import N_DAY, RING_DAYS, Profiles
 
-FEATURE_VERSION = "1"
+FEATURE_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +324,9 @@ def _kernel(  # noqa: C901  one pass over one event, top to bottom: splitting it
             s.today[5] += 1.0 if unexplained and sensitivity[i] >= 3 and success else 0.0
             s.today[6] += 1.0 if unexplained and protected_subjects[i] > 0 else 0.0
             s.today[7] += max(1.0, n_records) if external[i] else 0.0
-            s.ring_records[day % RING_DAYS] = s.today[2]
-            s.ring_subjects[day % RING_DAYS] = s.today[0]
+            # Today's totals are those of `s.day`: an event from just before midnight may come after it.
+            s.ring_records[s.day % RING_DAYS] = s.today[2]
+            s.ring_subjects[s.day % RING_DAYS] = s.today[0]
         out[i, 6] = math.log1p(_estimate(s.hour_bits))
         out[i, 7] = math.log1p(s.today[0])
         usual[i, 7] = s.day_mean[0] if s.active_days > 2 else np.nan

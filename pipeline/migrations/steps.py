@@ -69,7 +69,7 @@ def _steps() -> list[tuple[str, Statement]]:
         (
             "actor_profiles",
             table(
-                "actor_profiles", PROFILE_COLUMNS, engine=f"{_REPLACING}(sealed_offset)", durable=False,
+                "actor_profiles", PROFILE_COLUMNS, engine=f"{_REPLACING}(sealed_offset)",
                 order_by="topic, incarnation, partition, actor_key",
             ),
         ),

@@ -51,6 +51,8 @@ _ID_CHECK = "10X98765432"
 _LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _MOBILE_PREFIXES = {11: 0, 13: 2, 15: 4}
 _LONGEST = 19
+MASKS_VERSION = "2"
+"""Part of every version set: what is masked is evidence."""
 
 
 def mask_text(text: str) -> str:
@@ -143,7 +145,7 @@ def _longest_at(groups: list[tuple[int, str]], at: int) -> tuple[int, int, int] 
     digits, found = "", None
     for taken in range(1, len(groups) - at + 1):
         digits += groups[at + taken - 1][1]
-        if len(digits) > _LONGEST:
+        if len(digits.rstrip("Xx")) > _LONGEST:
             break
         kept = _kept(digits)
         if kept is not None:
@@ -156,11 +158,14 @@ def _kept(digits: str) -> tuple[int, int] | None:
     size = len(digits)
     if size < 11:
         return None
+    if size in (15, 18) and is_identity_number(digits):
+        return 3, 2
     prefix = _MOBILE_PREFIXES.get(size)
     if prefix is not None and _is_mobile(digits, prefix):
         return prefix + 3, 4
-    if size in (15, 18) and is_identity_number(digits):
-        return 3, 2
+    if digits[-1] in "Xx":  # no check character: somebody wrote an x behind a number
+        shorter = _kept(digits[:-1])
+        return None if shorter is None else (shorter[0], shorter[1] + 1)
     if size >= 13 and digits[0] not in "01" and digits.isdigit() and luhn_valid(digits):
         return 0, 4
     return None

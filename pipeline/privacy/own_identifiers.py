@@ -79,11 +79,11 @@ def without_own_identifiers(text: str, event: AccessEvent, object_types: frozens
     """One text without its event's identifiers, longest first, so that no part of one is left over."""
     found = {identifier: kind for identifier, kind in _identifiers(event, object_types) if identifier in text}
     for identifier in sorted(found, key=len, reverse=True):
-        text = _replace_word(text, identifier, f"[{found[identifier]}]")
+        text = without_word(text, identifier, f"[{found[identifier]}]")
     return text
 
 
-def _replace_word(text: str, word: str, by: str) -> str:
+def without_word(text: str, word: str, by: str) -> str:
     """Replaces `word` where it stands for itself; no regular expression, compiling one costs more than all the rest."""
     out: list[str] = []
     done, at = 0, text.find(word)

@@ -19,6 +19,7 @@ from pipeline.health.alarms import alarm_row
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
+from pipeline.privacy.own_identifiers import without_word
 from pipeline.version_sets.change_events import Requester, change_event, sealed_event
 from pipeline.version_sets.files import Candidate, ConfiguredFiles
 from pipeline.version_sets.sets import (
@@ -198,7 +199,7 @@ class Activator:
             previous_id=NO_SET if newest is None else newest.versions_id,
             files_id=wanted.files_id or (NO_SET if newest is None else newest.files_id),
             kind=FIRST if newest is None else kind,
-            reason=mask_text(reason),
+            reason=mask_text(without_word(reason, requester.actor_id, "[actor]")) if person else mask_text(reason),
             by_token=person or _NO_TOKEN,
             threshold=wanted.threshold,
             activated_at_us=time.time_ns() // 1000,

@@ -21,6 +21,7 @@ from pipeline.columns import CANON_VERSION
 from pipeline.config import Settings
 from pipeline.errors import ModelRejected
 from pipeline.privacy.keys import Keyring
+from pipeline.privacy.masks import MASKS_VERSION
 from pipeline.version_sets.sets import VersionSet
 
 _log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class ConfiguredFiles:
             "canon": str(CANON_VERSION),
             "features": FEATURE_VERSION,
             "rules": RULES_VERSION,
+            "masks": MASKS_VERSION,
             "tokens": self.keyring.version_id,
             "model_fault": fault,
         }

@@ -103,6 +103,19 @@ def test_customers_who_read_their_own_record_are_no_repeat_lookers() -> None:
     assert after_a_month("repeat_subject", own_subject=1, **fields) == 0
 
 
+def test_an_event_from_before_midnight_does_not_wipe_the_day_that_ended() -> None:
+    """Two servers' clocks, or somebody who back-dates one event a night to stay below the weekly features."""
+    before = START_US + 40 * DAY_US - 10 * MINUTE_US
+    times = [before, before + 11 * MINUTE_US, before + 8 * MINUTE_US]
+    day = int(event_arrays(1, time_us=[before]).local_day[0])
+    events = event_arrays(3, time_us=times, records=[5000, 1, 1], local_day=[day, day + 1, day])
+    profiles = Profiles()
+    run(profiles, event_arrays(1, time_us=[START_US]))
+    run(profiles, events)
+    ring = profiles.state["ring_records"][0]
+    assert (ring[day % len(ring)], ring[(day + 1) % len(ring)]) == (5000, 2)
+
+
 def test_repeat_looks_are_forgotten_after_a_week() -> None:
     profiles = Profiles()
     times = [START_US + day * DAY_US for day in (0, 1, 2, 12)]

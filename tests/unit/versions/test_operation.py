@@ -491,3 +491,11 @@ def test_a_set_whose_token_key_is_gone_is_another_version(deployment: Deployment
     keyring = Keyring.load(deployment.folder / "keys.json")
     with pytest.raises(OtherVersion, match="token key"):
         judgements_module.restore(deployment.store, worker.in_force, ConfiguredFiles(deployment.settings(), keyring))
+
+
+def test_the_log_of_activations_does_not_tie_a_name_to_its_token(deployment: Deployment) -> None:
+    worker = deployment.worker().started()
+    worker.activator.set_threshold(
+        deployment.store, deployment.log, 6000, LIN, "lin.meng asked for it, not lin.mengyao"
+    )  # fmt: skip
+    assert deployment.log.history(TOPIC)[-1].reason == "[actor] asked for it, not lin.mengyao"
