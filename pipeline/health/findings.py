@@ -26,6 +26,7 @@ STORE, KAFKA = "store", "kafka"
 NO_PROGRESS, LOOP_STUCK, THREAD_ENDED = "no_progress", "loop_stuck", "thread_ended"
 _SUSPENDED_AFTER_S = 5.0
 _LOOP_SILENT_S = 10.0
+_LAGS_S = 10.0
 # Reading a ledger of millions of entries takes its time; the ranges formed again afterwards each count as progress.
 _RECOVERY_PATIENCE = 10
 
@@ -189,7 +190,7 @@ class Health:
                 AwaySpan(name, one.code, one.since_s) for name, one in self._outages.items() if one.code
             ),
             away_total_s={name: one.total_s for name, one in self._outages.items()},
-            said=tuple(said), stopped=self._newly_stopped(seen), suspects=self._suspects(), fatal=fatal,
+            said=tuple(said), stopped=self._newly_stopped(seen), suspects=self._suspects(seen.now_s), fatal=fatal,
             lag_since_s={number: one.lag_since_s for number, one in self._standings.items()},
             totals=self._totals(seen),
         )  # fmt: skip
@@ -228,10 +229,11 @@ class Health:
         for number, status in ours.items():
             standing = self._standings.setdefault(number, _Standing())
             lag = lags.get(number, 0)
-            standing.lag_since_s = (standing.lag_since_s or seen.now_s) if lag else 0.0
+            idle = _has_nothing_to_read(status, seen)
+            standing.lag_since_s = (standing.lag_since_s or seen.now_s) if lag and not idle else 0.0
             sign = (status.state, status.incarnation, status.sealed_offset, status.turns)
             waits = status.state in ("running", "recovering") and lag > 0 and not is_away
-            if suspended or not waits or sign != standing.sign or _has_nothing_to_read(status, seen):
+            if suspended or not waits or sign != standing.sign or idle:
                 standing.still_s = 0.0
             else:
                 standing.still_s += counted_s
@@ -286,9 +288,14 @@ class Health:
             total = total.plus(one)
         return total
 
-    def _suspects(self) -> tuple[int, ...]:
-        """Partitions whose fetch position is worth asking for: still for half the time that is allowed."""
-        return tuple(n for n, one in self._standings.items() if one.still_s >= self._limits.stalled_after_s / 2)
+    def _suspects(self, now_s: float) -> tuple[int, ...]:
+        """Partitions whose fetch position is worth asking for: perhaps they only lag behind a transaction's mark."""
+        still_s = self._limits.stalled_after_s / 2
+        return tuple(
+            number
+            for number, one in self._standings.items()
+            if one.still_s >= still_s or (one.lag_since_s and now_s - one.lag_since_s > _LAGS_S)
+        )
 
 
 def _away_code(name: str, seen: Observation) -> str:

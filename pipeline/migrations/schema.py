@@ -46,8 +46,8 @@ def table(
 def settings(*, durable: bool = True, window: int = _WINDOW) -> str:
     """Settings of every table: repeated inserts are dropped; `durable`: an insert is answered when it is on disk.
 
-    Durable is what cannot be made again from evidence; subject_access, whose holes nobody would see; and the profiles: a snapshot
-    holds what changed since the one before, so one that is lost would leave older profiles behind, unnoticed.
+    Durable is what cannot be made again from evidence; subject_access, whose holes nobody would see; and the profiles,
+    since a snapshot holds what changed after the one before: a lost one would leave older profiles behind, unnoticed.
     """
     on_disk = ", fsync_after_insert = 1, fsync_part_directory = 1" if durable else ""
     # Tokens repeat within a sorted part: 156 instead of 228 bytes an event over all tables (500,000 events).

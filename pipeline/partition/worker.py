@@ -213,6 +213,7 @@ class PartitionWorker:
     def _live(self, generation: int) -> None:
         """Recovers, then commits batch after batch until something ends it."""
         self.status.state, self.status.code = "recovering", ""
+        self._forming_since = 0.0
         if self._memory is not None:
             self._memory.rollback()
         resume = self._patiently(self._prepare, generation)

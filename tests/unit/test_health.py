@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -71,6 +72,8 @@ def test_not_ready_names_partition_and_code() -> None:
     assert codes(watch.see(assigned=False)) == {("not_assigned", None)}
     assert codes(watch.see(partition(), kafka=Probe("kafka_away", asked=True))) == {("kafka_away", None)}
     assert codes(watch.see(partition(), kafka=Probe("topic_missing", asked=True))) == {("topic_missing", None)}
+    # Idle, but the next event would stop its partition.
+    assert codes(watch.see(partition(), store=Probe("store_refused", asked=True))) == {("store_refused", None)}
 
 
 def test_a_stopped_partition_leaves_the_others_ready_until_none_can_go_on() -> None:
@@ -222,6 +225,23 @@ def test_marks_of_transactions_are_nothing_to_read() -> None:
     held = partition(sealed=98)
     held.inbox_records = 1
     assert stand_still(watch, 130, held, positions={0: 100}).fatal
+
+
+def test_a_mark_at_the_end_of_the_log_is_no_old_event() -> None:
+    watch = Watch()
+
+    def age_s(report: Report) -> float:
+        text = samples(report, ProcessFacts(0, 0, 0.0)).text()
+        found = re.search(r'oldest_unsealed_age_seconds\{partition="0"\} (\S+)', text)
+        assert found is not None
+        return float(found[1])
+
+    for _ in range(300):  # as the monitor asks: for the fetch positions of those it is told to suspect
+        suspects = watch.reports[-1].suspects if watch.reports else ()
+        watch.see(partition(sealed=98), positions=dict.fromkeys(suspects, 100))
+    assert max(map(age_s, watch.reports)) < 15
+    late = [watch.see(partition(sealed=50), positions=dict.fromkeys(watch.reports[-1].suspects, 90)) for _ in range(40)]
+    assert age_s(late[-1]) > 30
 
 
 def test_a_loop_that_makes_no_turn_is_not_live_and_ends() -> None:
