@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults bench bench-latency bench-start bench-memory bench-outage bench-store soak fmt env lock clean
+.PHONY: help demo test check faults determinism bench bench-latency bench-start bench-memory bench-outage bench-store soak fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: check ## check, then every test on the real local stack
 
 faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
 	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)
+
+determinism: env ## one topic read with kills every five seconds, and replayed; minutes longer than in make test
+	ACCESSTRAIL_LONG=1 $(BIN)/pytest -x tests/e2e/test_determinism.py
 
 bench: env ## print every measured number, the long ones in a short form (a quarter of an hour)
 	$(BIN)/python -m tests.bench

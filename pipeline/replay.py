@@ -159,6 +159,8 @@ class Replay:
         resume = plan(self._target, position.topic, position.partition, life, FEATURE_VERSION)
         if resume.closing is not None or resume.profile_gap:
             raise UsageError("the target store holds another life of this topic: give an empty store")
+        if resume.relearns:
+            raise UsageError("the target store was filled by another version of accesstrail: give an empty store")
         memory = empty if resume.base is None else self._standing(self._target, resume, position)
         for planned in resume.ranges:
             records = self._records(position, planned.first_offset, planned.last_offset)

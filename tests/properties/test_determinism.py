@@ -25,7 +25,7 @@ from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
 from pipeline.batch import Judgement
-from pipeline.errors import Away, LedgerConflict, LogIncomplete
+from pipeline.errors import Away, LedgerConflict, LogIncomplete, UsageError
 from pipeline.flow import commit_batch
 from pipeline.partition.recovery import LogBounds
 from pipeline.ports import LedgerEntry
@@ -163,6 +163,25 @@ def test_batch_borders_change_nothing(sizes: list[int]) -> None:
     assert evidence(stream(sizes)) == evidence(reference())
 
 
+def _sealed(log: Sequence[Record], size: int) -> tuple[bytes, int, set[tuple[bytes, int]]]:
+    state, stages, judged = memory(), chain(), judgements()[0]
+    alerts: set[tuple[bytes, int]] = set()
+    for place in range(0, len(log), size):
+        formed = stages.form(batch_of(log[place : place + size]), state, judged)
+        alerts |= {(one.alert_id, one.risk) for one in formed.alerts}
+        state.commit(formed.entry)
+    assert state.sealed is not None
+    return state.sealed.root, state.sealed.tree_size, alerts
+
+
+def test_batches_of_5_and_of_5_000_records_give_the_same() -> None:
+    rng = random.Random(5)
+    log = [Record(n, msgspec.json.encode(_event(n, rng)), None, RECEIVED_MS + n * 40_000) for n in range(5_600)]
+    small, large = _sealed(log, 5), _sealed(log, 5_000)
+    assert small == large
+    assert len(small[2]) > 10
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(1, 200), min_size=1, max_size=10), batch=st.sampled_from([1, 5, 64, 5000]))
 def test_a_replay_into_an_empty_store_gives_the_same(sizes: list[int], batch: int) -> None:
@@ -263,6 +282,14 @@ def test_a_log_that_began_late_when_it_was_recorded_is_replayed() -> None:
     outcome = replayed(source, None, 64, MemoryLog(log_records()[50:]), first_offset=50)
     assert outcome.difference is None
     assert outcome.tree_size == source.ledger[-1].tree_size
+
+
+def test_a_target_that_another_version_filled_is_refused() -> None:
+    target = InMemoryStore()
+    replayed(reference(), target, 64)
+    target._snapshots[POSITION] = (target._snapshots[POSITION][0], "older")
+    with pytest.raises(UsageError, match="another version"):
+        replayed(reference(), target, 64)
 
 
 def test_a_log_that_lost_its_end_is_said() -> None:
