@@ -147,7 +147,7 @@ def test_a_changed_ledger_stops_its_partition_alone_and_is_said(
     }
     assert "Evidence computed again from Kafka differs" in words
     assert [(one.what, one.state) for one in found] == [("model in the stream", "warning"), ("partition 5", "fault")]
-    assert "Next: keep store and log as they are" in found[0].text
+    assert "Next: keep store and log as they are" in found[1].text
     assert system.alarms("ledger_conflict")[0][2] == 5
     system.close()
 
