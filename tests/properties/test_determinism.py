@@ -163,9 +163,9 @@ def test_batch_borders_change_nothing(sizes: list[int]) -> None:
     assert evidence(stream(sizes)) == evidence(reference())
 
 
-def _sealed(log: Sequence[Record], size: int) -> tuple[bytes, int, set[tuple[bytes, int]]]:
+def _sealed(log: Sequence[Record], size: int) -> tuple[bytes, int, set[tuple[str, int]]]:
     state, stages, judged = memory(), chain(), judgements()[0]
-    alerts: set[tuple[bytes, int]] = set()
+    alerts: set[tuple[str, int]] = set()
     for place in range(0, len(log), size):
         formed = stages.form(batch_of(log[place : place + size]), state, judged)
         alerts |= {(one.alert_id, one.risk) for one in formed.alerts}

@@ -16,6 +16,8 @@ KERNEL_TESTS = (
     "tests/unit/detectors/test_features.py",
     "tests/unit/detectors/test_forest.py",
     "tests/unit/detectors/test_policy.py",
+    "tests/unit/detectors/test_reference.py",
+    "tests/unit/detectors/test_reference_surprisal.py",
     "tests/unit/detectors/test_surprisal.py",
     "tests/unit/stages/test_duplicates.py",
     "tests/unit/stages/test_row.py",
