@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,7 +48,7 @@ class TimeZones:
 
     def zone(self, name: str) -> ZoneInfo:
         """A zone; the package's where none of this name was kept."""
-        return ZoneInfo.from_file(io.BytesIO(self.data.get(name) or zone_data(name)), key=name)
+        return _zone(name, self.data.get(name) or zone_data(name))
 
     def content(self) -> bytes:
         """The zones as an artefact: canonical JSON, TZif in hexadecimal."""
@@ -58,3 +59,9 @@ class TimeZones:
     def from_content(cls, content: bytes) -> TimeZones:
         """The zones whose `content()` this is."""
         return cls({name: bytes.fromhex(data) for name, data in json.loads(content).items()})
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str, data: bytes) -> ZoneInfo:
+    """One object for equal zones, whichever directory names them: what is computed from one is remembered by it."""
+    return ZoneInfo.from_file(io.BytesIO(data), key=name)

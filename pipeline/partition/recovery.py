@@ -34,7 +34,7 @@ from pipeline.events import LogPosition
 from pipeline.ports import EvidenceStore, LedgerEntry, ProfileSnapshot, UnsealedBatch
 
 _ENTRIES_AT_ONCE = 10_000
-_LEARNT_AT_ONCE = 5_000
+_LEARNT_AT_ONCE = 1_000
 TOPIC_RECREATED = "topic_recreated"
 LOG_SHORTENED = "log_shortened"
 """Why a life of the log ended; the reason in the gap's row is `topic_recreated` for both: it is evidence."""

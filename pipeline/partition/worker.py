@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from pipeline import process_memory
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
-from pipeline.errors import AccesstrailError, Away, Fenced, OtherVersion, RejectedRow
+from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, OtherVersion, RejectedRow
 from pipeline.events import RecordBatch
 from pipeline.flow import Chain, commit_batch
 from pipeline.health.alarms import AlarmPlace, partition_alarm
@@ -270,6 +270,8 @@ class PartitionWorker:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
             self._memory, self._has_relearnt = restore_memory(store, resume), resume.relearns
+            # What another memory had learnt since its snapshot is none of this one's.
+            self._events_since_snapshot, self._snapshot_at = 0, time.monotonic()
             process_memory.give_back()  # the stored profiles, read and unpacked, were twice as large
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
@@ -302,7 +304,13 @@ class PartitionWorker:
         """
         assert planned.sealed is not None  # noqa: S101
         assert self._store is not None  # noqa: S101
-        records = self._inbox.take_range(memory.position, planned, generation)
+        try:
+            records = self._inbox.take_range(memory.position, planned, generation)
+        except LedgerConflict:
+            if not self._has_relearnt:
+                raise
+            # Kafka deleted it while we read; nothing is compared here, so it is planned again from what is left.
+            raise Rewound from None
         place = memory.position, planned.first_offset, planned.last_offset
         refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
         try:
@@ -316,6 +324,7 @@ class PartitionWorker:
         if not self._has_relearnt:
             require_same(formed.entry, planned.sealed)
         memory.commit(planned.sealed)
+        self._events_since_snapshot += formed.entry.n_events
         self._note_sealed()
         self._observer("recovery", 5)
 
@@ -389,6 +398,8 @@ class PartitionWorker:
 
     def _maybe_snapshot(self, memory: PartitionMemory) -> None:
         """Writes the profiles that changed, at a sealed offset; a store that is away only delays it."""
+        if memory.sealed is None:
+            return  # a new life of the log: there is nothing to remember yet
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
         if not due and self._events_since_snapshot < self._limits.snapshot_events:
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pipeline.errors import Away, StoreRefused
 from pipeline.partition.recovery import END_OF_LOG
 from pipeline.partition.worker import PartitionWorker
@@ -126,6 +128,20 @@ def test_profiles_of_a_partition_that_falls_quiet_are_stored_all_the_same() -> N
     await_that(
         lambda: (snapshot := store.load_profiles(POSITION)) is not None and snapshot.sealed_offset == 39, "stored"
     )
+    worker.close()
+    assert worker.join(5)
+
+
+def test_a_new_life_without_a_record_is_waited_for_though_the_last_snapshot_is_due() -> None:
+    store, log = InMemoryStore(), Log(records(40))
+    worker = worker_of(store, log, Published(), snapshot_interval_s=1)
+    worker.start()
+    await_that(lambda: log.sealed_next == 40, "all sealed")
+    log.topic_id, log.records = "life-2", []
+    worker.reassign()
+    await_that(lambda: worker.status.incarnation == "life-2" and worker.status.state == "running", worker.status)
+    time.sleep(1.5)  # the interval of the snapshot that the former life had not written yet
+    assert (worker.status.state, worker.status.code) == ("running", "")
     worker.close()
     assert worker.join(5)
 
@@ -314,6 +330,29 @@ def test_a_log_that_never_held_its_beginning_has_no_profile_gap() -> None:
     # One record more is gone: now something is missing that was learnt from.
     store._snapshots.clear()
     assert _run(store, Log(found[1:], first_offset=41)).status.profile_gap
+
+
+class _Shrinking(Log):
+    """Retention takes more of the log just when it is read again."""
+
+    def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
+        """The first time all that was to be learnt from is gone."""
+        if not self.started_at:
+            self.first_offset += 85
+            self.records = [one for one in self.records if one.offset >= self.first_offset]
+        super().start_at(topic, partition, offset, seek_number)
+
+
+def test_what_is_deleted_while_it_is_learnt_from_is_no_conflict() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    store._snapshots.clear()
+    log = _Shrinking([one for one in records(120) if one.offset >= 20], first_offset=20)
+    worker = _run(store, log)
+    assert (worker.status.state, worker.status.code, worker.status.profile_gap) == ("closed", "", True)
+    assert log.started_at == [20, 105]
+    assert [entry.n_gaps for entry in store.ledger if entry.last_offset >= 100][:1] == [1]
+    assert store.ledger[-1].last_offset == 119
 
 
 def test_a_batch_never_spans_two_months_of_the_table() -> None:
