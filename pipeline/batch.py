@@ -59,6 +59,10 @@ class PartitionMemory:
     sealed: LedgerEntry | None
     profiles: Profiles
     window: DuplicateWindow
+    is_relearnt: bool = False
+    """Whether the profiles are not those that the sealed evidence was judged by: they are kept before they are used."""
+    unsaved_events: int = 0
+    """What the profiles learnt since they were last stored."""
 
     @property
     def next_offset(self) -> int:
@@ -70,6 +74,7 @@ class PartitionMemory:
         self.profiles.commit()
         self.window.commit()
         self.sealed = entry
+        self.unsaved_events += entry.n_events
 
     def rollback(self) -> None:
         """Forgets what the formed batch taught us."""

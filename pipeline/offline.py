@@ -112,7 +112,7 @@ class OfflineChain:
     def __init__(
         self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, threshold: int, time_zone: str
     ) -> None:
-        self._protectors = Protectors(keyring, partitions=1)
+        self._protectors = Protectors(keyring)
         self._chain = Chain(self._protectors)
         self._judgement = Judgement(
             VersionSet({"offline": "1"}), directory, model, all_rules(), Policy(threshold), time_zone

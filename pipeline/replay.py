@@ -24,9 +24,10 @@ from pipeline.errors import LedgerConflict, LogIncomplete, UsageError
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain, commit_batch
 from pipeline.partition.inbox import KafkaRecord, record_batch
-from pipeline.partition.recovery import LogBounds, ResumePlan, is_closed, plan
+from pipeline.partition.rebuild import restore_memory, save_profiles
+from pipeline.partition.recovery import LogBounds, is_closed, plan
 from pipeline.ports import EvidenceStore, LedgerEntry
-from pipeline.stages.duplicates import WINDOW_IDS, DuplicateWindow
+from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.version_sets.sets import ARTEFACT_KIND, VersionSet
 
 WRITER = "replay"
@@ -108,7 +109,6 @@ class Replay:
         self._judgement_of, self._batch_records, self._progress = judgement_of, batch_records, progress
         self._judgements: dict[bytes, Judgement] = {}
         self._copied: set[bytes] = set()
-        self._events_since_snapshot = 0
 
     def run(self, position: LogPosition, bounds: LogBounds) -> Outcome:
         """Replays one partition up to its last recorded entry, or to the first difference.
@@ -152,16 +152,15 @@ class Replay:
 
     def _begin(self, position: LogPosition, bounds: LogBounds, outcome: Outcome) -> PartitionMemory:
         """An empty partition, or where an earlier run ended; an unsealed batch of it is finished first."""
-        empty = PartitionMemory(position, None, Profiles(), DuplicateWindow())
         if self._target is None:
-            return empty
+            return PartitionMemory(position, None, Profiles(), DuplicateWindow())
         life = LogBounds(position.incarnation, bounds.first_offset, bounds.end_offset)
         resume = plan(self._target, position.topic, position.partition, life, FEATURE_VERSION)
         if resume.closing is not None or resume.profile_gap:
             raise UsageError("the target store holds another life of this topic: give an empty store")
         if resume.relearns:
             raise UsageError("the target store was filled by another version of accesstrail: give an empty store")
-        memory = empty if resume.base is None else self._standing(self._target, resume, position)
+        memory = restore_memory(self._target, resume)
         for planned in resume.ranges:
             records = self._records(position, planned.first_offset, planned.last_offset)
             formed = self._form(records, memory, planned.versions_id)
@@ -171,16 +170,6 @@ class Replay:
                 raise LedgerConflict("the target store holds other evidence than this log gives: give an empty store")
             self._keep(memory, formed, outcome)
         return memory
-
-    def _standing(self, target: EvidenceStore, resume: ResumePlan, position: LogPosition) -> PartitionMemory:
-        """The partition as the target's newest snapshot and sealed rows have it."""
-        assert resume.base is not None  # noqa: S101  the caller looked
-        profiles, window = Profiles(), DuplicateWindow()
-        if resume.snapshot is not None:
-            profiles.restore(resume.snapshot.keys, resume.snapshot.states)
-        window.mark(*target.event_ids(position, resume.base.last_offset, WINDOW_IDS))
-        window.commit()
-        return PartitionMemory(position, resume.base, profiles, window)
 
     # -- going through the record
 
@@ -260,21 +249,15 @@ class Replay:
         memory.commit(formed.entry)
         outcome.next_offset, outcome.tree_size = memory.next_offset, formed.entry.tree_size
         outcome.root, outcome.alerts = formed.entry.root.hex(), outcome.alerts + formed.entry.n_alerts
-        self._events_since_snapshot += formed.entry.n_events
-        if self._events_since_snapshot >= _SNAPSHOT_EVENTS:
+        if memory.unsaved_events >= _SNAPSHOT_EVENTS:
             self._snapshot(memory)
 
     # -- what the target needs besides rows
 
     def _snapshot(self, memory: PartitionMemory) -> None:
         """So that a resumed replay, or a worker that takes the store over, need not read the log again."""
-        self._events_since_snapshot = 0
-        keys = memory.profiles.dirty()
-        if self._target is None or memory.sealed is None or not keys:
-            return
-        sealed_offset, states = memory.sealed.last_offset, memory.profiles.export(keys)
-        self._target.save_profiles(memory.position, sealed_offset, FEATURE_VERSION, keys, states)
-        memory.profiles.clear_dirty()
+        if self._target is not None and memory.sealed is not None:
+            save_profiles(self._target, memory, FEATURE_VERSION)
 
     def _copy_artefacts(self, versions_id: bytes) -> None:
         """The version set and its parts, before the first row that names it."""

@@ -69,7 +69,7 @@ def batch_of(found: Sequence[Record], position: LogPosition = POSITION) -> Recor
 
 def chain() -> Chain:
     """The stages with a published key."""
-    return Chain(Protectors(Keyring.offline(), partitions=8))
+    return Chain(Protectors(Keyring.offline()))
 
 
 def judgement(name: str = "1") -> Judgement:

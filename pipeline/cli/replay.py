@@ -21,7 +21,7 @@ from pipeline.config import Settings, load
 from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, BrokenInvariant, LogIncomplete, UsageError
 from pipeline.events import LogPosition
 from pipeline.flow import Chain
-from pipeline.partition.recovery import LogBounds
+from pipeline.partition.recovery import LogBounds, newest_life
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.replay import Outcome, Replay
@@ -146,7 +146,7 @@ def _replay(
 ) -> Replay:
     keyring = Keyring.load(settings.protection.token_keys_file)
     files = ConfiguredFiles(settings, keyring)
-    chain = Chain(Protectors(keyring, partitions=settings.kafka.partitions))
+    chain = Chain(Protectors(keyring))
     return Replay(
         chain=chain, log=log, source=source, target=target, batch_records=batch, progress=_Display().show,
         judgement_of=lambda versions_id: restore(source, versions_id, files),
@@ -163,15 +163,9 @@ def _partitions(
         raise UsageError(f"the topic has partitions 0 to {settings.kafka.partitions - 1}")
     for partition in only or range(settings.kafka.partitions):
         topic_id, first_offset, end_offset = admin.bounds(topic, partition)
-        position = LogPosition(topic, _life(source, topic, partition, topic_id), partition)
+        lives = [entry.incarnation for entry in source.incarnations(topic, partition)]
+        position = LogPosition(topic, newest_life(topic_id, lives), partition)
         try:
             yield _Result(run.run(position, LogBounds(topic_id, first_offset, end_offset)))
         except (BrokenInvariant, LogIncomplete) as exc:  # the log is incomplete, or a set cannot be used here any more
             yield _Result(Outcome(position), str(exc), exc.code)
-
-
-def _life(source: ClickHouseStore, topic: str, partition: int, topic_id: str) -> str:
-    """The newest recorded life of the topic that Kafka has now."""
-    lives = [entry.incarnation for entry in source.incarnations(topic, partition)]
-    ours = [life for life in lives if life.split("+")[0] == topic_id]
-    return max(ours, key=lambda life: int(life.partition("+")[2] or 0), default=topic_id)

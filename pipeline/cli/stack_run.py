@@ -126,7 +126,7 @@ def _prepare_store_and_topics(chosen: Settings, say: Say) -> None:
         say(f"applied {len(steps)} schema steps")
 
 
-def _worker(state: Path, drain_timeout_s: int = 8) -> Service:
+def _worker(state: Path, drain_timeout_s: int) -> Service:
     log = state / "logs" / "worker.log"
     return Service(
         name="worker",

@@ -104,14 +104,15 @@ def _partitions(
     topic: str, facts: TopicFacts | None, bounds: Mapping[int, Bounds], sealed: Sealed | None
 ) -> list[Document]:
     """One entry a partition; `lag` counts records that are in Kafka and not sealed, None where that is unknown."""
+    lives: dict[int, dict[str, int]] = {}
+    for (name, life, number), offset in (sealed or {}).items():
+        if name == topic:
+            lives.setdefault(number, {})[life] = offset
     entries: list[Document] = []
     for partition in range(facts.partitions if facts else 0):
         assert facts is not None  # noqa: S101  the range is empty otherwise
-        ours = {
-            life: last for (name, life, number), last in (sealed or {}).items() if (name, number) == (topic, partition)
-        }
-        life = current_life(facts.topic_id, ours)
-        last = ours.get(life)
+        life = current_life(facts.topic_id, lives.get(partition, {}))
+        last = lives.get(partition, {}).get(life)
         known = bounds.get(partition)
         lag = None
         if known is not None and sealed is not None:

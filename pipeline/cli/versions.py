@@ -230,9 +230,7 @@ class _Change:
 @contextmanager
 def _changing(settings: Settings) -> Iterator[_Change]:
     keyring = Keyring.load(settings.protection.token_keys_file)
-    activator = Activator(
-        settings.kafka.events_topic, ConfiguredFiles(settings, keyring), keyring, settings.retention_class
-    )
+    activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keyring))
     with (
         closing(open_store(settings.clickhouse)) as evidence,
         closing(open_activations(settings.clickhouse)) as activations,

@@ -50,7 +50,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
     writer = uuid.uuid4().hex[:16]
-    chain, lock = Chain(Protectors(keyring, partitions=settings.kafka.partitions)), threading.Lock()
+    chain, lock = Chain(Protectors(keyring)), threading.Lock()
 
     def connect() -> ClickHouseStore:
         return open_store(settings.clickhouse)

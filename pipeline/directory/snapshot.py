@@ -196,7 +196,7 @@ class DirectorySnapshot:
             key_version=parsed["actors"]["key_version"],
             work_items=WorkItems.from_rows(parsed["work_items"]["rows"]),
             calendar=WorkingCalendar.from_content(artefacts["calendar"]),
-            time_zones=TimeZones.from_content(artefacts.get("time_zones", b"{}")),
+            time_zones=TimeZones.from_content(artefacts["time_zones"]),
             **rows,
         )
 

@@ -1,8 +1,8 @@
 """Every code a person may meet, explained in English and Chinese: what it means, and what to do next.
 
 Place in the flow: below everything that names a code. Alarms (`alarms.py`), `accesstrail status`, `accesstrail doctor`
-and `docs/reference/codes.md` take their words from here; `tests/golden/test_health_reference.py` walks the error tree and fails
-while a code has none. Reasons of dead letters are explained by `stages.decode.REASONS`.
+and `docs/reference/codes.md` take their words from here; `tests/golden/test_health_reference.py` walks the error tree
+and fails while a code has none. Reasons of dead letters are explained by `stages.decode.REASONS`.
 """
 
 from __future__ import annotations

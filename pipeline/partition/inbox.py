@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.errors import LedgerConflict
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.partition.recovery import PlannedRange
 
@@ -162,10 +161,10 @@ class Inbox:
                 month_from_ms, month_to_ms = _month_ms(record.timestamp)
             self._pop(taken, expected)
 
-    def take_range(self, position: LogPosition, planned: PlannedRange, generation: int) -> RecordBatch:
-        """Exactly the records of a range that was formed before.
+    def take_range(self, position: LogPosition, planned: PlannedRange, generation: int) -> RecordBatch | None:
+        """Exactly the records of a range that was formed before; None where the log lacks its last record.
 
-        Raises: LedgerConflict: the log does not hold its last record any more; Closing, Reassigned.
+        Raises: Closing, Reassigned.
         """
         taken: list[KafkaRecord] = []
         with self._tenure.changed:
@@ -175,12 +174,8 @@ class Inbox:
                     break
                 self._pop(taken, planned.first_offset)
                 self._release()
-        if not taken or taken[-1].offset != planned.last_offset:
-            raise LedgerConflict(
-                f"the log no longer holds offset {planned.last_offset}, which the store says it stored: "
-                "keep store and log as they are and run `accesstrail doctor`"
-            )
-        return record_batch(position, taken)
+        whole = bool(taken) and taken[-1].offset == planned.last_offset
+        return record_batch(position, taken) if whole else None
 
     def _full(self) -> bool:
         return len(self._records) >= self._max_records or self._bytes_held >= self._max_bytes

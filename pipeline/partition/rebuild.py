@@ -32,7 +32,23 @@ def restore_memory(store: EvidenceStore, resume: ResumePlan) -> PartitionMemory:
         profiles.restore(resume.snapshot.keys, resume.snapshot.states)
     if resume.base is not None:
         _fill_window(window, store, resume.position, resume.base.last_offset)
-    return PartitionMemory(resume.position, resume.base, profiles, window)
+    return PartitionMemory(resume.position, resume.base, profiles, window, is_relearnt=resume.relearns)
+
+
+def save_profiles(store: EvidenceStore, memory: PartitionMemory, feature_version: str, *, always: bool = False) -> bool:
+    """Stores the profiles that changed since the last time; whether anything was written. `always`: also if none did.
+
+    Raises: Away; StoreRefused: nothing was written.
+    """
+    assert memory.sealed is not None  # noqa: S101  nothing is learnt before something is sealed
+    keys = memory.profiles.dirty()
+    if keys or always:
+        store.save_profiles(
+            memory.position, memory.sealed.last_offset, feature_version, keys, memory.profiles.exported(keys)
+        )
+    memory.profiles.clear_dirty()
+    memory.unsaved_events = 0
+    return bool(keys) or always
 
 
 def require_same(formed: LedgerEntry, sealed: LedgerEntry) -> None:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 
 from pipeline.events import LogPosition
 from pipeline.ports import EvidenceStore, LedgerEntry, ProfileSnapshot, UnsealedBatch
@@ -143,23 +143,19 @@ def _plan_sealed(store: EvidenceStore, resume: ResumePlan, last: LedgerEntry, bo
     lost_until = bounds.first_offset - 1
     # The entry that ends at the snapshot comes first: the re-computed chain hangs on its frontier.
     pages = _pages(store, resume.position, max(standing, lost_until) - 1, last.last_offset)
-    head = next(pages, None)
+    head = next(pages, last)
+    again: Iterable[LedgerEntry] = chain((head,), pages)
     if lost_until <= standing:
-        is_base = head is not None and head.last_offset <= standing
-        resume.base, again = (head, pages) if is_base else (None, _after(head, pages))
-    elif head is not None and _is_hole(store, resume.position, head.first_offset, lost_until):
-        # What Kafka does not hold now it did not hold then: nothing was learnt from it.
-        resume.base, again = _entry_before(store, resume.position, head.first_offset), _after(head, pages)
+        if head.last_offset <= standing:
+            resume.base, again = head, pages
+    elif store.gap_end(resume.position, head.first_offset) >= lost_until:
+        # A hole that was sealed: what Kafka does not hold now it did not hold then, and nothing was learnt from it.
+        resume.base = _entry_before(store, resume.position, head.first_offset)
         resume.profile_gap = head.first_offset != standing + 1
     else:
-        resume.base, again, resume.profile_gap = head or last, pages, True
+        resume.base, again, resume.profile_gap = head, pages, True
     resume.relearns |= resume.profile_gap
     resume.ranges = list(_together(again) if resume.relearns else map(_exactly, again))
-
-
-def _is_hole(store: EvidenceStore, position: LogPosition, first_offset: int, lost_until: int) -> bool:
-    """Whether a recorded gap from `first_offset` on covers everything that the log has lost."""
-    return store.gap_end(position, first_offset) >= lost_until
 
 
 def _entry_before(store: EvidenceStore, position: LogPosition, offset: int) -> LedgerEntry | None:
@@ -182,27 +178,20 @@ def _pages(store: EvidenceStore, position: LogPosition, after_offset: int, last_
         after_offset = page[-1].last_offset
 
 
-def _after(head: LedgerEntry | None, pages: Iterator[LedgerEntry]) -> Iterator[LedgerEntry]:
-    return chain(() if head is None else (head,), pages)
-
-
 def _exactly(entry: LedgerEntry) -> PlannedRange:
     return PlannedRange(entry.first_offset, entry.last_offset, entry.versions_id, sealed=entry)
 
 
 def _together(entries: Iterable[LedgerEntry]) -> Iterator[PlannedRange]:
-    """Ranges that are only learnt from: what one version set judged in a row is read as one, up to a batch."""
-    group: PlannedRange | None = None
-    for entry in entries:
-        is_same = group is not None and group.versions_id == entry.versions_id
-        if group is not None and is_same and entry.last_offset - group.first_offset < _LEARNT_AT_ONCE:
-            group = PlannedRange(group.first_offset, entry.last_offset, entry.versions_id, sealed=entry)
-            continue
-        if group is not None:
-            yield group
-        group = _exactly(entry)
-    if group is not None:
-        yield group
+    """Ranges that are only learnt from: small entries that one version set judged in a row are read as one."""
+
+    def stretch(entry: LedgerEntry) -> tuple[bytes, int]:
+        return entry.versions_id, entry.first_offset // _LEARNT_AT_ONCE
+
+    for _, group in groupby(entries, stretch):
+        first, *others = group
+        last = others[-1] if others else first
+        yield PlannedRange(first.first_offset, last.last_offset, first.versions_id, sealed=last)
 
 
 def _incarnation(
@@ -232,10 +221,14 @@ def current_life(topic_id: str, sealed: Mapping[str, int], end_offset: int = END
     `sealed`: the last sealed offset of every recorded life of the partition. `end_offset`: end of the log as Kafka has
     it; left out, only a closed life is over.
     """
-    ours = [life for life in sealed if life.split("+")[0] == topic_id]
-    newest = max(ours, key=_number, default=topic_id)
+    newest = newest_life(topic_id, sealed)
     is_over = newest in sealed and (sealed[newest] == END_OF_LOG or sealed[newest] + 1 > end_offset)
     return f"{topic_id}+{_number(newest) + 1}" if is_over else newest
+
+
+def newest_life(topic_id: str, lives: Iterable[str]) -> str:
+    """The newest recorded life of the topic with this id; its first one where none is recorded."""
+    return max((life for life in lives if life.split("+")[0] == topic_id), key=_number, default=topic_id)
 
 
 def _number(incarnation: str) -> int:

@@ -27,7 +27,7 @@ from pipeline.flow import Chain, commit_batch
 from pipeline.health.alarms import AlarmPlace, partition_alarm
 from pipeline.partition.closing import close_log
 from pipeline.partition.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
-from pipeline.partition.rebuild import require_same, restore_memory, stands_at
+from pipeline.partition.rebuild import require_same, restore_memory, save_profiles, stands_at
 from pipeline.partition.recovery import LogBounds, PlannedRange, ResumePlan, plan
 from pipeline.partition.refused_rows import find_rejected
 from pipeline.partition.status import PartitionStatus, StepClock
@@ -121,11 +121,8 @@ class PartitionWorker:
             block=partial(flow.block, topic, partition), unblock=partial(flow.unblock, topic, partition),
         )  # fmt: skip
         self._memory: PartitionMemory | None = None
-        self._has_relearnt = False
-        """Whether the memory's profiles are not those that the sealed evidence was judged by."""
         self._store: EvidenceStore | None = None
         self._snapshot_at = time.monotonic()
-        self._events_since_snapshot = 0
         self._forming_since = 0.0
         self._thread = threading.Thread(target=self._run, name=f"partition-{partition}", daemon=True)
 
@@ -224,21 +221,21 @@ class PartitionWorker:
         self._flow.start_at(self.status.topic, self.status.partition, resume.fetch_from, self._inbox.restart())
         self._observer("recovery", 4)
         for planned in resume.sealed_ranges:
-            self._form_again(planned, memory, generation)
-        if self._has_relearnt:
+            self._form_again(resume, planned, memory, generation)
+        if memory.is_relearnt:
             # Before anything is judged by these profiles: whoever takes over must stand on the very same.
-            _log.warning("profiles learnt again under another version: partition=%d", self.status.partition)
+            _log.warning("profiles learnt again: partition=%d", self.status.partition)
             self._patiently(partial(self._write_snapshot, memory, always=True), generation)
-            self._has_relearnt = False
+            memory.is_relearnt = False
         for planned in resume.unsealed_ranges:
-            records = self._inbox.take_range(memory.position, planned, generation)
+            records = self._range(resume, planned, generation)
             judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
             self._observer("recovery", 6)
             self._commit(records, memory, judgement, generation)
             self._observer("recovery", 7)
         self.status.state = "running"
         while True:
-            if self._inbox.await_any(generation, self._snapshot_due_in_s()):
+            if self._inbox.await_any(generation, self._snapshot_due_in_s(memory)):
                 with self._turns.take(partial(self._queueing, generation)) as self._turn:
                     self._commit_what_waits(memory, generation)
             self._maybe_snapshot(memory)
@@ -269,9 +266,7 @@ class PartitionWorker:
         else:
             if resume.profile_gap:
                 self._say("profile_gap", resume)
-            self._memory, self._has_relearnt = restore_memory(store, resume), resume.relearns
-            # What another memory had learnt since its snapshot is none of this one's.
-            self._events_since_snapshot, self._snapshot_at = 0, time.monotonic()
+            self._memory = restore_memory(store, resume)
             process_memory.give_back()  # the stored profiles, read and unpacked, were twice as large
             self.status.profile_gap = resume.profile_gap
         self._observer("recovery", 3)
@@ -296,7 +291,24 @@ class PartitionWorker:
         status.incarnation, status.sealed_offset = resume.position.incarnation, resume.sealed_offset
         status.snapshot_at = status.snapshot_at or time.time()
 
-    def _form_again(self, planned: PlannedRange, memory: PartitionMemory, generation: int) -> None:
+    def _range(self, resume: ResumePlan, planned: PlannedRange, generation: int) -> RecordBatch:
+        """The records of a range that was formed before.
+
+        Raises: LedgerConflict: the log lacks its last record; Rewound: Kafka deleted some of it since it was planned.
+        """
+        records = self._inbox.take_range(resume.position, planned, generation)
+        if records is None or records.offsets[0] > planned.first_offset:
+            look = partial(self._flow.bounds, self.status.topic, self.status.partition)
+            if self._patiently(look, generation).first_offset > max(resume.log_first_offset, planned.first_offset):
+                raise Rewound
+        if records is None:
+            raise LedgerConflict(
+                f"the log no longer holds offset {planned.last_offset}, which the store says it stored: "
+                "keep store and log as they are and run `accesstrail doctor`"
+            )
+        return records
+
+    def _form_again(self, resume: ResumePlan, planned: PlannedRange, memory: PartitionMemory, generation: int) -> None:
         """Forms a sealed range again to learn its profiles; the evidence must be the same.
 
         A range that another version of the code judged is judged by the set in force: its profiles are learnt, its
@@ -304,27 +316,20 @@ class PartitionWorker:
         """
         assert planned.sealed is not None  # noqa: S101
         assert self._store is not None  # noqa: S101
-        try:
-            records = self._inbox.take_range(memory.position, planned, generation)
-        except LedgerConflict:
-            if not self._has_relearnt:
-                raise
-            # Kafka deleted it while we read; nothing is compared here, so it is planned again from what is left.
-            raise Rewound from None
+        records = self._range(resume, planned, generation)
         place = memory.position, planned.first_offset, planned.last_offset
         refused = frozenset(self._patiently(partial(self._store.rejected_offsets, *place), generation))
         try:
             judgement = self._patiently(partial(self._judgements.by_id, planned.versions_id), generation)
         except OtherVersion:
-            self._has_relearnt = True
+            memory.is_relearnt = True
             judgement = self._patiently(self._judgements.current, generation)
         self._moved()
         with self._chain_lock:
             formed = self._chain.form(records, memory, judgement, refused)
-        if not self._has_relearnt:
+        if not memory.is_relearnt:
             require_same(formed.entry, planned.sealed)
         memory.commit(planned.sealed)
-        self._events_since_snapshot += formed.entry.n_events
         self._note_sealed()
         self._observer("recovery", 5)
 
@@ -374,7 +379,6 @@ class PartitionWorker:
     def _count(self, formed: FormedBatch) -> None:
         self.status.count(formed.entry, formed.events, formed.dead_letters)
         self._forming_since = 0.0
-        self._events_since_snapshot += formed.entry.n_events
 
     def _note_sealed(self) -> None:
         """The last step of the commit: the fetcher may tell the group."""
@@ -390,18 +394,16 @@ class PartitionWorker:
             self._snapshot_at = -math.inf
             self._maybe_snapshot(self._memory)
 
-    def _snapshot_due_in_s(self) -> float | None:
+    def _snapshot_due_in_s(self, memory: PartitionMemory) -> float | None:
         """When the profiles that changed must be stored though no event comes; None: none changed."""
-        if not self._events_since_snapshot:
+        if not memory.unsaved_events:
             return None
         return max(0.0, self._snapshot_at + self._limits.snapshot_interval_s - time.monotonic())
 
     def _maybe_snapshot(self, memory: PartitionMemory) -> None:
         """Writes the profiles that changed, at a sealed offset; a store that is away only delays it."""
-        if memory.sealed is None:
-            return  # a new life of the log: there is nothing to remember yet
         due = time.monotonic() - self._snapshot_at >= self._limits.snapshot_interval_s
-        if not due and self._events_since_snapshot < self._limits.snapshot_events:
+        if not due and memory.unsaved_events < self._limits.snapshot_events:
             return
         try:
             self._write_snapshot(memory)
@@ -410,22 +412,11 @@ class PartitionWorker:
         self._snapshot_at = time.monotonic()
 
     def _write_snapshot(self, memory: PartitionMemory, *, always: bool = False) -> None:
-        """Writes the profiles that changed since the last time; `always`: also where none did.
-
-        Raises: AccesstrailError: nothing was written.
-        """
+        """Stores the profiles that changed. Raises: AccesstrailError: nothing was written."""
         assert self._store is not None  # noqa: S101
-        assert memory.sealed is not None  # noqa: S101
         self._clock.start()
-        keys = memory.profiles.dirty()
-        if keys or always:
-            self._store.save_profiles(
-                memory.position, memory.sealed.last_offset, self._judgements.feature_version,
-                keys, memory.profiles.exported(keys),
-            )  # fmt: skip
+        if save_profiles(self._store, memory, self._judgements.feature_version, always=always):
             self._observer("snapshot", 1)
-        memory.profiles.clear_dirty()
-        self._events_since_snapshot = 0
         self._clock.done("snapshot")
         self.status.snapshot_at = time.time()
 

@@ -125,10 +125,6 @@ class Keyring:
         except KeyError:
             raise ConfigError([f"token keys: no key with id {key_id}; add the file entry it was made with"]) from None
 
-    def holds(self, version_id: str) -> bool:
-        """Whether the key with this id and fingerprint is here."""
-        return any(Keyring((key,)).version_id == version_id for key in self._keys.values())
-
     def signing_with(self, version_id: str) -> Keyring:
         """The keyring in which the key named by `version_id` signs: what a replay under recorded versions uses.
 

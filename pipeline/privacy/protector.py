@@ -132,31 +132,27 @@ class Protector:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What tokens and the mark `misrouted` depend on, as a version set records it.
+    """What `misrouted` and tokens depend on: the topic's partitions, the key that signs (empty: the newest)."""
 
-    `key_version`: the key that signs (empty: the newest); `partitions` of the topic (0: as configured).
-    """
-
+    partitions: int = 1
     key_version: str = ""
-    partitions: int = 0
 
 
 class Protectors:
     """The protector of every protection asked for, the last two kept: that in force, and one a replay needs."""
 
-    def __init__(self, keyring: Keyring, *, partitions: int) -> None:
-        self._keyring, self._partitions = keyring, partitions
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self._made: dict[Protection, Protector] = {}
 
     def of(self, protection: Protection) -> Protector:
         """Ready for a batch. Raises: ConfigError: the keyring does not hold its key."""
-        wanted = Protection(
-            protection.key_version or self._keyring.version_id, protection.partitions or self._partitions
-        )
-        made = self._made.pop(wanted, None)
+        made = self._made.pop(protection, None)
         if made is None:
-            made = Protector(self._keyring.signing_with(wanted.key_version), partitions=wanted.partitions)
-        self._made[wanted] = made
+            key = protection.key_version
+            keyring = self._keyring.signing_with(key) if key else self._keyring
+            made = Protector(keyring, partitions=protection.partitions)
+        self._made[protection] = made
         while len(self._made) > _KEPT_PROTECTORS:
             del self._made[next(iter(self._made))]
         made.renew_if_full()

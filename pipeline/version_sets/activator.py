@@ -17,7 +17,6 @@ from pipeline.errors import BrokenInvariant, ModelRejected, UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.health.alarms import alarm_row
 from pipeline.ports import ActivationLog, EvidenceStore
-from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.own_identifiers import without_word
 from pipeline.version_sets.change_events import Requester, change_event, sealed_event
@@ -59,9 +58,8 @@ _Decide = Callable[[Activation | None], _Wanted | None]
 class Activator:
     """Writes activations for one topic. Has no connection of its own: the caller's thread brings the store."""
 
-    def __init__(self, topic: str, files: ConfiguredFiles, keyring: Keyring, retention_class: str) -> None:
+    def __init__(self, topic: str, files: ConfiguredFiles) -> None:
         self.topic, self.files = topic, files
-        self._keyring, self._retention_class = keyring, retention_class
         self.began_with: bytes | None = None
         """What the files gave at the start."""
         self.written: set[int] = set()
@@ -158,7 +156,7 @@ class Activator:
 
     def alarm(self, store: EvidenceStore, code: str, versions_id: bytes) -> None:
         """Says the trouble as an alert; the same code under the same version set is the same alert."""
-        rows = alarm_row(code, versions_id, time.time_ns() // 1000, self._retention_class)
+        rows = alarm_row(code, versions_id, time.time_ns() // 1000, self.files.retention_class)
         store.insert_alerts(rows, f"alarm:{code}:{versions_id.hex()}")
 
     def _keep(self, store: EvidenceStore, candidate: Candidate, threshold: int) -> dict[str, str]:
@@ -191,7 +189,7 @@ class Activator:
         self, newest: Activation | None, wanted: _Wanted, kind: str, reason: str, requester: Requester
     ) -> Activation:
         versions_id = VersionSet(wanted.parts).versions_id
-        person = b"" if requester.is_system else self._keyring.token(DEFAULT_TENANT, "actor", requester.actor_id)
+        person = b"" if requester.is_system else self.files.keyring.token(DEFAULT_TENANT, "actor", requester.actor_id)
         plain = Activation(
             topic=self.topic,
             number=1 if newest is None else newest.number + 1,
@@ -208,7 +206,7 @@ class Activator:
         if newest is None or newest.versions_id == versions_id:
             return plain  # nothing that was in force has changed: nothing to tell
         event = change_event(plain, requester, reason, changed_parts(newest.parts, wanted.parts))
-        return replace(plain, event=sealed_event(event, plain, self._keyring))
+        return replace(plain, event=sealed_event(event, plain, self.files.keyring))
 
 
 def _threshold(candidate: Candidate, newest: Activation | None) -> int:

@@ -77,17 +77,21 @@ class ConfiguredFiles:
             "partitions": settings.kafka.partitions,
             "retention_class": settings.retention_class,
         }
+        self.retention_class = settings.retention_class
 
-    def words(self, fault: str) -> dict[str, str]:
-        """Parts that are version words: what of the code itself decides about a batch."""
+    def code_words(self, fault: str) -> dict[str, str]:
+        """What of the code itself decides about a batch: only the same code judges under it again."""
         return {
             "canon": str(CANON_VERSION),
             "features": FEATURE_VERSION,
             "rules": RULES_VERSION,
             "masks": MASKS_VERSION,
-            "tokens": self.keyring.version_id,
             "model_fault": fault,
         }
+
+    def words(self, fault: str) -> dict[str, str]:
+        """Parts that are version words: the code's, and the token key that signs."""
+        return {**self.code_words(fault), "tokens": self.keyring.version_id}
 
     def signature(self) -> FileSignature:
         """Name, size, time of change and inode of every file; cheap, and different after any replacement."""

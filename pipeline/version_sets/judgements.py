@@ -24,7 +24,7 @@ from pipeline import process_memory
 from pipeline.batch import Judgement
 from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
-from pipeline.errors import DirectoryError, ModelRejected, OtherVersion
+from pipeline.errors import ConfigError, DirectoryError, ModelRejected, OtherVersion
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protection
@@ -156,7 +156,7 @@ class StoredJudgements:
 def stored_judgements(settings: Settings, keyring: Keyring, open_access: Callable[[], StoreAccess]) -> StoredJudgements:
     """The version sets of the configured topic."""
     files = ConfiguredFiles(settings, keyring)
-    activator = Activator(settings.kafka.events_topic, files, keyring, settings.retention_class)
+    activator = Activator(settings.kafka.events_topic, files)
     return StoredJudgements(activator, open_access)
 
 
@@ -168,17 +168,19 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
     versions = VersionSet.from_content(store.load_artefact(versions_id.hex()))
     parts = dict(versions.parts)
     fault = parts.get("model_fault", "")
-    for word, value in files.words(fault).items():
-        if parts.get(word) != value and word != "tokens":
+    for word, value in files.code_words(fault).items():
+        if parts.get(word) != value:
             raise OtherVersion(
                 f"version set {versions_id.hex()[:12]} was made with another version of {word}: "
                 "what was judged under it can be finished only by the version of accesstrail that made it"
             )
-    if not files.keyring.holds(parts["tokens"]):
+    try:
+        files.keyring.signing_with(parts["tokens"])
+    except ConfigError:
         raise OtherVersion(
             f"version set {versions_id.hex()[:12]} was made with another token key: "
             "add that key's entry to the key file; what was judged under it can be finished only with it"
-        )
+        ) from None
     configuration = json.loads(store.load_artefact(parts["configuration"]))
     kinds = [part for part in parts if part.startswith(DIRECTORY)]
     directory = DirectorySnapshot.from_artefacts(
@@ -194,6 +196,6 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         default_time_zone=configuration["default_time_zone"],
         attrs_allowed=tuple(configuration["attrs_allowed"]),
         model_fault=fault,
-        protection=Protection(parts["tokens"], configuration.get("partitions", 0)),
-        retention_class=configuration.get("retention_class", files.configuration["retention_class"]),
+        protection=Protection(configuration["partitions"], parts["tokens"]),
+        retention_class=configuration["retention_class"],
     )

@@ -40,7 +40,7 @@ from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.offline import EventFile, read_events, train_model
 from pipeline.privacy.keys import Keyring
-from pipeline.privacy.protector import Protector, Protectors
+from pipeline.privacy.protector import Protection, Protector, Protectors
 from pipeline.sources.simulate import Simulation, draw_company
 from pipeline.stages.decode import decode
 from pipeline.stages.duplicates import DuplicateWindow
@@ -104,11 +104,14 @@ def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
 
     keyring, model = Keyring.offline(), load_model(folder / "model")
     directory = read_directory(folder / "directory", keyring)
-    judgement = Judgement(VersionSet({}), directory, model, all_rules(), Policy(model.threshold), "Asia/Shanghai")
+    judgement = Judgement(
+        VersionSet({}), directory, model, all_rules(), Policy(model.threshold), "Asia/Shanghai",
+        protection=Protection(partitions=8),
+    )  # fmt: skip
     protector, memory = Protector(keyring, partitions=8), EnrichMemory()
     position = LogPosition("bench", "1", 0)
     partition = PartitionMemory(position, None, Profiles(), DuplicateWindow())
-    chain = Chain(Protectors(keyring, partitions=8))
+    chain = Chain(Protectors(keyring))
     runs = min(len(events) // batch, 8)
     spent: dict[str, list[float]] = {}
 

@@ -89,7 +89,7 @@ class Loader:
 
     def __init__(self, settings: Settings) -> None:
         keyring = Keyring.load(settings.protection.token_keys_file)
-        self._chain = Chain(Protectors(keyring, partitions=PARTITIONS))
+        self._chain = Chain(Protectors(keyring))
         self._judgements = stored_judgements(
             settings,
             keyring,

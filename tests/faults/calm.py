@@ -65,22 +65,20 @@ class Calm:
         )
         keyring = Keyring.load(settings.protection.token_keys_file)
         # Placement is checked against the number of partitions; runs use their own.
-        self._settings, self._keyring = settings, keyring
+        self._settings = settings
         self._judgements = stored_judgements(
             settings,
             keyring,
             lambda: StoreAccess(open_store(settings.clickhouse), open_activations(settings.clickhouse)),
         )
-        self._chains: dict[int, Chain] = {}
+        self._chain = Chain(Protectors(keyring))
         self._lock = threading.Lock()
 
     def judgement(self) -> Judgement:
         """The set the workers use: its parts are named by content."""
         return self._judgements.current()
 
-    def partition(
-        self, position: LogPosition, records: Sequence[LogRecord], snapshot_at: int, partitions: int
-    ) -> CalmPartition:
+    def partition(self, position: LogPosition, records: Sequence[LogRecord], snapshot_at: int) -> CalmPartition:
         """Forms all records; profiles are taken after offset `snapshot_at` (-1: nowhere)."""
         memory = PartitionMemory(position, None, Profiles(), DuplicateWindow())
         made = CalmPartition(b"")
@@ -89,10 +87,9 @@ class Calm:
             [one for one in records if one.offset > snapshot_at],
         ]
         with self._lock:
-            chain = self._chains.get(partitions) or self._chain(partitions)
             for number, part in enumerate(parts):
                 if part:
-                    formed = chain.form(_batch(position, part), memory, self.judgement(), _refused(part))
+                    formed = self._chain.form(_batch(position, part), memory, self.judgement(), _refused(part))
                     made.alerts |= {CalmAlert(one.alert_id, one.detector, one.risk) for one in formed.alerts}
                     memory.commit(formed.entry)
                     made.root = formed.entry.root
@@ -100,10 +97,6 @@ class Calm:
                     keys = list(memory.profiles._keys)
                     made.profiles = dict(zip(keys, memory.profiles.export(keys), strict=True))
         return made
-
-    def _chain(self, partitions: int) -> Chain:
-        self._chains[partitions] = Chain(Protectors(self._keyring, partitions=partitions))
-        return self._chains[partitions]
 
 
 def _refused(records: Sequence[LogRecord]) -> frozenset[int]:
@@ -128,4 +121,4 @@ def warm_up(settings: Settings, company: Path) -> None:
     calm = Calm(settings, company)
     position = LogPosition("warm-up", "warm-up", 0)
     records = [LogRecord(offset, 1_790_000_000_000, None, line) for offset, line in enumerate(lines)]
-    calm.partition(position, records, 100, 4)
+    calm.partition(position, records, 100)

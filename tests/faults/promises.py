@@ -64,7 +64,7 @@ class Promises:
         entry, snapshot = store.last_entry(position), store.load_profiles(position)
         assert entry is not None
         snapshot_at = -1 if snapshot is None else snapshot.sealed_offset
-        made = self.calm.partition(position, records, snapshot_at, self.kafka.partitions)
+        made = self.calm.partition(position, records, snapshot_at)
         assert made.root == entry.root, f"partition {position.partition}: the root is not that of a calm run"
         if snapshot is not None:
             kept = dict(zip(snapshot.keys, snapshot.states, strict=True))

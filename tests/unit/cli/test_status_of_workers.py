@@ -87,7 +87,7 @@ def test_why_a_worker_is_not_ready_is_said_in_words(tmp_path: Path) -> None:
 
 def test_the_local_stack_is_ready_when_one_of_its_workers_is(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    service = _worker(tmp_path)
+    service = _worker(tmp_path, 8)
     assert not service.ready()
     file = StatusFile(tmp_path / "run", "aa")
     file.write(document(ready=False))

@@ -333,12 +333,16 @@ def test_a_log_that_never_held_its_beginning_has_no_profile_gap() -> None:
 
 
 class _Shrinking(Log):
-    """Retention takes more of the log just when it is read again."""
+    """Retention takes more of the log just when it is read again, once."""
+
+    def __init__(self, found: list[Record], *, first_offset: int = 0, keep_from: int) -> None:
+        super().__init__(found, first_offset=first_offset)
+        self._keep_from = keep_from
 
     def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
-        """The first time all that was to be learnt from is gone."""
+        """The first time what lies below `keep_from` goes."""
         if not self.started_at:
-            self.first_offset += 85
+            self.first_offset = self._keep_from
             self.records = [one for one in self.records if one.offset >= self.first_offset]
         super().start_at(topic, partition, offset, seek_number)
 
@@ -347,12 +351,36 @@ def test_what_is_deleted_while_it_is_learnt_from_is_no_conflict() -> None:
     store = InMemoryStore()
     _run(store, Log(records(100)))
     store._snapshots.clear()
-    log = _Shrinking([one for one in records(120) if one.offset >= 20], first_offset=20)
+    log = _Shrinking([one for one in records(120) if one.offset >= 20], first_offset=20, keep_from=105)
     worker = _run(store, log)
     assert (worker.status.state, worker.status.code, worker.status.profile_gap) == ("closed", "", True)
     assert log.started_at == [20, 105]
     assert [entry.n_gaps for entry in store.ledger if entry.last_offset >= 100][:1] == [1]
     assert store.ledger[-1].last_offset == 119
+
+
+def test_what_is_deleted_while_it_is_read_again_to_be_compared_is_a_gap_and_no_conflict() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    store._snapshots.clear()
+    log = _Shrinking(records(120), keep_from=30)
+    worker = _run(store, log)
+    assert (worker.status.state, worker.status.code, worker.status.profile_gap) == ("closed", "", True)
+    assert log.started_at == [0, 40]
+    assert _offsets(store) == list(range(120))
+
+
+def test_a_record_that_is_missing_in_mid_log_is_a_conflict() -> None:
+    store = InMemoryStore()
+    _run(store, Log(records(100)))
+    store._snapshots.clear()
+    last = store.ledger[2].last_offset
+    worker = worker_of(store, Log([one for one in records(120) if one.offset != last]), Published())
+    worker.start()
+    await_that(lambda: worker.status.state == "stopped", worker.status)
+    assert worker.status.code == "ledger_conflict"
+    worker.close()
+    assert worker.join(5)
 
 
 def test_a_batch_never_spans_two_months_of_the_table() -> None:

@@ -11,112 +11,18 @@ import msgspec
 import pytest
 
 from detectors.model import save
-from pipeline.config import Settings, load
-from pipeline.errors import AccesstrailError, Away, BrokenInvariant, DirectoryError, OtherVersion, UsageError
+from pipeline.errors import AccesstrailError, Away, BrokenInvariant, DirectoryError, UsageError
 from pipeline.events import SCORE_STATUSES
-from pipeline.flow import Chain
-from pipeline.privacy.keys import Keyring, new_key_file
-from pipeline.privacy.protector import Protectors
 from pipeline.stages.decode import decode
 from pipeline.version_sets import judgements as judgements_module
-from pipeline.version_sets.activator import Activator
 from pipeline.version_sets.change_events import Requester, opened_event
-from pipeline.version_sets.files import ConfiguredFiles
-from pipeline.version_sets.judgements import StoreAccess, StoredJudgements
 from pipeline.version_sets.sets import FILES, FIRST, NO_SET, ROLLBACK, THRESHOLD, USE, Activation
-from pipeline.version_sets.watch import VersionWatch
 from tests.corpus.make_poison import event
-from tests.fakes import InMemoryActivations, InMemoryStore
 from tests.flows import Record, batch_of, chain, judgement, memory
 from tests.models import small_model
+from tests.unit.versions.deployment import TOPIC, Deployment
 
-TOPIC = "access.events"
-RESOURCES = "resource_type,data_categories,sensitivity,owner_department\n"
 LIN = Requester("lin.meng")
-
-
-class Topic:
-    """Kafka as far as the watcher sees it."""
-
-    def __init__(self) -> None:
-        self.acknowledged: list[tuple[bytes, bytes]] = []
-        self.away = 0
-        self._sent: list[tuple[bytes, bytes]] = []
-
-    def send(self, key: bytes, value: bytes) -> None:
-        self._sent.append((key, value))
-
-    def flush(self) -> None:
-        sent, self._sent = self._sent, []
-        if self.away:
-            self.away -= 1
-            raise Away("the broker does not answer", code="kafka_away")
-        self.acknowledged += sent
-
-
-class Deployment:
-    """What workers share: the store, the topic, and (unless copied) the configured files."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.store, self.log, self.topic = folder, InMemoryStore(), InMemoryActivations(), Topic()
-        (folder / "directory").mkdir(parents=True)
-        new_key_file(folder / "keys.json")
-        (folder / "config.toml").write_text(
-            '[kafka]\nbootstrap_servers = "127.0.0.1:1"\npartitions = 8\n[clickhouse]\n'
-            + "".join(f'{role}_password_file = "keys.json"\n' for role in ("migrator", "writer", "reader"))
-            + '[protection]\ntoken_keys_file = "keys.json"\n[detection]\ndirectory = "directory"\nmodel = "model"\n',
-            encoding="utf-8",
-        )
-        self.keyring = Keyring.load(folder / "keys.json")
-        save(small_model(), folder / "model")
-        self.write_resources("customer_profile")
-
-    def write_resources(self, *types: str, folder: Path | None = None) -> None:
-        """Replaces resources.csv as its owner should: beside, then rename."""
-        path = (folder or self.folder) / "directory" / "resources.csv"
-        beside = path.with_suffix(".new")
-        beside.write_text(RESOURCES + "".join(f"{one},,2,\n" for one in types), encoding="utf-8")
-        beside.replace(path)
-
-    def settings(self, folder: Path | None = None) -> Settings:
-        return load((folder or self.folder) / "config.toml", {})
-
-    def activator(self, folder: Path | None = None) -> Activator:
-        return Activator(TOPIC, ConfiguredFiles(self.settings(folder), self.keyring), self.keyring, "standard")
-
-    def worker(self, folder: Path | None = None) -> Worker:
-        return Worker(self, self.activator(folder))
-
-
-class Worker:
-    """One worker's version set and its watcher, stepped by hand."""
-
-    def __init__(self, deployment: Deployment, activator: Activator) -> None:
-        def access() -> StoreAccess:
-            return StoreAccess(deployment.store, deployment.log)
-
-        self.activator = activator
-        self.judgements = StoredJudgements(activator, access)
-        self.watch = VersionWatch(self.judgements, access, deployment.topic, deployment.keyring)
-
-    def started(self) -> Worker:
-        self.judgements.current()
-        self.watch.step()
-        return self
-
-    def look(self, times: int = 3) -> None:
-        """Enough rounds for files that stand still to be taken up."""
-        for _ in range(times):
-            self.watch.step()
-
-    @property
-    def in_force(self) -> bytes:
-        return self.judgements.current().versions.versions_id
-
-    @property
-    def types(self) -> list[str]:
-        """What the directory in force says of resources."""
-        return [row.resource_type for row in self.judgements.current().directory.resources]
 
 
 @pytest.fixture
@@ -443,54 +349,6 @@ def test_a_change_event_is_stored_but_is_nobodys_behaviour(deployment: Deploymen
     statuses = [SCORE_STATUSES[code - 1] for code in formed.events.fixed("score_status").tolist()]
     assert statuses == ["not_scored", "unscored"]
     assert state.profiles.state["events"][: len(state.profiles)].tolist() == [1]
-
-
-def _formed(deployment: Deployment, keyring: Keyring, versions_id: bytes) -> tuple[bytes, str]:
-    """Root and retention class of one batch, formed under a recorded set by a worker configured as it is now."""
-    judged = judgements_module.restore(
-        deployment.store, versions_id, ConfiguredFiles(deployment.settings(), keyring)
-    )  # fmt: skip
-    records = [
-        Record(number, msgspec.json.encode(event(f"e{number}")), b"another key", 1_764_000_000_000)
-        for number in range(5)
-    ]
-    formed = Chain(Protectors(keyring, partitions=deployment.settings().kafka.partitions)).form(
-        batch_of(records), memory(), judged
-    )
-    assert formed.events is not None
-    texts = formed.events.text("retention_class")
-    return formed.entry.root, texts.interner.texts[int(texts.ids[0])]
-
-
-@pytest.mark.parametrize("setting", ["partitions = 24", 'retention_class = "litigation"', "another key"])
-def test_a_recorded_set_gives_the_same_rows_whatever_is_configured_since(deployment: Deployment, setting: str) -> None:
-    worker = deployment.worker().started()
-    before = _formed(deployment, deployment.keyring, worker.in_force)
-    keyring = deployment.keyring
-    path = deployment.folder / "config.toml"
-    if setting == "another key":
-        keys = json.loads((deployment.folder / "keys.json").read_text())
-        keys["keys"].append({**keys["keys"][0], "id": 2, "secret_hex": "ab" * 32})
-        (deployment.folder / "keys.json").write_text(json.dumps(keys))
-        keyring = Keyring.load(deployment.folder / "keys.json")
-    elif setting.startswith("partitions"):
-        path.write_text(path.read_text().replace("partitions = 8", setting))
-    else:
-        path.write_text(f"[accesstrail]\n{setting}\n" + path.read_text())
-    assert _formed(deployment, keyring, worker.in_force) == before
-    deployment.keyring = keyring
-    changed = deployment.worker().started()
-    assert changed.in_force != worker.in_force
-    assert _formed(deployment, keyring, changed.in_force) != before
-
-
-def test_a_set_whose_token_key_is_gone_is_another_version(deployment: Deployment) -> None:
-    worker = deployment.worker().started()
-    (deployment.folder / "keys.json").unlink()
-    new_key_file(deployment.folder / "keys.json")
-    keyring = Keyring.load(deployment.folder / "keys.json")
-    with pytest.raises(OtherVersion, match="token key"):
-        judgements_module.restore(deployment.store, worker.in_force, ConfiguredFiles(deployment.settings(), keyring))
 
 
 def test_the_log_of_activations_does_not_tie_a_name_to_its_token(deployment: Deployment) -> None:
