@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import U8, U16, Assessment, Detector, EventArrays
+from detectors.base import U8, U16, Assessment, EventArrays
 from detectors.combine import judge
 from detectors.features import N_FEATURES, NAMES, compute
 from detectors.model import Model
 from detectors.profile import Profiles
+from detectors.rules.rule import Rule, floors_of
 from detectors.surprisal import N_ORDER, surprisals
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.events import SCORE_STATUSES, codes
@@ -33,13 +34,12 @@ def assess(
     events: EventArrays,
     model: Model | None,
     profiles: Profiles,
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
 ) -> Assessment:
     """Judges the batch and fills the assessment columns. `model` None: everything scorable is `unscored`."""
     features, usual = compute(events, profiles)
     duplicate = columns.fixed("duplicate_of").astype(np.int64) >= 0
-    rule_codes = [code for rule in rules for code in rule.reasons]
-    names = [*(f"feature:{name}" for name in NAMES), *rule_codes]
+    names = [*(f"feature:{name}" for name in NAMES), *(rule.code for rule in rules)]
     count = events.count
     if model is None:
         assessment = Assessment(
@@ -63,7 +63,7 @@ def assess(
 def _judged(
     events: EventArrays,
     model: Model,
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
     features: npt.NDArray[np.float32],
     usual: npt.NDArray[np.float32],
     duplicate: npt.NDArray[np.bool_],
@@ -72,7 +72,7 @@ def _judged(
     table = model.peers.index(events.peer_groups, events.peer_group_ids)
     surprise = surprisals(features, table, model.peers)
     anomaly, top3, risk = judge(model.forest, model.calibration, surprise)
-    floors = [rule.risk(events, features, surprise) for rule in rules]
+    floors = floors_of(rules, events, features)
     for floor in floors:
         risk = np.maximum(risk, floor)
     silent = events.scorable == 0
