@@ -68,6 +68,7 @@ class EventArrays:
     approved: U8  # 1 where an approval_ref is given
     case: U64
     purpose_fit: U8  # code of events.PURPOSE_FITS; 0 without a purpose or without a register
+    legal_basis: U8  # code of events.LEGAL_BASES
     consent_withdrawn: U8  # 1 where the source says that the subject has withdrawn consent (attrs.consent_state)
     contract: U8  # code of events.CONTRACT_FITS; 0 where the actor is no partner or no contract is listed
     contract_limit: I32  # data subjects a day that the partner's contract allows; -1 none known

@@ -49,7 +49,10 @@ RULE = Rule(
     cases=Cases(
         base=case(
             "an employee shares sensitive records with an outsider",
-            action="share", recipient="external", external=1, sensitivity=3,
+            action="share",
+            recipient="external",
+            external=1,
+            sensitivity=3,
         ),
         holds=(
             case("to an outsider"),
@@ -72,4 +75,4 @@ RULE = Rule(
             case("the nightly feed to a partner", actor_type="service", recipient="partner", channel="batch"),
         ),
     ),
-)  # fmt: skip
+)

@@ -23,7 +23,7 @@ VOCABULARIES: Mapping[str, tuple[str, ...]] = {
     "actor_type": words.ACTOR_TYPES, "actor_status": words.ACTOR_STATUSES, "day_kind": words.DAY_KINDS,
     "channel": words.CHANNELS, "action": words.ACTIONS, "outcome": words.OUTCOMES, "recipient": words.RECIPIENT_TYPES,
     "explained": words.EXPLAINED, "purpose_fit": words.PURPOSE_FITS, "contract": words.CONTRACT_FITS,
-    "network_kind": words.NETWORK_KINDS, "agent_kind": words.AGENT_KINDS,
+    "network_kind": words.NETWORK_KINDS, "agent_kind": words.AGENT_KINDS, "legal_basis": words.LEGAL_BASES,
 }  # fmt: skip
 """The fields of `EventArrays` that hold codes of words."""
 

@@ -53,8 +53,11 @@ RULE = Rule(
     holds=holds,
     cases=Cases(
         base=case(
-            "a service's key, another network, another program", {"new_network": 0.9, "new_agent": 0.9},
-            actor_type="service", agent_kind="script", channel="api",
+            "a service's key, another network, another program",
+            {"new_network": 0.9, "new_agent": 0.9},
+            actor_type="service",
+            agent_kind="script",
+            channel="api",
         ),
         holds=(
             case("both new"),
@@ -76,4 +79,4 @@ RULE = Rule(
             case("a move of the service that was approved", approved=1),
         ),
     ),
-)  # fmt: skip
+)

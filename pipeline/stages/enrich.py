@@ -447,6 +447,7 @@ def _why(batch: _Batch) -> dict[str, Any]:
         "explained": verdict,
         "approved": approved.astype(np.uint8),
         "case": cases,
+        "legal_basis": batch.code("legal_basis"),
         "consent_withdrawn": ((batch.protected.marks & CONSENT_WITHDRAWN) != 0).astype(np.uint8),
     }
 
