@@ -110,12 +110,15 @@ class Assessment:
     anomaly_score: U32  # millionths
     top3_surprisal: U16  # hundredths
     risk: U16  # hundredths, 0–10000
+    level: U16  # the model's, hundredths of risk without its upper end; not evidence
+    floor: U16  # the highest floor of the rules that hold, hundredths; not evidence
     reason_ends: I64
     reasons: I32
     reason_codes: Sequence[str]
     features: F32
     surprisals: F32
-    usual: F32  # (n, k) what is usual for this actor, in the feature's unit; nan where unknown
+    usual: F32  # (n, k) what is usual for this actor: the mean on the feature's scale; nan where unknown
+    spread: F32  # (n, k) its standard deviation; nan where unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

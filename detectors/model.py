@@ -33,7 +33,7 @@ from detectors.isolation_forest import Forest
 from detectors.surprisal import PeerStatistics, surprisals
 from pipeline.errors import ModelRejected
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 MANIFEST = "manifest.json"
 FILES = ("forest.npz", "golden.npz", "tables.npz")
 _SEAL = "manifest_sha256"
@@ -55,9 +55,9 @@ class Model:
     def expected(self) -> npt.NDArray[np.int64]:
         """Integer scores of the golden rows, (g, 3)."""
         table = np.zeros(len(self.golden), np.int32)
-        return np.stack(judge(self.forest, self.calibration, surprisals(self.golden, table, self.peers)), 1).astype(
-            np.int64
-        )
+        open_ones = np.zeros(len(self.golden), np.bool_)
+        judged = judge(self.forest, self.calibration, surprisals(self.golden, table, self.peers), open_ones)
+        return np.stack((judged.anomaly, judged.top3, judged.level), 1).astype(np.int64)
 
 
 def save(model: Model, folder: Path) -> str:

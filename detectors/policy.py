@@ -1,55 +1,53 @@
-"""Which judged events become alerts: threshold, suppression, caps; and the threshold that keeps an alert budget.
+"""Which judged events become alerts: thresholds, suppression, caps; and the threshold that keeps an alert budget.
 
-Place in the flow: first half of `decide`. Suppression lives in the actor's own profile and counts event time only, so a
-replay fires the same alerts: one open alert an actor and 24 hours, unless the risk rises by 15 or a new *kind* of
-reason appears; at most five alerts an actor and day. Nothing here looks at other actors: the overall number is held by
-the threshold, which a budget sets on history (`threshold_for_budget`).
+Place in the flow: first half of `decide`. A finding is an event at or above the model's threshold or under a rule of at
+least the rules' threshold. The first one opens an alert; findings that follow join it, as long as no pause of 24 hours
+comes between them and for at most seven days. The open alert fires again when the level rises by 20 or another *kind*
+of reason leads at no lower level; at most five a day. All of it lives in the actor's own profile and counts event time
+only, so that a replay fires the same alerts. Nothing here looks at other actors: the overall number is held by the
+thresholds, which a budget sets on history (`policy_for_budget`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import I64, U64, Assessment, EventArrays
-from detectors.features import INDEX
+from detectors.features import KIND_OF, KINDS
 from detectors.profile import Profiles
 
 OPEN_US = 24 * 3600 * 1_000_000
-RISE = 1500
+LONGEST_US = 7 * OPEN_US
+RISE = 2000
 MAX_A_DAY = 5
+NEVER = 65_535
+"""A threshold that nothing reaches: no alerts at all, rules included."""
+RULE_THRESHOLD = 8000
 DEFAULT_BUDGET_PER_DAY = 10.0
 BUDGET_ACTORS = 500
-_LOWEST_THRESHOLD = 4000
+LOWEST_THRESHOLD = 4000
 
-_KINDS: tuple[tuple[str, ...], ...] = (
-    ("hour_rarity",),
-    ("gap_days",),
-    ("records", "records_own", "bytes", "records_day", "records_day_own", "exported_day"),
-    ("events_10m", "sequence"),
-    ("subjects_1h", "subjects_day", "subjects_day_own", "exposure_day"),
-    ("unmasked_day", "unmasked_day_own"),
-    ("unexplained_day", "repeat_subject", "vip_day"),
-    ("records_week", "subjects_week"),
-    ("new_network", "new_device", "new_country", "new_agent", "device_turns", "travel"),
-    ("rare_resource", "rare_action", "off_region"),
-    ("denied_10m",),
-    ("external_day",),
-)
-_FIRST_RULE_BIT = 16
+_FIRST_RULE_BIT = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The numbers alerts are decided by; immutable, part of the version set. Risks in hundredths."""
+    """The numbers alerts are decided by; immutable, part of the version set. Levels in hundredths of risk.
+
+    `threshold` is compared with the model's level, which has no upper end (10,000 is risk 100, more is rarer still).
+    """
 
     threshold: int
+    rule_threshold: int = RULE_THRESHOLD
     open_us: int = OPEN_US
+    longest_us: int = LONGEST_US
     rise: int = RISE
     max_a_day: int = MAX_A_DAY
 
@@ -65,114 +63,170 @@ class Policy:
 
 def kind_bits(reason_codes: Sequence[str]) -> U64:
     """The kind of each reason code as one bit, uint64 (codes,): features by group, every rule its own."""
-    kinds = {name: bit for bit, names in enumerate(_KINDS) for name in names}
     bits = np.zeros(len(reason_codes), np.uint64)
     rule = _FIRST_RULE_BIT
     for index, code in enumerate(reason_codes):
         kind, _, name = code.partition(":")
         if kind == "feature":
-            bits[index] = np.uint64(1) << np.uint64(kinds[name])
+            bits[index] = np.uint64(1) << np.uint64(KIND_OF[name])
         else:
             bits[index] = np.uint64(1) << np.uint64(min(rule, 63))
             rule += 1
     return bits
 
 
-def row_kinds(assessment: Assessment) -> U64:
-    """The kinds of reasons of each event as a bit mask, uint64 (n,)."""
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What firing looks at, (n,) each, in log order: actors as small integers, UTC µs, levels in hundredths of risk."""
+
+    actors: I64
+    time_us: I64
+    level: I64
+    """The model's, without an upper end."""
+    floor: I64
+    """The highest floor of the rules that hold, else 0."""
+    first: U64
+    """The kind of the leading reason, one bit."""
+    kinds: U64
+    """The kinds of all reasons."""
+
+    def at(self, rows: I64) -> Findings:
+        """Some of them."""
+        return Findings(
+            self.actors[rows],
+            self.time_us[rows],
+            self.level[rows],
+            self.floor[rows],
+            self.first[rows],
+            self.kinds[rows],
+        )
+
+    def reach(self, policy: Policy) -> I64:
+        """The rows that the policy's thresholds let through."""
+        if policy.threshold == NEVER:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero((self.level >= policy.threshold) | (self.floor >= policy.rule_threshold)).astype(np.int64)
+
+
+def joined(parts: Sequence[Findings]) -> Findings:
+    """Findings of one batch after the other as one."""
+    columns = zip(
+        *((one.actors, one.time_us, one.level, one.floor, one.first, one.kinds) for one in parts), strict=True
+    )
+    return Findings(*(np.concatenate(column) for column in columns))
+
+
+def findings_of(assessment: Assessment, actors: I64, time_us: I64) -> Findings:
+    """The assessment as firing sees it."""
     bits = kind_bits(assessment.reason_codes)
-    masks = np.zeros(len(assessment.reason_ends), np.uint64)
+    first, kinds = np.zeros((2, len(assessment.reason_ends)), np.uint64)
     sizes = np.diff(assessment.reason_ends, prepend=0)
-    np.bitwise_or.at(masks, np.repeat(np.arange(len(sizes)), sizes), bits[assessment.reasons])
-    return masks
+    np.bitwise_or.at(kinds, np.repeat(np.arange(len(sizes)), sizes), bits[assessment.reasons])
+    told = np.flatnonzero(sizes)
+    first[told] = bits[assessment.reasons[assessment.reason_ends[told] - sizes[told]]]
+    scored = assessment.status == 1
+    level = np.where(scored, assessment.level, 0).astype(np.int64)
+    floor = np.where(scored, assessment.floor, 0).astype(np.int64)
+    return Findings(actors, time_us, level, floor, first, kinds)
+
+
+_ALERT_STATE = (
+    "alert_opened_us",
+    "last_alert_us",
+    "last_alert_risk",
+    "last_alert_reasons",
+    "alert_day",
+    "alerts_today",
+)
 
 
 @numba.njit(cache=True)
 def _fire(
-    rows: I64,
-    slots: I64,
-    time_us: I64,
-    risk: npt.NDArray[np.int64],
-    kinds: U64,
-    last_us: I64,
-    last_risk: I64,
-    last_kinds: U64,
-    day: I64,
-    today: I64,
-    open_us: int,
-    rise: int,
-    max_a_day: int,
+    actors: I64, time_us: I64, level: I64, first: U64, kinds: U64, opened_us: I64, last_us: I64, highest: I64,
+    seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, max_a_day: int,
     fired: npt.NDArray[np.uint8],
-) -> None:
-    """Marks which of `rows` (in log order, all at or above the threshold) fire; updates the actors' alert state."""
-    for place in range(rows.shape[0]):
-        i, actor = rows[place], slots[rows[place]]
-        if time_us[i] // 86_400_000_000 > day[actor]:  # an event of yesterday counts today: it resets nothing
-            day[actor] = time_us[i] // 86_400_000_000
-            today[actor] = 0
-        is_open = last_us[actor] != 0 and abs(time_us[i] - last_us[actor]) < open_us
-        reopened = risk[i] >= last_risk[actor] + rise or (kinds[i] & ~last_kinds[actor]) != 0
-        if (is_open and not reopened) or today[actor] >= max_a_day:
+) -> None:  # fmt: skip
+    """Marks which findings (in log order, all at or above a threshold) fire; updates the actors' alert state."""
+    for i in range(actors.shape[0]):
+        actor, now = actors[i], time_us[i]
+        if now // 86_400_000_000 > day[actor]:  # an event of yesterday counts today: it resets nothing
+            day[actor], today[actor] = now // 86_400_000_000, 0
+        is_open = last_us[actor] != 0 and now - last_us[actor] < open_us and now - opened_us[actor] < longest_us
+        is_new_kind = (first[i] & ~seen[actor]) != 0 and level[i] >= highest[actor]
+        if is_open:
+            seen[actor] |= kinds[i]
+            last_us[actor] = max(last_us[actor], now)
+            if not is_new_kind and level[i] < highest[actor] + rise:
+                continue
+        if today[actor] >= max_a_day:
             continue
-        fired[place] = 1
-        joins = is_open or time_us[i] < last_us[actor]  # a late alert never closes the open one
-        last_kinds[actor] = (last_kinds[actor] | kinds[i]) if joins else kinds[i]
-        last_risk[actor] = max(last_risk[actor], risk[i]) if joins else risk[i]
-        last_us[actor] = max(last_us[actor], time_us[i])
+        fired[i] = 1
         today[actor] += 1
+        if not is_open:
+            opened_us[actor] = last_us[actor] = now
+            seen[actor], highest[actor] = kinds[i], level[i]
+        highest[actor] = max(highest[actor], level[i])
+
+
+def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Policy) -> npt.NDArray[np.bool_]:
+    """Which of the findings fire; `state`: the actors' alert state, changed in place."""
+    fired = np.zeros(len(findings.actors), np.uint8)
+    opened, last, highest, seen, day, today = (state[name] for name in _ALERT_STATE)
+    strength = np.maximum(findings.level, findings.floor)
+    _fire(
+        findings.actors, findings.time_us, strength, findings.first, findings.kinds, opened, last, highest, seen, day,
+        today, policy.open_us, policy.longest_us, policy.rise, policy.max_a_day, fired,
+    )  # fmt: skip
+    return fired == 1
 
 
 def fire(events: EventArrays, assessment: Assessment, profiles: Profiles, policy: Policy) -> I64:
     """Rows of the events that raise an alert, int64, in log order; remembers it in the actors' profiles."""
-    rows = np.flatnonzero((assessment.risk >= policy.threshold) & (assessment.status == 1)).astype(np.int64)
+    slots = profiles.slot_of(events.actor_keys)
+    findings = findings_of(assessment, slots, events.event_time_us)
+    rows = findings.reach(policy)
     if not len(rows):
         return rows
-    slots = profiles.slot_of(events.actor_keys)
     used, local = np.unique(slots[rows], return_inverse=True)
-    wide = np.zeros(len(slots), np.int64)
-    wide[rows] = local
-    state = profiles.state
-    last_us, last_risk = state["last_alert_us"][used].astype(np.int64), state["last_alert_risk"][used].astype(np.int64)
-    last_kinds = state["last_alert_reasons"][used].astype(np.uint64)
-    day, today = state["alert_day"][used].astype(np.int64), state["alerts_today"][used].astype(np.int64)
-    fired = np.zeros(len(rows), np.uint8)
-    _fire(
-        rows, wide, events.event_time_us, assessment.risk.astype(np.int64), row_kinds(assessment),
-        last_us, last_risk, last_kinds, day, today, policy.open_us, policy.rise, policy.max_a_day, fired,
-    )  # fmt: skip
-    state["last_alert_us"][used], state["last_alert_risk"][used] = last_us, last_risk
-    state["last_alert_reasons"][used], state["alert_day"][used] = last_kinds, day
-    state["alerts_today"][used] = today
-    kept: I64 = rows[fired == 1]
-    return kept
+    kept = profiles.state
+    state = {name: kept[name][used].astype(_wide(name)) for name in _ALERT_STATE}
+    here = replace(findings.at(rows), actors=local.astype(np.int64))
+    fired = _fired(here, state, policy)
+    for name in _ALERT_STATE:
+        kept[name][used] = state[name]
+    chosen: I64 = rows[fired]
+    return chosen
 
 
-def count_fired(threshold: int, actors: I64, time_us: I64, risk: I64, kinds: U64) -> int:
-    """How many alerts would have fired on history under this threshold, suppression included."""
-    rows = np.flatnonzero(risk >= threshold).astype(np.int64)
-    size = int(actors.max()) + 1 if len(actors) else 1
-    fired = np.zeros(len(rows), np.uint8)
-    zeros = [np.zeros(size, np.int64) for _ in range(4)]
-    _fire(
-        rows, actors, time_us, risk, kinds, zeros[0], zeros[1], np.zeros(size, np.uint64), zeros[2], zeros[3],
-        OPEN_US, RISE, MAX_A_DAY, fired,
-    )  # fmt: skip
-    return int(fired.sum())
+def _wide(name: str) -> type[np.uint64] | type[np.int64]:
+    return np.uint64 if name == "last_alert_reasons" else np.int64
 
 
-def threshold_for_budget(actors: I64, time_us: I64, risk: I64, kinds: U64, fired_at_most: float) -> int:
-    """The smallest risk threshold (hundredths) under which at most this many alerts fire on this history.
+def count_fired(findings: Findings, policy: Policy) -> int:
+    """How many alerts would have fired on history under this policy, suppression included."""
+    size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
+    state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
+    return int(_fired(findings.at(findings.reach(policy)), state, policy).sum())
 
-    Arrays (n,) in log order. 10,001 (never) where even the largest risk fires too often.
+
+def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
+    """The lowest thresholds under which at most this many alerts fire on this history.
+
+    Rules come first: their threshold rises only where they alone would fire more often; the model has the rest.
     """
-    low, high = _LOWEST_THRESHOLD, 10_001
+    floors = sorted({RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)})
+    for rule_threshold in floors:
+        policy = Policy(NEVER - 1, rule_threshold)
+        if count_fired(findings, policy) <= fired_at_most:
+            break
+    low, high = LOWEST_THRESHOLD, NEVER - 1
     while low < high:
         middle = (low + high) // 2
-        if count_fired(middle, actors, time_us, risk, kinds) <= fired_at_most:
+        if count_fired(findings, replace(policy, threshold=middle)) <= fired_at_most:
             high = middle
         else:
             low = middle + 1
-    return low
+    return replace(policy, threshold=low)
 
 
 def budget_for(active_actors: float) -> float:
@@ -180,4 +234,4 @@ def budget_for(active_actors: float) -> float:
     return max(DEFAULT_BUDGET_PER_DAY * active_actors / BUDGET_ACTORS, 1.0 / 7.0)
 
 
-assert {name for names in _KINDS for name in names} == set(INDEX)  # noqa: S101  every feature has a kind
+assert len(KINDS) <= _FIRST_RULE_BIT  # noqa: S101  every kind has a bit

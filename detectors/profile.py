@@ -15,67 +15,87 @@ import numpy.typing as npt
 from pipeline.errors import BrokenInvariant
 
 HOUR_BITMAP_WORDS = 16  # 1,024 bits: distinct subjects of the running hour
-DAY_BITMAP_WORDS = 64  # 4,096 bits: distinct subjects of the running day
-PREFIXES, DEVICES, COUNTRIES, AGENTS, RESOURCES, SUBJECTS = 16, 8, 8, 8, 24, 32
+DAY_BITMAP_WORDS = 32  # 2,048 bits: distinct subjects of the running day
+PREFIXES, DEVICES, COUNTRIES, AGENTS, RESOURCES, SUBJECTS = 16, 8, 8, 8, 24, 40
 RING_DAYS = 35
+ACTION_CODES, CHANNEL_CODES = 20, 8
 
 # Running totals of the day, and the own level of each: mean and variance of log1p of the day's total.
-DAY_MEASURES = ("subjects", "exposure", "records", "exported", "unmasked", "unexplained", "vip", "external")
+DAY_MEASURES = (
+    "subjects", "exposure", "records", "exported", "unmasked", "unexplained", "vip", "external", "searches", "changes",
+    "audit", "busiest_hour", "all_subjects", "all_records",
+)  # fmt: skip
 N_DAY = len(DAY_MEASURES)
+
+
+def _table(name: str, size: int) -> list[tuple[str, str, tuple[int]]]:
+    """What was used on how many days: 32-bit keys (0: none), days of use, the last of them (days since 1970)."""
+    return [(f"{name}_keys", "<u4", (size,)), (f"{name}_days", "<u2", (size,)), (f"{name}_last", "<u2", (size,))]
+
 
 STATE = np.dtype(
     [
         ("newest_us", "<i8"),
         ("events", "<i8"),
-        ("first_day", "<i4"),
-        ("day", "<i4"),
-        ("active_days", "<i4"),
-        ("hour_mark", "<i4"),
-        ("gap_days", "<f4"),
         ("gap_until_us", "<i8"),
-        ("hours", "<f4", (48,)),
-        ("hours_total", "<f4"),
-        ("size_mean", "<f4", (2,)),
-        ("size_var", "<f4", (2,)),
-        ("size_n", "<f4", (2,)),
+        ("last_place_us", "<i8"),
         ("rate_10m", "<f8"),
         ("denied_10m", "<f8"),
         ("device_turns", "<f8"),
-        ("off_region_fast", "<f4"),
-        ("off_region_slow", "<f4"),
+        ("network_turns", "<f8"),
+        ("unlisted_subjects", "<f8", (2,)),  # of the open accesses, of all
         ("hour_bits", "<u8", (HOUR_BITMAP_WORDS,)),
-        ("day_bits", "<u8", (DAY_BITMAP_WORDS,)),
+        ("day_bits", "<u8", (2, DAY_BITMAP_WORDS)),  # of the open accesses, of all
+        ("hour_ones", "<i4"),  # bits set in the hour
+        ("day_ones", "<i4", (2,)),
         ("today", "<f8", (N_DAY,)),
+        ("alert_opened_us", "<i8"),
+        ("last_alert_us", "<i8"),  # newest finding of the open alert
+        ("last_alert_reasons", "<u8"),
         ("day_mean", "<f4", (N_DAY,)),
         ("day_var", "<f4", (N_DAY,)),
+        ("first_day", "<i4"),
+        ("day", "<i4"),
+        ("active_days", "<i4"),
+        ("known_days", "<f4"),  # active days behind the counts below; halved with them
+        ("hour_mark", "<i4"),
+        ("gap_days", "<f4"),
+        ("size_mean", "<f4", (2,)),
+        ("size_var", "<f4", (2,)),
+        ("size_n", "<f4", (2,)),
+        ("off_region_fast", "<f4"),
+        ("off_region_slow", "<f4"),
         ("ring_records", "<f4", (RING_DAYS,)),
         ("ring_subjects", "<f4", (RING_DAYS,)),
-        ("prefix_keys", "<u8", (PREFIXES,)),
-        ("prefix_counts", "<f4", (PREFIXES,)),
-        ("device_keys", "<u8", (DEVICES,)),
-        ("device_counts", "<f4", (DEVICES,)),
-        ("country_keys", "<u8", (COUNTRIES,)),
-        ("country_counts", "<f4", (COUNTRIES,)),
-        ("agent_keys", "<u8", (AGENTS,)),
-        ("agent_counts", "<f4", (AGENTS,)),
-        ("resource_keys", "<u8", (RESOURCES,)),
-        ("resource_counts", "<f4", (RESOURCES,)),
-        ("actions", "<f4", (20,)),
-        ("subject_keys", "<u8", (SUBJECTS,)),
-        ("subject_counts", "<f4", (SUBJECTS,)),
-        ("subject_days", "<i4", (SUBJECTS,)),
-        ("last_device", "<u8"),
+        ("ring_unexplained", "<f4", (RING_DAYS,)),
+        ("past_records", "<f4", (2,)),  # sums over closed days: the last 6, the 28 before this week
+        ("past_subjects", "<f4", (3,)),  # the last 6, the 28 before this week, the last 13
+        ("past_unexplained", "<f4"),  # the last 13
+        ("subject_keys", "<u4", (SUBJECTS,)),
+        ("subject_looks", "<f4", (SUBJECTS,)),
+        ("subject_visits", "<f4", (SUBJECTS,)),
+        ("subject_minutes", "<i4", (SUBJECTS,)),  # minutes since 1970 of the last look
+        ("last_device", "<u4"),
+        ("last_network", "<u4"),
         ("last_sequence", "<u4"),
         ("sequence_bits", "<u4"),
         ("last_latitude", "<f4"),
         ("last_longitude", "<f4"),
-        ("last_place_us", "<i8"),
-        # alert policy
-        ("last_alert_us", "<i8"),
-        ("last_alert_reasons", "<u8"),
+        ("hours_today", "<u4"),  # one bit an hour
+        ("actions_today", "<u4"),  # one bit an action
+        ("channels_today", "<u4"),  # one bit a channel
         ("last_alert_risk", "<i4"),
         ("alert_day", "<i4"),
         ("alerts_today", "<i4"),
+        *_table("prefix", PREFIXES),
+        *_table("device", DEVICES),
+        *_table("country", COUNTRIES),
+        *_table("agent", AGENTS),
+        *_table("resource", RESOURCES),
+        ("hours", "<u2", (48,)),  # days on which the hour was used; 24 of working days, 24 of others
+        ("actions", "<u2", (ACTION_CODES,)),
+        ("channels", "<u2", (CHANNEL_CODES,)),
+        ("is_off_day", "u1"),  # whether the running day is one
     ]
 )
 assert STATE.itemsize <= 4096  # noqa: S101  a promise of the design, checked where it is made

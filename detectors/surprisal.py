@@ -1,8 +1,11 @@
-"""How rare a feature's value is among the actor's peers: −log10 of the upper-tail probability.
+"""How rare a feature's value is among the actor's peers: −log10 of the upper-tail probability of a day.
 
-Place in the flow: between features and forest. Peer groups are frozen arrays of a model (quantiles by group and
-feature), never live shared state. A group needs enough rows of its own; smaller ones use the global table. Values
-beyond the last quantile are extended by an exponential tail, at most three decades further.
+Place in the flow: between features and forest. The unit is a day of one account: P(the largest value of a peer's day
+>= x), because a strange day shows in hundreds of its events and would pass for hundreds of witnesses. Peer groups are
+frozen arrays of a model (quantiles by group and feature), never live shared state. A group needs enough days of its
+own; smaller ones use the global table. Values beyond the last quantile are extended by an exponential tail, three
+decades at most. Order columns (largest, sums of the 3 and 5 largest) are taken over *kinds* of features: what shows one
+thing from several sides counts once.
 """
 
 from __future__ import annotations
@@ -10,26 +13,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32
+from detectors.features import KIND_OF, NAMES
 
 KNOTS = 129
 N_ORDER = 3
-"""Order columns appended to the surprisals: the largest, the sum of the 3 and of the 5 largest."""
-_TOP = 0.995
+"""Order columns appended to the surprisals: over kinds, the largest, the sum of the 3 and of the 5 largest."""
+_TOP = 0.98
 _CAP = 3.0
 _FLOOR = 0.5
-_MIN_GROUP_ROWS = 2000
+_MIN_GROUP_DAYS = 150
+_STEEPEST = 2.0
+"""A group's tail is at most so many times steeper than everybody's: few days make tails that end too soon."""
 GLOBAL_GROUP = "*"
+_KINDS = np.array([KIND_OF[name] for name in NAMES], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class PeerStatistics:
-    """Upper tails by peer group: `values` (g, k, KNOTS) ascending, `levels` (KNOTS,) surprisal at each knot,
+    """Upper tails of a day by peer group: `values` (g, k, KNOTS) ascending, `levels` (KNOTS,) surprisal at each knot,
     `slopes` (g, k) surprisal per unit beyond the last knot. Group 0 is everybody."""
 
     groups: tuple[str, ...]
@@ -45,21 +53,34 @@ class PeerStatistics:
 
 
 def levels() -> npt.NDArray[np.float32]:
-    """Surprisal of the knots: dense where it matters, 0 … −log10(1 − 0.995)."""
+    """Surprisal of the knots: dense where it matters, 0 … −log10(1 − 0.98)."""
     return np.linspace(0.0, -math.log10(1.0 - _TOP), KNOTS).astype(np.float32)
 
 
+def daily_largest(
+    values: npt.NDArray[np.floating[Any]], days: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.int64]]:
+    """The largest value of each day of each account (d, k) and the row at which it begins (d,).
+
+    `values` (n, k); `days` (n,): one number for each account and day.
+    """
+    order = np.argsort(days, kind="stable")
+    starts = np.flatnonzero(np.diff(days[order], prepend=days[order[0]] - 1))
+    return np.maximum.reduceat(values[order], starts, axis=0), order[starts]
+
+
 def fit(features: F32, groups: Sequence[str], group_ids: npt.NDArray[np.int32]) -> PeerStatistics:
-    """Quantile tables of history: features (n, k), `group_ids` (n,) into `groups`."""
+    """Quantile tables of history: each day's largest features (d, k), `group_ids` (d,) into `groups`."""
     steps = levels()
     chances = 1.0 - 10.0 ** (-steps.astype(np.float64))
-    names, tables, slopes = [GLOBAL_GROUP], [_table(features, chances)], [_slopes(features)]
+    everybody = _slopes(features)
+    names, tables, slopes = [GLOBAL_GROUP], [_table(features, chances)], [everybody]
     for index, name in enumerate(groups):
         own = features[group_ids == index]
-        if len(own) >= _MIN_GROUP_ROWS:
+        if len(own) >= _MIN_GROUP_DAYS:
             names.append(name)
             tables.append(_table(own, chances))
-            slopes.append(_slopes(own))
+            slopes.append(np.minimum(_slopes(own), everybody * _STEEPEST))
     return PeerStatistics(tuple(names), np.stack(tables), steps, np.stack(slopes))
 
 
@@ -69,14 +90,49 @@ def _table(rows: F32, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.float3
 
 
 def _slopes(rows: F32) -> npt.NDArray[np.float32]:
-    """Decades per unit of an exponential tail above the 99.5 % quantile (mean excess)."""
+    """Decades per unit of an exponential tail above the last quantile (mean excess)."""
     edge = np.quantile(rows, _TOP, axis=0, method="higher")
     slopes = np.empty(rows.shape[1], np.float32)
     for j in range(rows.shape[1]):
         beyond = rows[rows[:, j] > edge[j], j] - edge[j]
-        scale = float(beyond.mean()) if len(beyond) else max(float(rows[:, j].std()), 0.05)
-        slopes[j] = 1.0 / (math.log(10.0) * max(scale, 0.02))
+        scale = float(beyond.mean()) if len(beyond) else float(rows[:, j].std()) * 0.3
+        slopes[j] = 1.0 / (math.log(10.0) * max(scale, 0.05))
     return slopes
+
+
+@numba.njit(cache=True)
+def _surprisal(x: float, knots: npt.NDArray[np.float32], steps: npt.NDArray[np.float32], slope: float) -> float:
+    """Of one value against one table; below the floor it counts as nothing."""
+    last = steps.shape[0] - 1
+    if x > knots[last]:
+        s = float(steps[last] + min(_CAP, (x - knots[last]) * slope))
+    elif x > knots[0]:
+        low, high = 0, last
+        while low < high:  # first knot >= x
+            middle = (low + high) // 2
+            if knots[middle] < x:
+                low = middle + 1
+            else:
+                high = middle
+        s = float(steps[low])
+    else:
+        return 0.0
+    return s if s >= _FLOOR else 0.0
+
+
+@numba.njit(cache=True)
+def _order(largest: npt.NDArray[np.float32], top: npt.NDArray[np.float32]) -> None:
+    """The five largest numbers, descending."""
+    top[:] = 0.0
+    for j in range(largest.shape[0]):
+        s = largest[j]
+        if s <= top[4]:
+            continue
+        place = 4
+        while place > 0 and s > top[place - 1]:
+            top[place] = top[place - 1]
+            place -= 1
+        top[place] = s
 
 
 @numba.njit(cache=True)
@@ -86,47 +142,25 @@ def _surprisals(
     values: npt.NDArray[np.float32],
     steps: npt.NDArray[np.float32],
     slopes: npt.NDArray[np.float32],
+    kinds: npt.NDArray[np.int64],
     out: F32,
 ) -> None:
     n, k = features.shape
-    last = steps.shape[0] - 1
+    largest, top = np.zeros(kinds.max() + 1, np.float32), np.zeros(5, np.float32)
     for i in range(n):
-        top0, top1, top2, top3, top4 = 0.0, 0.0, 0.0, 0.0, 0.0
+        largest[:] = 0.0
         for j in range(k):
-            x = features[i, j]
-            knots = values[table[i], j]
-            if x > knots[last]:
-                s = steps[last] + min(_CAP, (x - knots[last]) * slopes[table[i], j])
-            else:
-                low, high = 0, last
-                while low < high:  # first knot >= x
-                    middle = (low + high) // 2
-                    if knots[middle] < x:
-                        low = middle + 1
-                    else:
-                        high = middle
-                s = steps[low] if x > knots[0] else 0.0
-            if s < _FLOOR:
-                s = 0.0
+            s = _surprisal(features[i, j], values[table[i], j], steps, slopes[table[i], j])
             out[i, j] = s
-            if s > top4:
-                if s > top0:
-                    top0, top1, top2, top3, top4 = s, top0, top1, top2, top3
-                elif s > top1:
-                    top1, top2, top3, top4 = s, top1, top2, top3
-                elif s > top2:
-                    top2, top3, top4 = s, top2, top3
-                elif s > top3:
-                    top3, top4 = s, top3
-                else:
-                    top4 = s
-        out[i, k] = top0
-        out[i, k + 1] = top0 + top1 + top2
-        out[i, k + 2] = top0 + top1 + top2 + top3 + top4
+            largest[kinds[j]] = max(largest[kinds[j]], out[i, j])
+        _order(largest, top)
+        out[i, k] = top[0]
+        out[i, k + 1] = top[0] + top[1] + top[2]
+        out[i, k + 2] = top[0] + top[1] + top[2] + top[3] + top[4]
 
 
 def surprisals(features: F32, table: npt.NDArray[np.int32], peers: PeerStatistics) -> F32:
     """Surprisals and the three order columns, float32 (n, k + 3); below 0.5 counts as nothing."""
     out = np.empty((len(features), features.shape[1] + N_ORDER), np.float32)
-    _surprisals(np.ascontiguousarray(features), table, peers.values, peers.levels, peers.slopes, out)
+    _surprisals(np.ascontiguousarray(features), table, peers.values, peers.levels, peers.slopes, _KINDS, out)
     return out

@@ -17,7 +17,7 @@ from detectors.base import F32, Assessment, Detector, EventArrays
 from detectors.combine import calibrate, judge, top3
 from detectors.features import N_FEATURES, NAMES
 from detectors.model import Model
-from detectors.policy import budget_for, row_kinds, threshold_for_budget
+from detectors.policy import budget_for, findings_of, policy_for_budget
 from pipeline.errors import UsageError
 
 MIN_ROWS = 2_000
@@ -26,6 +26,7 @@ WARM_UP_SHARE = 0.3
 BUDGET_DAYS = 14
 _GOLDEN_ROWS = 64
 _DAY_US = 86_400_000_000
+_MANY_DAYS = 1 << 20
 
 Reasons = Callable[[F32, npt.NDArray[np.uint16], Sequence[npt.NDArray[np.uint16]]], tuple[
     npt.NDArray[np.int64], npt.NDArray[np.int32]
@@ -40,6 +41,8 @@ class _History:
     groups: list[npt.NDArray[np.int32]] = field(default_factory=list)
     time_us: list[npt.NDArray[np.int64]] = field(default_factory=list)
     actors: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    days: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    accounted: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     floors: list[npt.NDArray[np.uint16]] = field(default_factory=list)
 
 
@@ -70,6 +73,8 @@ def train(
         history.groups.append(names[events.peer_group_ids[rows]])
         history.time_us.append(events.event_time_us[rows])
         history.actors.append(actors[rows])
+        history.days.append(actors[rows] * _MANY_DAYS + events.local_day[rows])
+        history.accounted.append(((events.explained == 1) | (events.approved == 1))[rows])
         history.floors.append(floors[rows])
     features = np.concatenate(history.features) if history.features else np.zeros((0, N_FEATURES), np.float32)
     if len(features) < MIN_ROWS:
@@ -89,28 +94,29 @@ def _fitted(
 ) -> Model:
     groups, time_us = np.concatenate(history.groups), np.concatenate(history.time_us)
     actors, floors = np.concatenate(history.actors), np.concatenate(history.floors)
-    peers = surprisal.fit(features, group_names, groups)
+    days = np.concatenate(history.days)
+    largest, begins = surprisal.daily_largest(features, days)
+    peers = surprisal.fit(largest.astype(np.float32), group_names, groups[begins])
     table = peers.index(group_names, groups)
     surprise = surprisal.surprisals(features, table, peers)
     step = max(1, -(-len(features) // SAMPLE_ROWS))
     forest = isolation_forest.fit(surprise[::step])
-    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise))
-    anomaly, top, risk = judge(forest, calibration, surprise)
+    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise), days)
+    judged = judge(forest, calibration, surprise, np.concatenate(history.accounted))
     by_rule = [floors[:, index] for index in range(floors.shape[1])]
-    for floor in by_rule:
-        risk = np.maximum(risk, floor)
+    floor = np.maximum.reduce(by_rule)
+    risk = np.maximum(judged.risk, floor)
     ends, codes = reasons(surprise, risk, by_rule)
     names = [*(f"feature:{name}" for name in NAMES), *(code for rule in rules for code in rule.reasons)]
-    judged = Assessment(
-        np.ones(len(risk), np.uint8), anomaly, top, risk, ends, codes, names, features, surprise, features
-    )
-    recent = time_us >= time_us.max() - BUDGET_DAYS * _DAY_US
-    days = max(1.0, float(time_us[recent].max() - time_us[recent].min()) / _DAY_US)
+    assessment = Assessment(
+        np.ones(len(risk), np.uint8), judged.anomaly, judged.top3, risk, judged.level, floor, ends, codes, names,
+        features, surprise, features, features,
+    )  # fmt: skip
+    recent = np.flatnonzero(time_us >= time_us.max() - BUDGET_DAYS * _DAY_US)
+    length_days = max(1.0, float(time_us[recent].max() - time_us[recent].min()) / _DAY_US)
     active = _active_a_day(actors[recent], time_us[recent])
     budget = budget_for(active) if budget_per_day is None else budget_per_day
-    threshold = threshold_for_budget(
-        actors[recent], time_us[recent], risk[recent].astype(np.int64), row_kinds(judged)[recent], budget * days
-    )
+    policy = policy_for_budget(findings_of(assessment, actors, time_us).at(recent), budget * length_days)
     about = {
         "rows": len(features),
         "first_event_us": int(time_us.min()),
@@ -120,8 +126,10 @@ def _fitted(
         "budget_per_day": round(budget, 3),
         "forest": {"trees": isolation_forest.TREES, "max_samples": isolation_forest.MAX_SAMPLES, "sampled_every": step},
     }
-    golden = features[np.argsort(-anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]]
-    return Model(forest, peers, calibration, threshold, golden[:_GOLDEN_ROWS].copy(), about)
+    golden = features[
+        np.argsort(-judged.anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]
+    ]
+    return Model(forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about)
 
 
 def _active_a_day(actors: npt.NDArray[np.int64], time_us: npt.NDArray[np.int64]) -> float:

@@ -20,7 +20,8 @@ def main() -> None:
     surprise = surprisal.surprisals(rows, np.zeros(256, np.int32), peers)
     isolation_forest.scores(isolation_forest.fit(surprise), surprise)
     numbers = np.arange(4, dtype=np.int64)
-    policy.count_fired(0, numbers, numbers, numbers, numbers.astype(np.uint64))
+    bits = numbers.astype(np.uint64)
+    policy.count_fired(policy.Findings(numbers, numbers, numbers, numbers, bits, bits), policy.Policy(0))
 
 
 def _events(count: int) -> EventArrays:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from detectors.base import EventArrays
 from detectors.model import Model
-from detectors.policy import Policy, row_kinds, threshold_for_budget
+from detectors.policy import LOWEST_THRESHOLD, NEVER, Policy, findings_of, joined, policy_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
@@ -142,9 +142,9 @@ class OfflineChain:
             if progress is not None:
                 progress("judged", start + len(values))
 
-    def set_threshold(self, threshold: int) -> None:
-        """From here on, alerts fire at this risk (hundredths)."""
-        self._judgement = replace(self._judgement, policy=Policy(threshold))
+    def set_policy(self, policy: Policy) -> None:
+        """From here on, alerts fire by this policy."""
+        self._judgement = replace(self._judgement, policy=policy)
 
     @property
     def profiles(self) -> Profiles:
@@ -171,7 +171,7 @@ def train_model(
     progress: Progress | None = None,
 ) -> Model:
     """Fits a model to history; events in `exclude` (ids of known incidents) teach nothing to the model."""
-    chain = OfflineChain(directory, Keyring.offline(), None, 10_001, time_zone)
+    chain = OfflineChain(directory, Keyring.offline(), None, NEVER, time_zone)
 
     def batches() -> Iterator[
         tuple[EventArrays, npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
@@ -228,18 +228,18 @@ def score_events(
     progress: Progress | None = None,
 ) -> Scored:
     """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many."""
-    threshold = model.threshold
+    policy = Policy(model.threshold)
     if budget_per_day is not None:
-        # The first run fires nothing: it finds the threshold that keeps the budget over the whole input.
-        silent = _run(events, warm_up, directory, keyring, model, 10_001, time_zone, batch, progress)
-        threshold = _threshold(silent, budget_per_day * events.days)
-    judged = _run(events, warm_up, directory, keyring, model, threshold, time_zone, batch, progress)
+        # The first run fires nothing: it finds the thresholds that keep the budget over the whole input.
+        silent = _run(events, warm_up, directory, keyring, model, Policy(NEVER), time_zone, batch, progress)
+        policy = _policy(silent, budget_per_day * events.days)
+    judged = _run(events, warm_up, directory, keyring, model, policy, time_zone, batch, progress)
     scores: list[Score] = []
     alerts: list[FiredAlert] = []
     for one, _ in judged:
         scores += _scores(events, one)
         alerts += _alerts(one)
-    return Scored(scores, alerts, threshold)
+    return Scored(scores, alerts, policy.threshold)
 
 
 def _run(
@@ -248,34 +248,26 @@ def _run(
     directory: DirectorySnapshot,
     keyring: Keyring,
     model: Model,
-    threshold: int,
+    policy: Policy,
     time_zone: str,
     batch: int,
     progress: Progress | None,
 ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
-    chain = OfflineChain(directory, keyring, model, 10_001, time_zone)
+    chain = OfflineChain(directory, keyring, model, NEVER, time_zone)
     if warm_up is not None:
         for _ in chain.run(warm_up, batch=batch, progress=progress):
             pass
-    chain.set_threshold(threshold)
+    chain.set_policy(policy)
     for one in chain.run(events, batch=batch, progress=progress):
         yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
 
 
-def _threshold(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_at_most: float) -> int:
-    actors, times, risks, kinds = [], [], [], []
+def _policy(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_at_most: float) -> Policy:
+    parts = []
     for one, slots in judged:
-        assessment = one.judged.assessment
-        rows = np.flatnonzero(assessment.status == 1)
-        actors.append(slots[rows])
-        times.append(one.judged.arrays.event_time_us[rows])
-        risks.append(assessment.risk[rows].astype(np.int64))
-        kinds.append(row_kinds(assessment)[rows])
-    if not actors:
-        return 10_001
-    return threshold_for_budget(
-        np.concatenate(actors), np.concatenate(times), np.concatenate(risks), np.concatenate(kinds), fired_at_most
-    )
+        found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
+        parts.append(found.at(found.reach(Policy(LOWEST_THRESHOLD))))
+    return policy_for_budget(joined(parts), fired_at_most) if parts else Policy(NEVER)
 
 
 def _scores(events: EventFile, one: JudgedBatch) -> Iterator[Score]:

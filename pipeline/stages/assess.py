@@ -20,13 +20,14 @@ from detectors.profile import Profiles
 from detectors.rules.rule import Rule, floors_of
 from detectors.surprisal import N_ORDER, surprisals
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
-from pipeline.events import SCORE_STATUSES, codes
+from pipeline.events import EXPLAINED, SCORE_STATUSES, codes
 
 WATCH_RISK = 4000
 """Reasons are kept from this risk on (hundredths): one event in a hundred."""
 MAX_REASONS = 3
 MIN_SURPRISAL = 1.0
 _STATUS = codes(SCORE_STATUSES)
+_EXPLAINED = codes(EXPLAINED)["explained"]
 
 
 def assess(
@@ -37,7 +38,7 @@ def assess(
     rules: Sequence[Rule],
 ) -> Assessment:
     """Judges the batch and fills the assessment columns. `model` None: everything scorable is `unscored`."""
-    features, usual = compute(events, profiles)
+    features, usual, spread = compute(events, profiles)
     duplicate = columns.fixed("duplicate_of").astype(np.int64) >= 0
     names = [*(f"feature:{name}" for name in NAMES), *(rule.code for rule in rules)]
     count = events.count
@@ -47,15 +48,18 @@ def assess(
             anomaly_score=np.zeros(count, np.uint32),
             top3_surprisal=np.zeros(count, np.uint16),
             risk=np.zeros(count, np.uint16),
+            level=np.zeros(count, np.uint16),
+            floor=np.zeros(count, np.uint16),
             reason_ends=np.zeros(count, np.int64),
             reasons=np.zeros(0, np.int32),
             reason_codes=names,
             features=features,
             surprisals=np.zeros((count, N_FEATURES + N_ORDER), np.float32),
             usual=usual,
+            spread=spread,
         )
     else:
-        assessment = _judged(events, model, rules, features, usual, duplicate, names)
+        assessment = _judged(events, model, rules, features, usual, spread, duplicate, names)
     _fill(columns, assessment)
     return assessment
 
@@ -66,29 +70,34 @@ def _judged(
     rules: Sequence[Rule],
     features: npt.NDArray[np.float32],
     usual: npt.NDArray[np.float32],
+    spread: npt.NDArray[np.float32],
     duplicate: npt.NDArray[np.bool_],
     names: Sequence[str],
 ) -> Assessment:
     table = model.peers.index(events.peer_groups, events.peer_group_ids)
     surprise = surprisals(features, table, model.peers)
-    anomaly, top3, risk = judge(model.forest, model.calibration, surprise)
+    judged = judge(model.forest, model.calibration, surprise, (events.explained == _EXPLAINED) | (events.approved == 1))
     floors = floors_of(rules, events, features)
-    for floor in floors:
-        risk = np.maximum(risk, floor)
+    floor = np.maximum.reduce(floors) if floors else np.zeros(events.count, np.uint16)
     silent = events.scorable == 0
-    anomaly[silent], top3[silent], risk[silent] = 0, 0, 0
+    for values in (judged.anomaly, judged.top3, judged.level, floor):
+        values[silent] = 0
+    risk = np.maximum(judged.risk, floor)
     ends, reasons = reasons_of(surprise, risk, floors)
     return Assessment(
         status=_statuses(events.scorable, duplicate, "scored"),
-        anomaly_score=anomaly,
-        top3_surprisal=top3,
+        anomaly_score=judged.anomaly,
+        top3_surprisal=judged.top3,
         risk=risk,
+        level=judged.level,
+        floor=floor,
         reason_ends=ends,
         reasons=reasons,
         reason_codes=names,
         features=features,
         surprisals=surprise,
         usual=usual,
+        spread=spread,
     )
 
 

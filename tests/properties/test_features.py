@@ -76,7 +76,7 @@ def judged(events: EventArrays, size: int) -> tuple[bytes, bytes, list[bytes]]:
     profiles, features, usual = Profiles(), [], []
     for start in range(0, events.count, size):
         profiles.begin()
-        one, known = compute(part_of(events, slice(start, min(start + size, events.count))), profiles)
+        one, known, _ = compute(part_of(events, slice(start, min(start + size, events.count))), profiles)
         profiles.commit()
         features.append(one)
         usual.append(known)
@@ -97,8 +97,8 @@ def test_how_the_log_is_cut_into_batches_changes_no_bit(seed: int) -> None:
 @given(st.integers(0, 2**32), st.integers(1, 39))
 def test_nothing_that_comes_later_changes_a_feature(seed: int, known: int) -> None:
     events = random_events(seed)
-    every, _ = compute(events, Profiles())
-    early, _ = compute(part_of(events, slice(0, known)), Profiles())
+    every, _, _ = compute(events, Profiles())
+    early, _, _ = compute(part_of(events, slice(0, known)), Profiles())
     assert every[:known].tobytes() == early.tobytes()
 
 
@@ -106,7 +106,7 @@ def test_nothing_that_comes_later_changes_a_feature(seed: int, known: int) -> No
 @given(st.integers(0, 2**32))
 def test_other_actors_change_nothing(seed: int) -> None:
     events = random_events(seed)
-    every, _ = compute(events, Profiles())
+    every, _, _ = compute(events, Profiles())
     for key in set(events.actor_keys):
         profiles, alone = Profiles(), []
         own = [row for row, one in enumerate(events.actor_keys) if one == key]
@@ -137,7 +137,7 @@ def test_rollback_leaves_no_trace(seed: int, known: int) -> None:
 @given(st.integers(0, 2**32))
 def test_features_are_finite_and_never_negative(seed: int) -> None:
     events = random_events(seed)
-    features, _ = compute(events, Profiles())
+    features, _, _ = compute(events, Profiles())
     assert np.isfinite(features).all()
     assert (features >= 0).all()
     assert not features[events.scorable == 0].any()

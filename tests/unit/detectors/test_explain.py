@@ -53,6 +53,7 @@ def assessment_of(rows: Sequence[Sequence[str]], *, risk: int = 8000, **values: 
         features=features,
         surprisals=surprisals,
         usual=usual,
+        spread=np.full_like(usual, 0.5),
     )
 
 

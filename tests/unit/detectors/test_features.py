@@ -25,7 +25,7 @@ def days(count: int, a_day: int = 10) -> list[int]:
 
 def run(profiles: Profiles, events: EventArrays) -> F32:
     profiles.begin()
-    features, _ = compute(events, profiles)
+    features, _, _ = compute(events, profiles)
     profiles.commit()
     return features
 
@@ -202,10 +202,10 @@ def test_rollback_brings_every_byte_back_and_forgets_new_actors() -> None:
 def test_after_a_rollback_the_same_batch_gives_the_same_as_the_first_time() -> None:
     profiles, batch = Profiles(), event_arrays(60, actors=np.arange(60) % 7)
     profiles.begin()
-    first, _ = compute(batch, profiles)
+    first, _, _ = compute(batch, profiles)
     profiles.rollback()
     profiles.begin()
-    again, _ = compute(batch, profiles)
+    again, _, _ = compute(batch, profiles)
     profiles.commit()
     assert first.tobytes() == again.tobytes()
 
@@ -213,7 +213,7 @@ def test_after_a_rollback_the_same_batch_gives_the_same_as_the_first_time() -> N
 def test_a_batch_that_was_never_committed_is_undone_by_the_next() -> None:
     profiles, batch = Profiles(), event_arrays(20)
     profiles.begin()
-    first, _ = compute(batch, profiles)
+    first, _, _ = compute(batch, profiles)
     assert first.tobytes() == run(profiles, batch).tobytes()
 
 

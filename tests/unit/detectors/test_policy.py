@@ -62,6 +62,7 @@ def assessment_of(history: list[Judged]) -> Assessment:
         features=numbers,
         surprisals=numbers,
         usual=numbers,
+        spread=numbers,
     )
 
 

@@ -175,5 +175,5 @@ def test_coming_back_from_a_tunnel_to_the_office_is_no_journey(kind: str) -> Non
         latitude=[31.2, 50.1, 31.2],
         longitude=[121.5, 8.7, 121.5],
     )
-    features, _ = compute(events, Profiles())
+    features, _, _ = compute(events, Profiles())
     assert RULES["impossible_travel"].risk(events, features, NO_SURPRISE).tolist() == [0, 0, 0]

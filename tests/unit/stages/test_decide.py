@@ -64,6 +64,7 @@ def judged(risks: list[int], reasons: list[list[int]]) -> Assessment:
         features=features,
         surprisals=np.ones((count, N_FEATURES + 3), np.float32),
         usual=features,
+        spread=features,
     )
 
 
