@@ -35,6 +35,7 @@ from detectors.rules import (
     purpose_drift,
     record_tampering,
     repeat_curiosity,
+    search_fishing,
     self_grant,
     service_misuse,
     unusual_decrypt,
@@ -47,7 +48,7 @@ _MODULES = (
     cross_border, departing_employee, direct_sql, dormant_account, enumeration, external_share, foreign_access,
     impossible_travel, inactive_account, log_tampering, mass_lookup, mass_unmask, minors_without_approval,
     night_sweep, own_record, partner_over_contract, permission_probing, purpose_drift, record_tampering,
-    repeat_curiosity, self_grant, service_misuse, unusual_decrypt, vip_snooping,
+    repeat_curiosity, search_fishing, self_grant, service_misuse, unusual_decrypt, vip_snooping,
 )  # fmt: skip
 _RULES = tuple(sorted((module.RULE for module in _MODULES), key=lambda rule: (-rule.floor, rule.name)))
 

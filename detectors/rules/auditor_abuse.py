@@ -5,11 +5,11 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RECORDS = 1000
+RECORDS, QUERIES = 1000, 40
 
 
 def holds(facts: Facts) -> Mask:
-    """An audit query about the own household or a protected person, or a thousand audit rows taken out."""
+    """An audit query about own household or protected people, a thousand rows taken out, or the fortieth today."""
     about = any_of(
         facts.events.own_subject == 1,
         facts.events.household_subject == 1,
@@ -17,7 +17,7 @@ def holds(facts: Facts) -> Mask:
     )
     out = all_of(facts.is_("action", "audit_export"), facts.size >= RECORDS)
     asks = all_of(facts.is_("action", "audit_query", "audit_export"), facts.success, facts.person)
-    return all_of(asks, any_of(about, out))
+    return all_of(asks, any_of(about, out, facts.at_least("audit_day", QUERIES)))
 
 
 RULE = Rule(
@@ -58,6 +58,7 @@ RULE = Rule(
         ),
         holds=(
             case("a protected person", records=3),
+            case("the fortieth query today", {"audit_day": 40}, vip_subjects=0),
             case("the own record", vip_subjects=0, own_subject=1),
             case("a household member", vip_subjects=0, household_subject=1),
             case("a thousand rows taken out", action="audit_export", vip_subjects=0, records=1000),

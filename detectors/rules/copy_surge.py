@@ -9,9 +9,9 @@ TODAY, RARE_BITS, DEVIATIONS = 100, 2.0, 2.0
 
 
 def holds(facts: Facts) -> Mask:
-    """A print or download, a hundred records taken out today, and either is not this account's habit."""
+    """A print or download, a hundred records taken out today, and the action or the amount is not its habit."""
     copies = all_of(facts.is_("action", "print", "download"), facts.success, facts.at_least("exported_day", TODAY))
-    unusual = any_of(facts.at_least("rare_action", RARE_BITS), facts.at_least("records_day_own", DEVIATIONS))
+    unusual = any_of(facts.at_least("rare_action", RARE_BITS), facts.at_least("exported_day_own", DEVIATIONS))
     return all_of(copies, unusual, facts.person)
 
 
@@ -46,7 +46,7 @@ RULE = Rule(
         base=case("one more printed sheet", {"exported_day": 120, "rare_action": 4}, action="print", records=10),
         holds=(
             case("by somebody who hardly ever prints"),
-            case("far more than usual", {"rare_action": 0.5, "records_day_own": 3}),
+            case("far more than usual", {"rare_action": 0.5, "exported_day_own": 3}),
             case("downloads", action="download", channel="file"),
             case("a partner", actor_type="partner"),
         ),

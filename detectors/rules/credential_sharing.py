@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from detectors.rules.facts import Facts, Mask, all_of
+from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-TURNS = 5
+TURNS, BOTH = 5, 3
 
 
 def holds(facts: Facts) -> Mask:
-    """A person's account changes between devices five times within half an hour."""
-    return all_of(facts.person, facts.at_least("device_turns", TURNS))
+    """Within half an hour a person's account changes devices five times, or devices and networks three times each."""
+    both = all_of(facts.at_least("device_turns", BOTH), facts.at_least("network_turns", BOTH))
+    return all_of(facts.person, any_of(facts.at_least("device_turns", TURNS), both))
 
 
 RULE = Rule(
@@ -45,6 +46,7 @@ RULE = Rule(
             case("an employee"),
             case("a partner's account", actor_type="partner"),
             case("an administrator", actor_type="admin"),
+            case("two homes in turn", {"device_turns": 3.5, "network_turns": 3.5}, network_kind="home"),
             case("with tickets: a ticket does not make two people one", explained="explained"),
         ),
         silent=(
@@ -54,7 +56,8 @@ RULE = Rule(
             case("a heartbeat", scorable=0),
         ),
         look_alikes=(
-            case("telephone and desktop on one desk", {"device_turns": 2}),
+            case("telephone and desktop on one desk", {"device_turns": 4}),
+            case("NAT change: the address alone changes", {"device_turns": 0, "network_turns": 9}),
             case("shift swap: the computer is handed over once", {"device_turns": 1}),
             case("a customer with telephone and tablet", {"device_turns": 8}, actor_type="customer"),
         ),

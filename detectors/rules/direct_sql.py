@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from detectors.rules.facts import Facts, Mask, all_of
+from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
+
+RARE_BITS, RECORDS = 2.0, 1000
 
 
 def holds(facts: Facts) -> Mask:
-    """A person reads or takes out sensitive data over SQL."""
+    """A person who hardly ever uses SQL reads sensitive data by it, or anybody reads a thousand records."""
+    unusual = any_of(facts.at_least("rare_channel", RARE_BITS), facts.size >= RECORDS)
     reads = facts.is_("action", "read", "search", "list", "export", "download")
-    return all_of(facts.is_("channel", "sql"), reads, facts.sensitive, facts.person, facts.success)
+    return all_of(facts.is_("channel", "sql"), reads, unusual, facts.sensitive, facts.person, facts.success)
 
 
 RULE = Rule(
@@ -27,8 +30,9 @@ RULE = Rule(
         "询问该查询对应的变更或故障；核查语句指纹与结果规模。",
     ),
     needs=Text(
-        "channel sql of the event, sensitivity of the event or resources.csv; unknown sensitivity stays silent",
-        "事件中的 channel=sql，以及事件或 resources.csv 中的敏感级别；级别未知时不触发",
+        "channel sql of the event, sensitivity of the event or resources.csv; unknown sensitivity stays silent. An "
+        "account needs about a week before a channel is rare",
+        "事件中的 channel=sql，以及事件或 resources.csv 中的敏感级别；级别未知时不触发。约一周后方可判断渠道是否少见",
     ),
     runbook=Runbook(
         check=Text(
@@ -44,6 +48,7 @@ RULE = Rule(
     cases=Cases(
         base=case(
             "an engineer selects from the customers' table",
+            {"rare_channel": 4},
             channel="sql",
             sensitivity=3,
             records=40,
@@ -52,6 +57,7 @@ RULE = Rule(
         holds=(
             case("forty rows"),
             case("an administrator", actor_type="admin"),
+            case("a daily user takes a thousand rows", {"rare_channel": 0.2}, records=1000),
             case("a download of the payments", action="download", sensitivity=4),
             case("a change is claimed that does not cover it", explained="claimed"),
         ),
@@ -65,6 +71,7 @@ RULE = Rule(
             case("batch job: the application's own account", actor_type="service"),
             case("data migration under a work item", explained="explained", records=90_000),
             case("incident war-room: approved", approved=1),
+            case("an analyst whose tool is SQL", {"rare_channel": 0.2}),
             case("a statement that changes one row", action="update"),
         ),
     ),

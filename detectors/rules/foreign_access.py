@@ -31,8 +31,8 @@ RULE = Rule(
     ),
     needs=Text(
         "a country of the address (networks.csv, geo table or src_country), device_id, and the account's own country; "
-        "an account needs about a hundred accesses before anything counts as new to it",
-        "地址所属国家（networks.csv、地理位置表或 src_country）、device_id 及账号所在国家；账号约一百次访问后方可判断",
+        "an account needs some days before anything counts as new to it",
+        "地址所属国家（networks.csv、地理位置表或 src_country）、device_id 及账号所在国家；账号使用数日后方可判断",
     ),
     runbook=Runbook(
         check=Text(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-NEVER_BITS = 4.0
+NEVER_BITS = 3.0
 
 
 def holds(facts: Facts) -> Mask:
@@ -49,7 +49,7 @@ RULE = Rule(
         holds=(
             case("stopped"),
             case("tried and refused", outcome="denied"),
-            case("by a program that never does it", {"rare_action": 8}, actor_type="service"),
+            case("by a program that never does it", {"rare_action": 5}, actor_type="service"),
             case("a change is claimed that does not cover it", explained="claimed"),
         ),
         silent=(

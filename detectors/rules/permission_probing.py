@@ -29,8 +29,8 @@ RULE = Rule(
         "询问其目的；核查是否有尝试成功。",
     ),
     needs=Text(
-        "refused accesses are reported too (outcome denied); an account needs a few dozen accesses before data is rare",
-        "来源须上报被拒绝的访问（outcome 为 denied）；账号须有数十次访问后才能判断数据是否少见",
+        "refused accesses are reported too (outcome denied); an account needs about two weeks before anything is rare",
+        "来源须上报被拒绝的访问（outcome 为 denied）；账号使用约两周后方可判断是否少见",
     ),
     runbook=Runbook(
         check=Text(

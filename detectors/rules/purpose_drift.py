@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-PERSONAL, RARE_BITS = 2, 4.0
+PERSONAL, RARE_BITS = 2, 3.0
 
 
 def holds(facts: Facts) -> Mask:
@@ -52,7 +52,7 @@ RULE = Rule(
     holds=holds,
     cases=Cases(
         base=case(
-            "sales opens payments for support", {"rare_resource": 6}, purpose_fit="other_resource", sensitivity=4
+            "sales opens payments for support", {"rare_resource": 5}, purpose_fit="other_resource", sensitivity=4
         ),
         holds=(
             case("a kind of data outside the purpose"),

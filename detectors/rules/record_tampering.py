@@ -5,13 +5,13 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RECORDS = 100
+RECORDS, CHANGES = 100, 40
 
 
 def holds(facts: Facts) -> Mask:
-    """A person changes or deletes their own or their household's record, or a hundred sensitive records at once."""
+    """A person changes or deletes their household's record, a hundred sensitive records at once, or forty a day."""
     related = any_of(facts.events.own_subject == 1, facts.events.household_subject == 1)
-    many = all_of(facts.sensitive, facts.size >= RECORDS)
+    many = all_of(facts.sensitive, any_of(facts.size >= RECORDS, facts.at_least("changes_day", CHANGES)))
     return all_of(facts.is_("action", "update", "delete"), facts.success, facts.person, any_of(related, many))
 
 
@@ -49,6 +49,7 @@ RULE = Rule(
         holds=(
             case("the own record"),
             case("deletes that of the household", action="delete", own_subject=0, household_subject=1),
+            case("the fortieth sensitive record today", {"changes_day": 40}, own_subject=0, sensitivity=3),
             case("a hundred sensitive records at once", own_subject=0, records=100, sensitivity=3),
         ),
         silent=(

@@ -32,9 +32,9 @@ RULE = Rule(
     title=Text("service account used like a person or from elsewhere", "服务账号被人工使用或从陌生环境使用"),
     next_step=Text("Rotate the credential and find where it leaked.", "轮换该凭据，并查明泄露途径。"),
     needs=Text(
-        "user_agent and src_ip of the event; networks.csv for homes. An account needs about a hundred accesses before "
-        "anything counts as new to it",
-        "事件中的 user_agent 与 src_ip；识别家庭网络需要 networks.csv。账号须有约一百次访问后才能判断新旧",
+        "user_agent and src_ip of the event; networks.csv for homes. An account needs about "
+        "two weeks before anything counts as new to it",
+        "事件中的 user_agent 与 src_ip；识别家庭网络需要 networks.csv。账号使用约两周后方可判断新旧",
     ),
     runbook=Runbook(
         check=Text(

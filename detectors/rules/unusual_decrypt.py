@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-NEVER_BITS, RECORDS = 5.0, 100
+NEVER_BITS, RECORDS = 3.0, 100
 
 
 def holds(facts: Facts) -> Mask:
@@ -31,8 +31,8 @@ RULE = Rule(
         "询问为何需要明文；若无人能说明，则轮换密钥。",
     ),
     needs=Text(
-        "the key store reports decrypt; an account needs a few dozen accesses before an action is rare",
-        "密钥系统须上报 decrypt 操作；账号须有数十次访问后才能判断操作是否少见",
+        "the key store reports decrypt; an account needs about two weeks before an action is rare",
+        "密钥系统须上报 decrypt 操作；账号使用约两周后方可判断操作是否少见",
     ),
     runbook=Runbook(
         check=Text("Which key, which records, where the clear text went.", "核查所用密钥、涉及记录及明文去向。"),
@@ -43,7 +43,7 @@ RULE = Rule(
     cases=Cases(
         base=case(
             "a service that never decrypts decrypts",
-            {"rare_action": 7},
+            {"rare_action": 5},
             action="decrypt",
             unmasked=1,
             actor_type="service",
