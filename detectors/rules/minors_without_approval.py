@@ -5,14 +5,18 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-TOP, MANY = 4, 10
+TOP, MANY, UNEXPLAINED = 4, 10, 20
 
 
 def holds(facts: Facts) -> Mask:
-    """A person sees a minor's most sensitive data or clear text, takes minors' data out, or lists ten minors."""
+    """A person takes minors' data out or lists ten minors, or sees a minor's clear text or most sensitive data.
+
+    A single look that lacks its work item is an oversight: it takes twenty unexplained sensitive ones that day.
+    """
     minors = facts.events.minor_subjects
-    grave = any_of(facts.events.sensitivity >= TOP, facts.events.unmasked == 1, facts.taken_out, minors >= MANY)
-    return all_of(minors > 0, grave, facts.person, facts.success)
+    shown = any_of(facts.events.sensitivity >= TOP, facts.events.unmasked == 1)
+    looks = all_of(shown, facts.at_least("unexplained_day", UNEXPLAINED))
+    return all_of(minors > 0, any_of(facts.taken_out, minors >= MANY, looks), facts.person, facts.success)
 
 
 RULE = Rule(
@@ -45,7 +49,9 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("an employee opens a minor's most sensitive data", minor_subjects=1, sensitivity=4),
+        base=case(
+            "an employee opens a minor's most sensitive data", {"unexplained_day": 21}, minor_subjects=1, sensitivity=4
+        ),
         holds=(
             case("most sensitive"),
             case("an unmasked look", sensitivity=2, action="unmask", unmasked=1),
@@ -60,6 +66,7 @@ RULE = Rule(
             case("a heartbeat", scorable=0),
         ),
         look_alikes=(
+            case("the one look of a good day that lacks its ticket", {"unexplained_day": 3}),
             case("approved", approved=1),
             case("customer service: a masked look at a family's account", sensitivity=2),
             case("under a work item", explained="explained"),

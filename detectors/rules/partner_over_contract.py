@@ -12,9 +12,13 @@ TOLERANCE = 1.1
 
 
 def holds(facts: Facts) -> Mask:
-    """Another kind of data, purpose or period than the contract's, or one account alone above its daily limit."""
+    """Another kind of data, purpose or period than the contract's, or one account alone above the daily limit.
+
+    What work items or approvals account for does not count towards the limit here; the day's sum is the scheduled
+    detector's.
+    """
     limit = facts.events.contract_limit
-    over = all_of(limit >= 0, facts.counted("all_subjects_day") > np.maximum(limit, 1) * TOLERANCE)
+    over = all_of(limit >= 0, facts.counted("subjects_day") > np.maximum(limit, 1) * TOLERANCE)
     outside = facts.is_("contract", "other_resource", "other_purpose", "out_of_period")
     return all_of(any_of(outside, over), facts.is_("actor_type", "partner"), facts.success)
 
@@ -52,7 +56,7 @@ RULE = Rule(
     cases=Cases(
         base=case(
             "a partner's agent reads a customer",
-            {"all_subjects_day": 40},
+            {"subjects_day": 40},
             actor_type="partner",
             contract="within",
             contract_limit=200,
@@ -61,19 +65,19 @@ RULE = Rule(
             case("a kind of data outside the contract", contract="other_resource"),
             case("for a purpose outside the contract", contract="other_purpose"),
             case("after the contract's end", contract="out_of_period", contract_limit=-1),
-            case("the two hundred and thirtieth customer of two hundred", {"all_subjects_day": 230}),
+            case("the two hundred and thirtieth customer of two hundred", {"subjects_day": 230}),
         ),
         silent=(
             case("within the contract"),
-            case("just above the limit, within the estimate's error", {"all_subjects_day": 205}),
-            case("no limit agreed", {"all_subjects_day": 5000}, contract_limit=-1),
+            case("just above the limit, within the estimate's error", {"subjects_day": 205}),
+            case("no limit agreed", {"subjects_day": 5000}, contract_limit=-1),
             case("refused", contract="other_resource", outcome="denied"),
         ),
         look_alikes=(
             case("an organisation that the register does not know", contract="no_contract", contract_limit=-1),
             case("no register at all", contract="", contract_limit=-1),
-            case("marketing campaign day: more was approved", {"all_subjects_day": 900}, approved=1),
-            case("extra work under a work item", {"all_subjects_day": 300}, explained="explained"),
+            case("marketing campaign day: more was approved", {"subjects_day": 900}, approved=1),
+            case("extra work under a work item", {"subjects_day": 300}, explained="explained"),
         ),
     ),
 )

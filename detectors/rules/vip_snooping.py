@@ -5,12 +5,12 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-LOOKS_TODAY, LOOKS_AT_ONE = 3, 3
+LOOKS_TODAY, RETURNS = 6, 1
 
 
 def holds(facts: Facts) -> Mask:
-    """A protected person is looked at, not listed, and it is the third such look today or the third at this person."""
-    again = any_of(facts.at_least("vip_day", LOOKS_TODAY), facts.at_least("repeat_subject", LOOKS_AT_ONE))
+    """A protected person is looked at, not listed: the sixth such look today, or the viewer came back for them."""
+    again = any_of(facts.at_least("vip_day", LOOKS_TODAY), facts.at_least("return_visits", RETURNS))
     protected = all_of(facts.events.vip_subjects > 0, facts.few_subjects)
     return all_of(protected, again, facts.person, facts.success)
 
@@ -49,22 +49,23 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("an employee opens a celebrity's profile", {"vip_day": 3, "repeat_subject": 1}, vip_subjects=1),
+        base=case("an employee opens a celebrity's profile", {"vip_day": 6}, vip_subjects=1),
         holds=(
-            case("the third protected person today"),
-            case("the same one for the third time this week", {"vip_day": 1, "repeat_subject": 3}),
+            case("the sixth look at protected people today"),
+            case("comes back for the same one hours later", {"vip_day": 1, "return_visits": 1}),
             case("a work item is claimed that does not cover it", explained="claimed"),
             case("a partner's agent", actor_type="partner"),
         ),
         silent=(
             case("the first look", {"vip_day": 1}),
+            case("three looks within one visit", {"vip_day": 3, "repeat_subject": 3}),
             case("an ordinary customer", vip_subjects=0),
             case("refused", outcome="denied"),
             case("a service", actor_type="service"),
         ),
         look_alikes=(
             case("in a list of two hundred", records=200, subject_count=200, action="list"),
-            case("complaint case: under a work item", {"vip_day": 9, "repeat_subject": 9}, explained="explained"),
+            case("complaint case: under a work item", {"vip_day": 9, "return_visits": 4}, explained="explained"),
             case("fraud team: approved", approved=1),
         ),
     ),
