@@ -38,6 +38,7 @@ class EventArrays:
     actor_status: U8  # code of events.ACTOR_STATUSES at event time
     tenure_days: I32  # days since hired_on; -1 unknown
     days_to_leave: I32  # days until leaves_on (negative after it); 32767 unknown
+    on_behalf: U64  # the person behind a service or an AI agent
     # when
     event_time_us: I64  # UTC microseconds
     local_day: I32  # days since 1970-01-01 in the actor's local time
@@ -55,21 +56,32 @@ class EventArrays:
     resource: U64
     sensitivity: U8  # 1–4, 0 unknown
     records: I64  # records_returned, else 1 for a successful read without a count
+    matched: I64  # records a search or list matched; -1 unknown
     bytes_out: I64
     unmasked: U8  # 1 where the action is unmask/decrypt or fields_unmasked is not empty
     external: U8  # 1 where data left: recipient partner/external/public, or dst_country outside the home country
+    recipient: U8  # code of events.RECIPIENT_TYPES
+    destination_abroad: U8  # 1 where dst_country is outside the actor's home country
+    grant_to_self: U8  # 1 where the actor grants rights to their own account
     break_glass: U8
     explained: U8  # code of events.EXPLAINED
     approved: U8  # 1 where an approval_ref is given
     case: U64
+    purpose_fit: U8  # code of events.PURPOSE_FITS; 0 without a purpose or without a register
+    legal_basis: U8  # code of events.LEGAL_BASES
+    consent_withdrawn: U8  # 1 where the source says that the subject has withdrawn consent (attrs.consent_state)
+    contract: U8  # code of events.CONTRACT_FITS; 0 where the actor is no partner or no contract is listed
+    contract_limit: I32  # data subjects a day that the partner's contract allows; -1 none known
     # where from
     ip_prefix: U64  # /24 or /48 of the source address
     network_kind: U8  # code of events.NETWORK_KINDS
     country: U16  # two letters packed big-endian, 0 unknown
+    source_abroad: U8  # 1 where the address is outside the actor's home country
     latitude: F32  # NO_LOCATION where unknown
     longitude: F32
     device: U64
     user_agent: U64
+    agent_kind: U8  # code of events.AGENT_KINDS
     session: U64
     credential: U64
     # whose data
@@ -79,6 +91,7 @@ class EventArrays:
     vip_subjects: U16  # subjects flagged vip, employee or complaint
     minor_subjects: U16
     own_subject: U8  # 1 where the actor looks at their own record
+    household_subject: U8  # 1 where a subject lives in the actor's household (subjects.csv)
     off_region: U8  # 1 where the subject's region differs from the actor's site region
     sequence: U32  # order-preserving surrogate of a numeric resource id, shifted by a secret per actor; 0 none
     # whether to judge

@@ -39,7 +39,8 @@ def _events(count: int) -> EventArrays:
         "bytes_out": full(1, "i8"), "country": full(1, "u2"), "latitude": full(float(NO_LOCATION), "f4"),
         "longitude": full(float(NO_LOCATION), "f4"), "subject_ends": np.arange(1, count + 1, dtype=np.int64),
         "subjects": full(7, "u8"), "subject_count": full(1, "i8"), "vip_subjects": full(0, "u2"),
-        "minor_subjects": full(0, "u2"), "sequence": full(1, "u4"),
+        "minor_subjects": full(0, "u2"), "sequence": full(1, "u4"), "matched": full(-1, "i8"),
+        "contract_limit": full(-1, "i4"),
     }  # fmt: skip
     for name in EventArrays.__slots__:
         if name not in fields:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from detectors.base import Assessment, Detector, EventArrays
+from detectors.base import Assessment, EventArrays
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
+from detectors.rules.rule import Rule
 from pipeline.column_batch import ArrayColumn, ColumnBatch
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS
 from pipeline.directory import DirectorySnapshot
@@ -42,7 +43,7 @@ class Judgement:
     versions: VersionSet
     directory: DirectorySnapshot
     model: Model | None
-    rules: Sequence[Detector]
+    rules: Sequence[Rule]
     policy: Policy
     default_time_zone: str
     model_fault: str = ""

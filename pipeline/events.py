@@ -42,6 +42,9 @@ NETWORK_KINDS = ("office", "vpn", "home", "cloud", "partner", "unlisted")
 DAY_KINDS = ("workday", "offday", "make_up_workday", "holiday")
 EXPLAINED = ("explained", "claimed", "not_yet_explained")
 ACTOR_STATUSES = ("active", "on_leave", "left", "unlisted")
+AGENT_KINDS = ("browser", "office_app", "mobile_app", "database_client", "script", "service", "other")
+PURPOSE_FITS = ("fits", "other_department", "other_resource", "unregistered")
+CONTRACT_FITS = ("within", "other_resource", "other_purpose", "out_of_period", "no_contract")
 
 # What assessment adds
 SCORE_STATUSES = ("scored", "unscored", "duplicate", "not_scored")

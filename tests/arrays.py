@@ -21,7 +21,10 @@ _DEFAULTS: Mapping[str, tuple[str, float]] = {
     "ip_prefix": ("u8", 21), "network_kind": ("u1", 1), "country": ("u2", 17230), "latitude": ("f4", 31.2),
     "longitude": ("f4", 121.5), "device": ("u8", 31), "user_agent": ("u8", 41), "session": ("u8", 51),
     "credential": ("u8", 61), "vip_subjects": ("u2", 0), "minor_subjects": ("u2", 0), "own_subject": ("u1", 0),
-    "off_region": ("u1", 0), "sequence": ("u4", 0), "scorable": ("u1", 1),
+    "on_behalf": ("u8", 0), "matched": ("i8", -1), "recipient": ("u1", 0), "destination_abroad": ("u1", 0),
+    "grant_to_self": ("u1", 0), "purpose_fit": ("u1", 0), "legal_basis": ("u1", 0), "consent_withdrawn": ("u1", 0),
+    "contract": ("u1", 0), "contract_limit": ("i4", -1), "source_abroad": ("u1", 0), "agent_kind": ("u1", 1),
+    "household_subject": ("u1", 0), "off_region": ("u1", 0), "sequence": ("u4", 0), "scorable": ("u1", 1),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Severe rules: each a small class with its reason in two languages and a floor under the risk; one file a rule.
+"""Rules: one file each, with its words, its predicate, its runbook and the cases that it must pass.
 
 A rule reads the event's arrays and the features by name, nothing else. Floors are maxima: rules never add up.
 """
@@ -7,19 +7,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from detectors.base import Detector
-from detectors.rules.bulk_export import BulkExport
-from detectors.rules.enumeration import Enumeration
-from detectors.rules.external_share import ExternalShare
-from detectors.rules.impossible_travel import ImpossibleTravel
-from detectors.rules.inactive_account import InactiveAccount
-from detectors.rules.mass_unmask import MassUnmask
-from detectors.rules.service_misuse import ServiceMisuse
+from detectors.rules import (
+    ai_agent_volume,
+    auditor_abuse,
+    break_glass,
+    bulk_export,
+    consent_withdrawn,
+    copy_surge,
+    credential_sharing,
+    cross_border,
+    departing_employee,
+    direct_sql,
+    dormant_account,
+    enumeration,
+    external_share,
+    foreign_access,
+    impossible_travel,
+    inactive_account,
+    log_tampering,
+    mass_lookup,
+    mass_unmask,
+    minors_without_approval,
+    night_sweep,
+    own_record,
+    partner_over_contract,
+    permission_probing,
+    purpose_drift,
+    record_tampering,
+    repeat_curiosity,
+    search_fishing,
+    self_grant,
+    service_misuse,
+    unusual_decrypt,
+    vip_snooping,
+)
+from detectors.rules.rule import Rule
+
+_MODULES = (
+    ai_agent_volume, auditor_abuse, break_glass, bulk_export, consent_withdrawn, copy_surge, credential_sharing,
+    cross_border, departing_employee, direct_sql, dormant_account, enumeration, external_share, foreign_access,
+    impossible_travel, inactive_account, log_tampering, mass_lookup, mass_unmask, minors_without_approval,
+    night_sweep, own_record, partner_over_contract, permission_probing, purpose_drift, record_tampering,
+    repeat_curiosity, search_fishing, self_grant, service_misuse, unusual_decrypt, vip_snooping,
+)  # fmt: skip
+_RULES = tuple(sorted((module.RULE for module in _MODULES), key=lambda rule: (-rule.floor, rule.name)))
 
 
-def all_rules() -> Sequence[Detector]:
-    """Every rule, in a fixed order (it is part of the evidence)."""
-    return (
-        BulkExport(), Enumeration(), ExternalShare(), ImpossibleTravel(), InactiveAccount(), MassUnmask(),
-        ServiceMisuse(),
-    )  # fmt: skip
+def all_rules() -> Sequence[Rule]:
+    """Every rule, the gravest first, then by name: the order in which they are named as reasons (it is evidence)."""
+    return _RULES

@@ -2,39 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from detectors.rules.facts import Facts, Mask, all_of
+from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-import numpy as np
-
-from detectors.base import F32, U16, EventArrays, Reason
-from detectors.features import INDEX
-
-FLOOR = 8500
+SHARE_IN_ORDER, IN_TEN_MINUTES = 0.5, 20
 
 
-class Enumeration:
-    """Half of the last 20 steps go to the next number, at more than 20 accesses in ten minutes."""
+def holds(facts: Facts) -> Mask:
+    """Half of the last 20 steps go to the next number, at 20 accesses in ten minutes or more; no batch job."""
+    walking = all_of(facts.at_least("sequence", SHARE_IN_ORDER), facts.at_least("events_10m", IN_TEN_MINUTES))
+    return all_of(walking, ~all_of(facts.service, facts.is_("channel", "batch", "file")))
 
-    name = "enumeration"
 
-    @property
-    def reasons(self) -> Mapping[str, Reason]:
-        """Its one reason."""
-        code = f"rule:{self.name}"
-        return {
-            code: Reason(
-                code=code,
-                title_en="customers taken one after another in numerical order",
-                title_zh="按编号顺序逐个遍历客户",
-                next_step_en="Block the session or key at the gateway and look at what was returned.",
-                next_step_zh="在网关处阻断该会话或密钥，并核查已返回的数据。",
-                articles=("pipl-51",),
-            )
-        }
-
-    def risk(self, events: EventArrays, features: F32, surprisals: F32) -> U16:
-        """The floor where the rule holds, else 0; (n,)."""
-        in_order = features[:, INDEX["sequence"]] >= 0.5
-        fast = features[:, INDEX["events_10m"]] >= np.log1p(20.0)
-        hit = in_order & fast
-        return np.where(hit & (events.scorable == 1), FLOOR, 0).astype(np.uint16)
+RULE = Rule(
+    name="enumeration",
+    detects=("D16",),
+    attack=("T1119", "T1595"),
+    insider=("IF022.002",),
+    articles=("pipl-51",),
+    floor=8500,
+    severity="high",
+    excuse="work",
+    title=Text("customers taken one after another in numerical order", "按编号顺序逐个遍历客户"),
+    next_step=Text(
+        "Block the session or key at the gateway and look at what was returned.",
+        "在网关处阻断该会话或密钥，并核查已返回的数据。",
+    ),
+    needs=Text(
+        "resource or subject ids that end in a number; without numbers it stays silent",
+        "以数字结尾的资源或客户编号；无编号时不触发",
+    ),
+    runbook=Runbook(
+        check=Text(
+            "Where the walk began and ended, how many answers held data, which program asked.",
+            "核查遍历的起止编号、返回数据的次数及所用程序。",
+        ),
+        contain=Text(
+            "Block the session or key; limit the rate of the interface; check that it asks who may see which record.",
+            "阻断会话或密钥；限制接口速率；检查接口是否校验记录级权限。",
+        ),
+        ask=Text(
+            "The owner of the interface, and the account's manager or the partner's contact.",
+            "接口负责人，以及该账号主管或合作方联系人。",
+        ),
+    ),
+    holds=holds,
+    cases=Cases(
+        base=case("half of the steps in order, 21 in ten minutes", {"sequence": 0.5, "events_10m": 21}),
+        holds=(
+            case("in the user interface"),
+            case("all in order, very fast", {"sequence": 1.0, "events_10m": 400}),
+            case("with a service's key over the interface", actor_type="service", channel="api"),
+            case("by a customer's own login", actor_type="customer", channel="api"),
+        ),
+        silent=(
+            case("fast, out of order", {"sequence": 0.45, "events_10m": 60}),
+            case("in order, slowly", {"sequence": 1.0, "events_10m": 19}),
+            case("a heartbeat", scorable=0),
+        ),
+        look_alikes=(
+            case("batch job: a service walks all customers every night", actor_type="service", channel="batch"),
+            case("a short list worked through in order", {"sequence": 1.0, "events_10m": 10}),
+            case("data migration: under a work item", explained="explained"),
+            case("a test of the interface that was approved", approved=1),
+        ),
+    ),
+)

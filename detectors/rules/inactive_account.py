@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
-from detectors.base import F32, U16, EventArrays, Reason
-
-FLOOR = 9000
+from detectors.rules.facts import Facts, Mask, all_of, any_of
+from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
 
-class InactiveAccount:
-    """A successful access by an account whose owner has left or is on leave at event time."""
+def holds(facts: Facts) -> Mask:
+    """A successful access by an account whose owner has left; on leave, only where nothing justifies it."""
+    on_leave = all_of(facts.is_("actor_status", "on_leave"), facts.unexplained, facts.unapproved)
+    return all_of(any_of(facts.is_("actor_status", "left"), on_leave), facts.success)
 
-    name = "inactive_account"
 
-    @property
-    def reasons(self) -> Mapping[str, Reason]:
-        """Its one reason."""
-        code = f"rule:{self.name}"
-        return {
-            code: Reason(
-                code=code,
-                title_en="account of someone who left or is on leave",
-                title_zh="离职或休假人员的账号被使用",
-                next_step_en="Disable the account now and ask who used it.",
-                next_step_zh="立即停用该账号，并查明使用者。",
-                articles=("pipl-51",),
-            )
-        }
-
-    def risk(self, events: EventArrays, features: F32, surprisals: F32) -> U16:
-        """The floor where the rule holds, else 0; (n,)."""
-        hit = ((events.actor_status == 2) | (events.actor_status == 3)) & (events.outcome == 1)
-        return np.where(hit & (events.scorable == 1), FLOOR, 0).astype(np.uint16)
+RULE = Rule(
+    name="inactive_account",
+    detects=("D19", "D07"),
+    attack=("T1078",),
+    insider=("ME021",),
+    articles=("pipl-51",),
+    floor=9000,
+    severity="high",
+    excuse="nothing",
+    title=Text("account of someone who left or is on leave", "离职或休假人员的账号被使用"),
+    next_step=Text("Disable the account now and ask who used it.", "立即停用该账号，并查明使用者。"),
+    needs=Text(
+        "status and leaves_on of actors.csv; an account that nobody listed stays silent here",
+        "actors.csv 中的 status 与 leaves_on；未列出的账号不触发本规则",
+    ),
+    runbook=Runbook(
+        check=Text(
+            "From which device and network, what was opened since the last day, who knows the password.",
+            "核查所用设备与网络、离职日以来的访问内容、谁知道密码。",
+        ),
+        contain=Text(
+            "Disable the account and every key that belongs to it; take its sessions down.",
+            "停用该账号及其全部密钥，终止其会话。",
+        ),
+        ask=Text(
+            "Human resources whether the date is right, then the former manager.",
+            "先向人力资源核实日期，再询问其原主管。",
+        ),
+    ),
+    holds=holds,
+    cases=Cases(
+        base=case("used the day after the last day", actor_status="left"),
+        holds=(
+            case("left"),
+            case("on leave, and nothing explains it", actor_status="on_leave"),
+            case("left, with a work item", explained="explained"),
+            case("a service whose owner is gone", actor_type="service"),
+        ),
+        silent=(
+            case("active", actor_status="active"),
+            case("not in the directory", actor_status="unlisted"),
+            case("no directory", actor_status=""),
+            case("a heartbeat", scorable=0),
+        ),
+        look_alikes=(
+            case("the lock held", outcome="denied"),
+            case("holiday cover: on leave, called in for one case", actor_status="on_leave", explained="explained"),
+            case("on leave, return approved before the file says so", actor_status="on_leave", approved=1),
+        ),
+    ),
+)

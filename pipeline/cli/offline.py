@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,50 +14,11 @@ import click
 from detectors.evaluate import AlertRecord, Label, ScoreRecord, evaluate, report_lines
 from detectors.model import load, save
 from pipeline.adapters.directory import read_directory
-from pipeline.cli.options import settings_of
+from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
 from pipeline.errors import EXIT_DATA, UsageError
-from pipeline.offline import EventFile, FiredAlert, Score, read_events, score_events, train_model
+from pipeline.offline import FiredAlert, Score, read_events, score_events, train_model
 from pipeline.privacy.keys import Keyring
-from pipeline.stages.decode import REASONS
 from pipeline.timestamps import utc_us
-
-_SHOWN_FAULTS = 20
-_DEFAULT_TIME_ZONE = "Asia/Shanghai"
-
-
-class _Progress:
-    """Counts on standard error, at most every 50,000 events."""
-
-    def __init__(self) -> None:
-        self._next: dict[str, int] = {}
-
-    def __call__(self, step: str, count: int) -> None:
-        if count >= self._next.get(step, 50_000):
-            click.echo(f"{step} {count:,} events", err=True)
-            self._next[step] = count + 50_000
-
-
-def _existing(paths: Iterable[str]) -> list[str]:
-    found = list(paths)
-    missing = [path for path in found if path != "-" and not Path(path).is_file()]
-    if missing:
-        raise UsageError(f"no such file: {', '.join(missing)}")
-    return found
-
-
-def _report_faults(events: EventFile) -> None:
-    for path, number, reason in events.faults[:_SHOWN_FAULTS]:
-        click.echo(f"{path}:{number}: {reason}: {REASONS.get(reason, reason)}", err=True)
-    if len(events.faults) > _SHOWN_FAULTS:
-        click.echo(f"… and {len(events.faults) - _SHOWN_FAULTS} more invalid lines", err=True)
-
-
-def _keyring(state_dir: Path | None, config_file: Path | None) -> tuple[Keyring, str]:
-    """The deployment's keys where one is named: only then do token-dependent estimates equal the stream's."""
-    if state_dir is None and config_file is None:
-        return Keyring.offline(), _DEFAULT_TIME_ZONE
-    settings = settings_of(state_dir, config_file, os.environ)
-    return Keyring.load(settings.protection.token_keys_file), settings.detection.default_time_zone
 
 
 @click.command("train")
@@ -78,14 +38,14 @@ def train_command(
       accesstrail train events.ndjson.zst --directory company/directory --model model
       accesstrail train 2026-09.ndjson.gz 2026-10.ndjson.gz --directory dir --model model --exclude incidents.txt
     """
-    paths = _existing(history)
+    paths = existing(history)
     snapshot = read_directory(directory, Keyring.offline())
-    progress = _Progress()
+    progress = Progress()
     events = read_events(paths, progress=progress)
-    _report_faults(events)
+    report_faults(events)
     left_out = frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset()
     trained = train_model(
-        events, snapshot, _DEFAULT_TIME_ZONE, exclude=left_out, budget_per_day=budget, progress=progress
+        events, snapshot, DEFAULT_TIME_ZONE, exclude=left_out, budget_per_day=budget, progress=progress
     )
     identity = save(trained, model)
     summary = {
@@ -128,12 +88,12 @@ def score_command(
       accesstrail score day.ndjson --directory dir --model model --warm-up history.ndjson.zst --output scores.ndjson
       accesstrail score day.ndjson --directory dir --model model --output s.ndjson --alerts a.ndjson --budget 10
     """
-    paths, warm_paths = _existing(events), _existing(warm_up)
-    keyring, time_zone = _keyring(state_dir, config_file)
-    loaded, snapshot, progress = load(model), read_directory(directory, keyring), _Progress()
+    paths, warm_paths = existing(events), existing(warm_up)
+    keyring, time_zone = keyring_of(state_dir, config_file)
+    loaded, snapshot, progress = load(model), read_directory(directory, keyring), Progress()
     warm = read_events(warm_paths, order=order, progress=progress) if warm_paths else None
     read = read_events(paths, order=order, progress=progress)
-    _report_faults(read)
+    report_faults(read)
     scored = score_events(read, warm, snapshot, keyring, loaded, time_zone, budget_per_day=budget, progress=progress)
     _write_lines(output, (_score_line(one) for one in scored.scores))
     if alerts_file is not None:
@@ -209,7 +169,7 @@ def evaluate_command(
     """
     strengths = {row["attack_id"]: row["strength"] for row in _table(attacks)} if attacks else {}
     found = [Label(row["event_id"], row["scenario"], row["attack_id"]) for row in _table(labels)]
-    places = _places(_existing(event_files))
+    places = _places(existing(event_files))
     scored = [
         ScoreRecord(
             line["event_id"], float(line["risk"]), float(line["anomaly_score"]), *places.get(line["event_id"], ("", 0))

@@ -7,11 +7,9 @@ the enriched columns share with what events themselves said.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from ipaddress import IPv6Address
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -19,10 +17,12 @@ import numpy.typing as npt
 
 from detectors.base import NO_LOCATION
 from pipeline import events
-from pipeline.column_batch import Interner, TextColumn
+from pipeline.column_batch import Interner
 from pipeline.columns import NO_TOKEN
 from pipeline.directory.networks import PrefixTable
+from pipeline.directory.registers import ContractRegister, PurposeRegister
 from pipeline.directory.snapshot import DirectorySnapshot, GeoRow, NetworkRow, SiteRow
+from pipeline.directory.text_map import TextMap
 from pipeline.directory.work_items import first_half
 
 UNKNOWN_DAY = np.iinfo(np.int32).min
@@ -40,25 +40,6 @@ _NO_SITE = SiteRow("", "", "", None, None, "")
 def country_code(text: str) -> int:
     """Two letters packed big-endian, 0 where there is none: the detectors' form of a country."""
     return int.from_bytes(text.encode("ascii"), "big") if len(text) == 2 and text.isascii() else 0
-
-
-class TextMap:
-    """One number for each text of whatever interner a column comes with; computed once per text."""
-
-    def __init__(self, dtype: npt.DTypeLike, compute: Callable[[str], int]) -> None:
-        self._compute = compute
-        self._source: Interner | None = None
-        self._numbers: npt.NDArray[Any] = np.zeros(0, dtype)
-
-    def of(self, column: TextColumn) -> npt.NDArray[Any]:
-        """The numbers of a column's texts, shape of its ids."""
-        if column.interner is not self._source:
-            self._source, self._numbers = column.interner, self._numbers[:0]
-        known, texts = len(self._numbers), column.interner.texts
-        if len(texts) > known:
-            new = np.array([self._compute(text) for text in texts[known:]], self._numbers.dtype)
-            self._numbers = np.concatenate((self._numbers, new))
-        return self._numbers[column.ids]
 
 
 @dataclass(slots=True)
@@ -169,6 +150,8 @@ class DirectoryIndex:
             listed[row.resource_type] = len(self.category_lists)
             self.category_lists.append([categories[word] for word in row.data_categories])
         self.category_rows = TextMap(np.int32, lambda name: listed.get(name, 0))
+        self.purposes = PurposeRegister(directory.purposes)
+        self.contracts = ContractRegister(directory.partners)
 
     @property
     def full(self) -> bool:
@@ -195,6 +178,19 @@ class DirectoryIndex:
         self.subject_flags = np.concatenate((np.zeros(1, np.uint8), np.array(flags, np.uint8)[order]))
         region_ids = np.array([regions[row.region] for row in rows], np.int32)
         self.subject_regions = np.concatenate((np.zeros(1, np.int32), region_ids[order]))
+        self._index_households(order)
+
+    def _index_households(self, order: npt.NDArray[np.int64]) -> None:
+        """Each subject's household and those of each actor's own subjects, first halves of tokens; 0 none.
+
+        `own_households` has no columns where no actor has one: then nothing need be compared.
+        """
+        rows = self.directory.subjects
+        halves = first_half(np.frombuffer(b"".join(row.household for row in rows), "V16"))
+        self.subject_households = np.concatenate((np.zeros(1, np.uint64), halves[order]))
+        own = self.actors.own_subjects
+        known = self.subject_households[self.subjects_known(own.ravel())].reshape(own.shape)
+        self.own_households = known[:, known.any(axis=0)]
 
     def _zone(self, name: str) -> int:
         place = self._zone_places.setdefault(name, len(self.zones))

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 from pipeline.column_batch import ColumnBatch, FixedColumn, join_rows
 
+SELF_GRANT, CONSENT_WITHDRAWN = 1, 2
+"""Bits of `Protected.marks`: what only the raw event shows."""
+
 
 @dataclass(slots=True)
 class Protected:
@@ -19,12 +22,14 @@ class Protected:
     surrogate of the number the resource's id (else the first subject's id) ends in, shifted modulo 2^32 by a secret
     per actor; differences within one actor survive, the number does not; 0 none. `home_partitions` int32 (n,): the
     partition that the actor's key belongs to. `subject_rows` int32 (s,): the row of each item of `subject_tokens`.
+    `marks` uint8 (n,): bits of what can be told only while the raw identifiers are at hand.
     """
 
     columns: ColumnBatch
     sequence: npt.NDArray[np.uint32]
     home_partitions: npt.NDArray[np.int32]
     subject_rows: npt.NDArray[np.int32]
+    marks: npt.NDArray[np.uint8]
 
     def mark_misrouted(self, partition: int) -> None:
         """Fills column `misrouted`: 1 where a record of this partition belongs to another one."""
@@ -42,4 +47,5 @@ class Protected:
             np.concatenate([part.sequence for part in parts]),
             np.concatenate([part.home_partitions for part in parts]),
             np.concatenate([part.subject_rows + first for part, first in zip(parts, firsts, strict=True)]),
+            np.concatenate([part.marks for part in parts]),
         )

@@ -24,6 +24,27 @@ _MARKS: tuple[tuple[str, str], ...] = (
     ("navicat", "database-client"), ("jdbc", "database-client"), ("odbc", "database-client"),
 )  # fmt: skip
 
+_KINDS = {
+    "browser": ("chrome", "edge", "firefox", "safari", "opera", "qqbrowser", "internet-explorer", "aws-console"),
+    "office_app": ("wechat", "wecom", "dingtalk", "feishu"),
+    "mobile_app": ("android-app", "ios-app"),
+    "database_client": ("database-client",),
+    "script": (
+        "aws-cli", "terraform", "kubectl", "python-requests", "httpx", "aiohttp", "python", "postman", "insomnia",
+        "curl", "wget", "perl", "ruby", "powershell", "headless", "bot",
+    ),
+    "service": ("aws-sdk", "aws-service", "kubernetes", "okhttp", "java", "go", "node"),
+}  # fmt: skip
+_KIND_OF = {family: kind for kind, families in _KINDS.items() for family in families}
+
+
+def agent_kind(family: str) -> str:
+    """What kind of program a family is, a word of events.AGENT_KINDS; "" where the family is "".
+
+    A `script` is started by hand or by a schedule, a `service` is a program's own client library.
+    """
+    return _KIND_OF.get(family, "other") if family else ""
+
 
 def user_agent_family(user_agent: str) -> str:
     """The family's word, `other` where no mark fits, "" where the text is empty."""

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import U8, U16, Assessment, Detector, EventArrays
+from detectors.base import U8, U16, Assessment, EventArrays
 from detectors.combine import judge
 from detectors.features import N_FEATURES, NAMES, compute
 from detectors.model import Model
 from detectors.profile import Profiles
+from detectors.rules.rule import Rule, floors_of
 from detectors.surprisal import N_ORDER, surprisals
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.events import EXPLAINED, SCORE_STATUSES, codes
@@ -34,13 +35,12 @@ def assess(
     events: EventArrays,
     model: Model | None,
     profiles: Profiles,
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
 ) -> Assessment:
     """Judges the batch and fills the assessment columns. `model` None: everything scorable is `unscored`."""
     features, usual, spread = compute(events, profiles)
     duplicate = columns.fixed("duplicate_of").astype(np.int64) >= 0
-    rule_codes = [code for rule in rules for code in rule.reasons]
-    names = [*(f"feature:{name}" for name in NAMES), *rule_codes]
+    names = [*(f"feature:{name}" for name in NAMES), *(rule.code for rule in rules)]
     count = events.count
     if model is None:
         assessment = Assessment(
@@ -67,7 +67,7 @@ def assess(
 def _judged(
     events: EventArrays,
     model: Model,
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
     features: npt.NDArray[np.float32],
     usual: npt.NDArray[np.float32],
     spread: npt.NDArray[np.float32],
@@ -77,7 +77,7 @@ def _judged(
     table = model.peers.index(events.peer_groups, events.peer_group_ids)
     surprise = surprisals(features, table, model.peers)
     judged = judge(model.forest, model.calibration, surprise, (events.explained == _EXPLAINED) | (events.approved == 1))
-    floors = [rule.risk(events, features, surprise) for rule in rules]
+    floors = floors_of(rules, events, features)
     floor = np.maximum.reduce(floors) if floors else np.zeros(events.count, np.uint16)
     silent = events.scorable == 0
     for values in (judged.anomaly, judged.top3, judged.level, floor):

@@ -23,10 +23,12 @@ from pipeline import events
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.calendar_cn import weekday_kinds
-from pipeline.directory.index import FLAG_BIT, UNKNOWN_DAY, DirectoryIndex, TextMap, country_code
+from pipeline.directory.index import FLAG_BIT, UNKNOWN_DAY, DirectoryIndex, country_code
 from pipeline.directory.local_time import local_days_and_hours
+from pipeline.directory.text_map import TextMap
 from pipeline.directory.work_items import first_half
-from pipeline.privacy.protected import Protected
+from pipeline.privacy.protected import CONSENT_WITHDRAWN, SELF_GRANT, Protected
+from pipeline.privacy.user_agents import agent_kind
 
 UNKNOWN_DAYS_TO_LEAVE = 32767
 _HIGHEST_COUNT = 65535
@@ -41,6 +43,8 @@ _UNMASKING = (_ACTION["unmask"], _ACTION["decrypt"])
 _HEARTBEAT = "heartbeat"
 _OWN_SOURCE, _VERSION_SET = "accesstrail", "version_set"
 _YES = events.codes(events.FLAG_WORDS)["yes"]
+_PARTNER = events.codes(events.ACTOR_TYPES)["partner"]
+_AGENT_KIND = events.codes(events.AGENT_KINDS)
 _VIP_BITS = FLAG_BIT["vip"] | FLAG_BIT["employee"] | FLAG_BIT["complaint"]
 
 I32 = npt.NDArray[np.int32]
@@ -64,6 +68,7 @@ class EnrichMemory:
         self.hashes = {name: TextMap(np.uint64, text_hash) for name in ("resource_type", "endpoint", "source_system")}
         self.country_codes = {name: TextMap(np.uint16, country_code) for name in ("src_country", "dst_country")}
         self.flag_bits = TextMap(np.uint8, lambda flag: FLAG_BIT.get(flag, 0))
+        self.agent_kinds = TextMap(np.uint8, lambda family: _AGENT_KIND.get(agent_kind(family), 0))
 
     def index(self, directory: DirectorySnapshot, default_time_zone: str) -> DirectoryIndex:
         """The index of this very snapshot; built anew when it is another one or has grown too large."""
@@ -143,7 +148,7 @@ def enrich(
     where = _where(batch)
     what = _what(batch)
     whose = _whose(batch)
-    why = _why(batch)
+    why = {**_why(batch), **_agreed(batch, who["local_day"])}
     return EventArrays(
         count=columns.count,
         actor_keys=_actor_keys(columns.text("tenant_id"), tokens),
@@ -209,6 +214,7 @@ def _who(batch: _Batch) -> dict[str, Any]:
         "days_to_leave": np.where(
             leaving_known, np.clip(leaves_on - local_day, -32767, 32766), UNKNOWN_DAYS_TO_LEAVE
         ).astype(np.int32),
+        "on_behalf": batch.half("on_behalf_of_token"),
         "event_time_us": batch.times_us,
         "local_day": local_day,
         "local_hour": local_hour,
@@ -242,17 +248,27 @@ def _where(batch: _Batch) -> dict[str, Any]:
     )
     country = batch.text_else_event("src_country", np.ascontiguousarray(known["country"]))
     batch.text_else_event("src_city", np.ascontiguousarray(known["city"]))
+    codes = memory.country_codes["src_country"].of(country)
     return {
         "ip_prefix": ip_prefixes(addresses),
         "network_kind": network_kind,
-        "country": memory.country_codes["src_country"].of(country),
+        "country": codes,
+        "source_abroad": _abroad(batch, codes),
         "latitude": np.ascontiguousarray(known["latitude"]),
         "longitude": np.ascontiguousarray(known["longitude"]),
         "device": batch.half("device_token"),
         "user_agent": batch.half("user_agent_hash"),
+        "agent_kind": memory.agent_kinds.of(columns.text("user_agent_family")),
         "session": batch.half("session_token"),
         "credential": batch.half("credential_token"),
     }
+
+
+def _abroad(batch: _Batch, countries: npt.NDArray[np.uint16]) -> U8:
+    """1 where a country is given, the actor's own is known, and they differ."""
+    home = batch.index.actors.home_countries[batch.actor_rows]
+    abroad: U8 = ((countries != 0) & (home != 0) & (countries != home)).astype(np.uint8)
+    return abroad
 
 
 def ip_prefixes(addresses: npt.NDArray[np.generic]) -> U64:
@@ -295,8 +311,10 @@ def _what(batch: _Batch) -> dict[str, Any]:
         "resource": batch.half("resource_token"),
         "sensitivity": sensitivity,
         "records": np.where(records < 0, counted.astype(np.int64), records),
+        "matched": columns.fixed("records_matched").astype(np.int64, copy=False),
         "bytes_out": np.maximum(columns.fixed("bytes_out").astype(np.int64, copy=False), 0),
         "unmasked": (unmasked | np.isin(action, _UNMASKING)).astype(np.uint8),
+        "grant_to_self": ((batch.protected.marks & SELF_GRANT) != 0).astype(np.uint8),
         "sequence": batch.protected.sequence,
         "scorable": (~silent).astype(np.uint8),
     }
@@ -361,8 +379,22 @@ def _whose(batch: _Batch) -> dict[str, Any]:
         "vip_subjects": _flagged(rows, subject_flags, event_flags, _VIP_BITS),
         "minor_subjects": _flagged(rows, subject_flags, event_flags, FLAG_BIT["minor"]),
         "own_subject": own.astype(np.uint8),
+        "household_subject": _in_household(batch, known, own),
         "off_region": elsewhere.astype(np.uint8),
     }
+
+
+def _in_household(batch: _Batch, known: I64, own: npt.NDArray[np.bool_]) -> U8:
+    """1 where a subject shares the actor's household without being the actor; `known`: the subjects' rows."""
+    index, rows = batch.index, batch.protected.subject_rows
+    same = np.zeros(batch.columns.count, np.uint8)
+    if index.own_households.shape[1] and len(rows):
+        households = index.subject_households[known]
+        for place in range(index.own_households.shape[1]):
+            half = index.own_households[batch.actor_rows[rows], place]
+            same[rows[(half != 0) & (half == households)]] = 1
+        same[own] = 0
+    return same
 
 
 def _flagged(rows: I32, subject_flags: U8, event_flags: U8, bits: int) -> npt.NDArray[np.uint16]:
@@ -405,13 +437,29 @@ def _why(batch: _Batch) -> dict[str, Any]:
         np.where((cases != 0) | approved, _EXPLAINED["claimed"], _EXPLAINED["not_yet_explained"]),
     ).astype(np.uint8)
     batch.store("explained", verdict.view(np.int8))
-    home = batch.index.actors.home_countries[batch.actor_rows]
     destination = batch.memory.country_codes["dst_country"].of(batch.columns.text("dst_country"))
-    abroad = (destination != 0) & (home != 0) & (destination != home)
+    recipient, abroad = batch.code("recipient_type"), _abroad(batch, destination)
     return {
-        "external": (np.isin(batch.code("recipient_type"), _OUTSIDE) | abroad).astype(np.uint8),
+        "external": (np.isin(recipient, _OUTSIDE) | (abroad == 1)).astype(np.uint8),
+        "recipient": recipient,
+        "destination_abroad": abroad,
         "break_glass": (batch.code("break_glass") == _YES).astype(np.uint8),
         "explained": verdict,
         "approved": approved.astype(np.uint8),
         "case": cases,
+        "legal_basis": batch.code("legal_basis"),
+        "consent_withdrawn": ((batch.protected.marks & CONSENT_WITHDRAWN) != 0).astype(np.uint8),
+    }
+
+
+def _agreed(batch: _Batch, local_day: I32) -> dict[str, Any]:
+    """Whether purpose and contract cover the access; after `_who`, which fills organisation and department."""
+    columns, index = batch.columns, batch.index
+    purposes, types = columns.text("purpose"), columns.text("resource_type")
+    partners = batch.code("actor_type") == _PARTNER
+    contract, limit = index.contracts.fits(partners, columns.text("actor_org"), types, purposes, local_day)
+    return {
+        "purpose_fit": index.purposes.fits(purposes, columns.text("actor_dept"), types),
+        "contract": contract,
+        "contract_limit": limit,
     }

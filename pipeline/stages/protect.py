@@ -22,7 +22,7 @@ from pipeline.privacy.column_builder import ColumnBuilder
 from pipeline.privacy.dead_letters import protect_dead_letters
 from pipeline.privacy.keys import normalised
 from pipeline.privacy.own_identifiers import OwnIdentifiers, without_own_identifiers
-from pipeline.privacy.protected import Protected
+from pipeline.privacy.protected import CONSENT_WITHDRAWN, SELF_GRANT, Protected
 from pipeline.privacy.protector import Protector
 from pipeline.privacy.subject_lists import SubjectLists
 from pipeline.privacy.user_agents import user_agent_family
@@ -31,6 +31,8 @@ from pipeline.timestamps import utc_us_column
 __all__ = ["Protected", "Protector", "protect", "protect_dead_letters"]
 
 _TOKEN_DTYPE = f"V{TOKEN_BYTES}"
+_ACCOUNT = "account"
+_CONSENT_STATE, _WITHDRAWN = "consent_state", "withdrawn"
 Fields = Mapping[str, Sequence[Any]]
 
 
@@ -81,7 +83,8 @@ def protect(
     sequence = numbers + sequence_shifts  # modulo 2^32
     sequence[sequence == 0] = 1
     sequence[numbers == 0] = 0
-    return Protected(ColumnBatch(builder.count, builder.columns), sequence, home_partitions, subjects.rows)
+    columns = ColumnBatch(builder.count, builder.columns)
+    return Protected(columns, sequence, home_partitions, subjects.rows, _marks(fields, columns))
 
 
 def _who(fields: Fields, builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
@@ -205,6 +208,23 @@ def _resource(
         for resource, kind, own in zip(resources, kinds, is_subject, strict=True)
     ]
     builder.masked("resource_id", own_identifiers.taken_out(clear) if any(clear) else clear)
+
+
+def _marks(fields: Fields, columns: ColumnBatch) -> npt.NDArray[np.uint8]:
+    """What only the raw event shows, uint8 (n,): rights granted to oneself, consent that was withdrawn.
+
+    A granted account's token is of another kind than an actor's, and attributes are dropped: neither can be told later.
+    """
+    marks = np.zeros(columns.count, np.uint8)
+    actors, resources, kinds = fields["actor_id"], fields["resource_id"], fields["resource_type"]
+    for row in np.flatnonzero(columns.fixed("action") == _ACTIONS["grant"]).tolist():
+        if kinds[row].startswith(_ACCOUNT) and normalised(resources[row]) == normalised(actors[row]):
+            marks[row] |= SELF_GRANT
+    if any(fields["attrs"]):
+        for row, attrs in enumerate(fields["attrs"]):
+            if attrs and attrs.get(_CONSENT_STATE) == _WITHDRAWN:
+                marks[row] |= CONSENT_WITHDRAWN
+    return marks
 
 
 def _trailing_numbers(fields: Fields, subjects: SubjectLists, builder: ColumnBuilder) -> npt.NDArray[np.uint32]:

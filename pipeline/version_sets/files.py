@@ -22,11 +22,11 @@ from pipeline.config import Settings
 from pipeline.errors import ModelRejected
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import MASKS_VERSION
+from pipeline.version_sets.rules_source import rules_content
 from pipeline.version_sets.sets import VersionSet
 
 _log = logging.getLogger(__name__)
 DIRECTORY = "directory/"
-RULES_VERSION = "1"
 NEVER = 10_001
 """Threshold while no model can be used: nothing is scored, so nothing may fire."""
 
@@ -84,7 +84,7 @@ class ConfiguredFiles:
         return {
             "canon": str(CANON_VERSION),
             "features": FEATURE_VERSION,
-            "rules": RULES_VERSION,
+            "rules": sha256(rules_content()).hexdigest(),
             "masks": MASKS_VERSION,
             "model_fault": fault,
         }
@@ -115,6 +115,7 @@ class ConfiguredFiles:
         contents = {DIRECTORY + kind: content for kind, content in directory.artefacts().items()}
         if model is not None:
             contents["model"] = pack(model)
+        contents["rules"] = rules_content()
         contents["configuration"] = json.dumps(self.configuration, sort_keys=True).encode()
         return Candidate(contents, self.words(fault), model.threshold if model else NEVER, fault)
 

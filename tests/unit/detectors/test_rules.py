@@ -1,166 +1,168 @@
-"""Every severe rule: cases where it holds, cases where it does not, and the innocent look-alike."""
+"""Every rule: its own cases, its words and ids, and what holds for all rules alike."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from detectors.features import INDEX, N_FEATURES, compute
+from detectors.base import EventArrays
+from detectors.features import N_FEATURES, compute
 from detectors.profile import Profiles
 from detectors.rules import all_rules
-from pipeline.events import ACTIONS, ACTOR_STATUSES, ACTOR_TYPES, EXPLAINED, NETWORK_KINDS, OUTCOMES, codes
+from detectors.rules.cases import Outcome, batch_of, outcomes_of
+from detectors.rules.rule import CASES_OF_EACH_SORT, HIGHEST_FLOOR, LOWEST_FLOOR, Case, Rule, case, floors_of
+from pipeline.events import EXPLAINED, NETWORK_KINDS, codes
+from pipeline.stages.decide import severity
 from tests.arrays import START_US, event_arrays
 
-ACTION, ACTOR, OUTCOME = codes(ACTIONS), codes(ACTOR_TYPES), codes(OUTCOMES)
-STATUS, NETWORK, WORK = codes(ACTOR_STATUSES), codes(NETWORK_KINDS), codes(EXPLAINED)
 RULES = {rule.name: rule for rule in all_rules()}
-FLOORS = {
-    "bulk_export": 9000, "enumeration": 8500, "external_share": 8500, "impossible_travel": 8000,
-    "inactive_account": 9000, "mass_unmask": 8500, "service_misuse": 8500,
-}  # fmt: skip
-
-EXPORT = {"action": ACTION["export"], "records": 500, "explained": WORK["not_yet_explained"]}
-WALK = {"sequence": 0.5, "events_10m": np.log1p(21.0)}
-SHARE = {"external": 1, "sensitivity": 3, "explained": WORK["not_yet_explained"]}
-JOURNEY = {"travel": np.log1p(1001.0)}
-LEFT = {"actor_status": STATUS["left"]}
-LOOKS = {"unmasked_day": np.log1p(41.0), "unexplained_day": np.log1p(21.0)}
-LOOK = {"unmasked": 1, "explained": WORK["not_yet_explained"]}
-STOLEN = {"new_network": 0.9, "new_agent": 0.9}
-SERVICE = {"actor_type": ACTOR["service"]}
-ADMIN, PARTNER, AGENT = ({"actor_type": ACTOR[name]} for name in ("admin", "partner", "ai_agent"))
-
-# (rule, what it is, fields of the event, features)
-TRUE: list[tuple[str, str, Mapping[str, Any], Mapping[str, float]]] = [
-    ("bulk_export", "an export of 500", EXPORT, {}),
-    ("bulk_export", "a download of 20,000", {**EXPORT, "action": ACTION["download"], "records": 20_000}, {}),
-    ("bulk_export", "printed by a partner", {**EXPORT, "action": ACTION["print"], **PARTNER}, {}),
-    ("bulk_export", "a claimed work item only", {**EXPORT, "explained": WORK["claimed"]}, {}),
-    ("bulk_export", "shared by an AI agent", {**EXPORT, "action": ACTION["share"], **AGENT}, {}),
-    ("enumeration", "half in order, fast", {}, WALK),
-    ("enumeration", "all in order, very fast", {}, {"sequence": 1.0, "events_10m": np.log1p(400.0)}),
-    ("enumeration", "by a service", SERVICE, WALK),
-    ("external_share", "sensitive, to an outsider", SHARE, {}),
-    ("external_share", "highly sensitive", {**SHARE, "sensitivity": 4}, {}),
-    ("external_share", "by an administrator, claimed", {**SHARE, **ADMIN, "explained": WORK["claimed"]}, {}),
-    ("impossible_travel", "from an office", {"network_kind": NETWORK["office"]}, JOURNEY),
-    ("impossible_travel", "from an unlisted network", {"network_kind": NETWORK["unlisted"]}, JOURNEY),
-    ("impossible_travel", "a partner from home", {"network_kind": NETWORK["home"], **PARTNER}, JOURNEY),
-    ("inactive_account", "left", LEFT, {}),
-    ("inactive_account", "on leave", {"actor_status": STATUS["on_leave"]}, {}),
-    ("inactive_account", "left, with a work item", {**LEFT, "explained": WORK["explained"]}, {}),
-    ("mass_unmask", "forty-one looks", LOOK, LOOKS),
-    ("mass_unmask", "by an administrator", {**LOOK, **ADMIN}, LOOKS),
-    ("mass_unmask", "claimed only", {**LOOK, "explained": WORK["claimed"]}, LOOKS),
-    ("service_misuse", "both new", SERVICE, STOLEN),
-    ("service_misuse", "both entirely new", SERVICE, {"new_network": 1.0, "new_agent": 1.0}),
-    ("service_misuse", "from a cloud", {**SERVICE, "network_kind": NETWORK["cloud"]}, STOLEN),
-]  # fmt: skip
-FALSE: list[tuple[str, str, Mapping[str, Any], Mapping[str, float]]] = [
-    ("bulk_export", "499 records", {**EXPORT, "records": 499}, {}),
-    ("bulk_export", "approved", {**EXPORT, "approved": 1}, {}),
-    ("bulk_export", "refused", {**EXPORT, "outcome": OUTCOME["denied"]}, {}),
-    ("bulk_export", "a search that lists 500", {**EXPORT, "action": ACTION["search"]}, {}),
-    ("bulk_export", "look-alike: the nightly export of a service", {**EXPORT, **SERVICE}, {}),
-    ("bulk_export", "look-alike: ordered by a work item", {**EXPORT, "explained": WORK["explained"]}, {}),
-    ("enumeration", "fast, out of order", {}, {"sequence": 0.45, "events_10m": np.log1p(60.0)}),
-    ("enumeration", "in order, slowly", {}, {"sequence": 1.0, "events_10m": np.log1p(19.0)}),
-    ("enumeration", "neither", {}, {}),
-    ("enumeration", "look-alike: a short list in order", {}, {"sequence": 1.0, "events_10m": np.log1p(10.0)}),
-    ("external_share", "hardly sensitive", {**SHARE, "sensitivity": 2}, {}),
-    ("external_share", "inside", {**SHARE, "external": 0}, {}),
-    ("external_share", "failed", {**SHARE, "outcome": OUTCOME["error"]}, {}),
-    ("external_share", "look-alike: approved", {**SHARE, "approved": 1}, {}),
-    ("external_share", "look-alike: customers fetch their own", {**SHARE, "actor_type": ACTOR["customer"]}, {}),
-    ("impossible_travel", "an aeroplane", {}, {"travel": np.log1p(900.0)}),
-    ("impossible_travel", "a service in two data centres", SERVICE, JOURNEY),
-    ("impossible_travel", "an AI agent", AGENT, JOURNEY),
-    ("impossible_travel", "look-alike: dialled into the VPN", {"network_kind": NETWORK["vpn"]}, JOURNEY),
-    ("impossible_travel", "look-alike: a desktop in the cloud", {"network_kind": NETWORK["cloud"]}, JOURNEY),
-    ("inactive_account", "active", {"actor_status": STATUS["active"]}, {}),
-    ("inactive_account", "not in the directory", {"actor_status": STATUS["unlisted"]}, {}),
-    ("inactive_account", "no directory", {"actor_status": 0}, {}),
-    ("inactive_account", "look-alike: the lock held", {**LEFT, "outcome": OUTCOME["denied"]}, {}),
-    ("mass_unmask", "thirty-nine looks", LOOK, {**LOOKS, "unmasked_day": np.log1p(39.0)}),
-    ("mass_unmask", "this one is masked", {**LOOK, "unmasked": 0}, LOOKS),
-    ("mass_unmask", "a service", {**LOOK, **SERVICE}, LOOKS),
-    ("mass_unmask", "this one is explained", {**LOOK, "explained": WORK["explained"]}, LOOKS),
-    ("mass_unmask", "look-alike: a busy day with tickets", LOOK, {**LOOKS, "unexplained_day": np.log1p(3.0)}),
-    ("service_misuse", "a person", {}, STOLEN),
-    ("service_misuse", "a new program only", SERVICE, {"new_network": 0.0, "new_agent": 1.0}),
-    ("service_misuse", "a new network only", SERVICE, {"new_network": 1.0, "new_agent": 0.1}),
-    ("service_misuse", "look-alike: moved last week, now known", SERVICE, {"new_network": 0.05, "new_agent": 0.05}),
-]  # fmt: skip
+EVERY_RULE = pytest.mark.parametrize("rule", all_rules(), ids=list(RULES))
+NETWORK, WORK = codes(NETWORK_KINDS), codes(EXPLAINED)
+NO_SURPRISE = np.zeros((1, N_FEATURES + 3), np.float32)
+OUTCOMES = [outcome for rule in all_rules() for outcome in outcomes_of(rule)]
 
 
-def risk_of(rule: str, fields: Mapping[str, Any], features: Mapping[str, float]) -> int:
-    row = np.zeros((1, N_FEATURES), np.float32)
-    for name, value in features.items():
-        row[0, INDEX[name]] = value
-    (risk,) = RULES[rule].risk(event_arrays(1, **fields), row, np.zeros((1, N_FEATURES + 3), np.float32))
-    return int(risk)
+def all_cases(rule: Rule) -> list[Case]:
+    return [*rule.cases.holds, *rule.cases.silent, *rule.cases.look_alikes]
 
 
-def named(cases: list[tuple[str, str, Mapping[str, Any], Mapping[str, float]]]) -> list[Any]:
-    return [pytest.param(rule, fields, row, id=f"{rule}: {name}") for rule, name, fields, row in cases]
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=[f"{one.rule}, {one.sort}: {one.text}" for one in OUTCOMES])
+def test_the_case_comes_out_as_it_says(outcome: Outcome) -> None:
+    assert outcome.floor == outcome.expected
 
 
-@pytest.mark.parametrize(("rule", "fields", "features"), named(TRUE))
-def test_the_rule_holds(rule: str, fields: Mapping[str, Any], features: Mapping[str, float]) -> None:
-    assert risk_of(rule, fields, features) == FLOORS[rule]
+@EVERY_RULE
+def test_a_rule_has_three_cases_of_each_sort_and_names_each_differently(rule: Rule) -> None:
+    for found in (rule.cases.holds, rule.cases.silent, rule.cases.look_alikes):
+        assert len(found) >= CASES_OF_EACH_SORT
+    names = [one.text for one in all_cases(rule)]
+    assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(("rule", "fields", "features"), named(FALSE))
-def test_the_rule_does_not_hold(rule: str, fields: Mapping[str, Any], features: Mapping[str, float]) -> None:
-    assert risk_of(rule, fields, features) == 0
+@EVERY_RULE
+def test_a_rules_words_are_complete_in_both_languages(rule: Rule) -> None:
+    runbook = rule.runbook
+    for text in (rule.title, rule.next_step, rule.needs, runbook.check, runbook.contain, runbook.ask):
+        assert text.en.isascii()
+        assert any("\u4e00" <= character <= "\u9fff" for character in text.zh)
+    for text in (rule.next_step, runbook.check, runbook.contain, runbook.ask):
+        assert text.en.endswith((".", "?"))
+        assert text.zh.endswith(("。", "？"))
+    assert not rule.title.en.endswith(".")  # it becomes part of a sentence
 
 
-@pytest.mark.parametrize(("rule", "fields", "features"), named(TRUE))
-def test_no_rule_judges_what_is_not_scorable(
-    rule: str, fields: Mapping[str, Any], features: Mapping[str, float]
-) -> None:
-    assert risk_of(rule, {**fields, "scorable": 0}, features) == 0
+@EVERY_RULE
+def test_a_rule_names_what_it_touches_by_id(rule: Rule) -> None:
+    assert rule.detects
+    assert rule.articles
+    assert all(re.fullmatch(r"D(0[1-9]|[12]\d|3[012])", one) for one in rule.detects)
+    assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", one) for one in rule.attack)
+    assert all(re.fullmatch(r"(MT|ME|PR|IF|AF)\d{3}(\.\d{3})?", one) for one in rule.insider)
+    assert all(re.fullmatch(r"[a-z]+-\d+", one) for one in rule.articles)
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", rule.name)
 
 
-def test_every_rule_has_its_cases() -> None:
-    for name in RULES:
-        assert sum(case[0] == name for case in TRUE) >= 3
-        assert sum(case[0] == name and not case[1].startswith("look-alike") for case in FALSE) >= 3
-        assert any(case[0] == name and case[1].startswith("look-alike") for case in FALSE)
+@EVERY_RULE
+def test_a_floor_is_within_bounds_and_gives_the_declared_severity(rule: Rule) -> None:
+    assert LOWEST_FLOOR <= rule.floor <= HIGHEST_FLOOR
+    assert rule.severity == severity(rule.floor, 2, explained=False)
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_rule_judges_each_row_alone(rule: str) -> None:
-    """A mixed batch gives the same risks as its rows one by one."""
-    cases = [case for case in TRUE + FALSE if case[0] == rule]
-    names = sorted({name for case in cases for name in case[2]})
-    defaults = {name: getattr(event_arrays(1), name)[0] for name in names}
-    mixed = event_arrays(len(cases), **{name: [case[2].get(name, defaults[name]) for case in cases] for name in names})
-    rows = np.zeros((len(cases), N_FEATURES), np.float32)
-    for index, case in enumerate(cases):
-        for name, value in case[3].items():
-            rows[index, INDEX[name]] = value
-    risks = RULES[rule].risk(mixed, rows, np.zeros((len(cases), N_FEATURES + 3), np.float32))
-    assert risks.tolist() == [FLOORS[rule] if case in TRUE else 0 for case in cases]
-    assert risks.dtype == np.uint16
+@EVERY_RULE
+def test_a_rule_says_its_one_reason(rule: Rule) -> None:
+    (reason,) = rule.reasons.values()
+    assert (reason.code, reason.articles) == (rule.code, rule.articles)
+    assert (reason.title_en, reason.title_zh, reason.next_step_en, reason.next_step_zh) == (
+        *rule.title,
+        *rule.next_step,
+    )
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_a_rule_says_its_reason_in_both_languages(rule: str) -> None:
-    assert list(RULES[rule].reasons) == [f"rule:{rule}"]
-    (reason,) = RULES[rule].reasons.values()
-    assert reason.code == f"rule:{rule}"
-    for english, chinese in ((reason.title_en, reason.title_zh), (reason.next_step_en, reason.next_step_zh)):
-        assert english.isascii()
-        assert any("\u4e00" <= character <= "\u9fff" for character in chinese)
-    assert reason.articles
+def test_the_gravest_rule_is_named_first_and_names_are_unique() -> None:
+    order = [(-rule.floor, rule.name) for rule in all_rules()]
+    assert order == sorted(order)
+    assert len(RULES) == len(order)
 
 
-def test_the_order_of_the_rules_is_fixed() -> None:
-    assert [rule.name for rule in all_rules()] == sorted(FLOORS)
+@EVERY_RULE
+def test_no_rule_judges_what_is_not_scorable(rule: Rule) -> None:
+    events, features = batch_of(rule.cases.base, rule.cases.holds)
+    events.scorable[:] = 0
+    assert not rule.risk(events, features, NO_SURPRISE).any()
+
+
+@EVERY_RULE
+def test_what_excuses_a_rule_silences_all_its_cases(rule: Rule) -> None:
+    events, features = batch_of(rule.cases.base, rule.cases.holds)
+    held_before = rule.risk(events, features, NO_SURPRISE)
+    assert (held_before == rule.floor).all()
+    assert held_before.dtype == np.uint16
+    approved = replace(events, approved=np.ones_like(events.approved))
+    assert rule.risk(approved, features, NO_SURPRISE).any() == (rule.excuse == "nothing")
+    explained = replace(events, explained=np.full_like(events.explained, WORK["explained"]))
+    if rule.excuse == "work":
+        assert not rule.risk(explained, features, NO_SURPRISE).any()
+    elif rule.excuse == "approval":
+        assert rule.risk(explained, features, NO_SURPRISE).any()
+
+
+def everything() -> tuple[EventArrays, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+    """The cases of all rules as one batch."""
+    cases = [
+        Case(one.text, {**rule.cases.base.event, **one.event}, {**rule.cases.base.seen, **one.seen})
+        for rule in all_rules()
+        for one in all_cases(rule)
+    ]
+    return batch_of(case("quiet"), cases)
+
+
+def rows_of(events: EventArrays, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> EventArrays:
+    """These rows; every case has one subject."""
+    changed: dict[str, Any] = {
+        name: value[rows]
+        for name, value in ((name, getattr(events, name)) for name in EventArrays.__slots__)
+        if isinstance(value, np.ndarray) and name != "subject_ends"
+    }
+    keys = [events.actor_keys[row] for row in rows.tolist()]
+    return replace(events, count=len(rows), actor_keys=keys, subject_ends=np.arange(1, len(rows) + 1), **changed)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.randoms(use_true_random=False), st.integers(1, 400))
+def test_rules_judge_each_row_alone_in_whatever_order_and_company(random: object, count: int) -> None:
+    events, features = everything()
+    whole = np.stack(floors_of(all_rules(), events, features))
+    rows = np.array([random.randrange(events.count) for _ in range(count)], np.int64)  # type: ignore[attr-defined]
+    some = np.stack(floors_of(all_rules(), rows_of(events, rows), features[rows]))
+    assert (some == whole[:, rows]).all()
+
+
+def test_all_rules_together_say_what_each_says_alone() -> None:
+    events, features = everything()
+    together = floors_of(all_rules(), events, features)
+    for rule, floors in zip(all_rules(), together, strict=True):
+        assert (floors == rule.risk(events, features, features)).all()
+
+
+def test_a_quiet_event_raises_no_rule_even_without_any_directory_or_field() -> None:
+    bare = case(
+        "nothing known", actor_status="", tenure_days=-1, network_kind="", country=0, latitude=1000.0, longitude=1000.0,
+        device=0, user_agent=0, agent_kind="", session=0, credential=0, sensitivity=0, subject_count=0, ip_prefix=0,
+    )  # fmt: skip
+    events, features = batch_of(case("quiet"), [case("quiet"), bare])
+    assert not np.stack(floors_of(all_rules(), events, features)).any()
+
+
+@EVERY_RULE
+def test_a_case_that_names_no_field_is_refused(rule: Rule) -> None:
+    with pytest.raises(KeyError, match="no such field"):
+        batch_of(rule.cases.base, [case("a slip of the pen", {}, acton="read")])
 
 
 @pytest.mark.parametrize("kind", ["vpn", "cloud"])
@@ -174,5 +176,4 @@ def test_coming_back_from_a_tunnel_to_the_office_is_no_journey(kind: str) -> Non
         longitude=[121.5, 8.7, 121.5],
     )
     features, _, _ = compute(events, Profiles())
-    risks = RULES["impossible_travel"].risk(events, features, np.zeros((3, N_FEATURES + 3), np.float32))
-    assert risks.tolist() == [0, 0, 0]
+    assert RULES["impossible_travel"].risk(events, features, NO_SURPRISE).tolist() == [0, 0, 0]
