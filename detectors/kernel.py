@@ -182,6 +182,7 @@ def _turn_day(s: Any, e: Any) -> None:
     """The first event of a later day closes the day before it, and any long pause."""
     if s.events == 0:
         s.first_day = s.day = e.local_day
+        s.newest_us = e.time_us
         s.last_latitude = NO_LOCATION
         s.is_off_day = e.day_kind != WORKDAY and e.day_kind != MAKE_UP_WORKDAY
         return
