@@ -306,7 +306,8 @@ def _habits(s: Any, e: Any, i: int, late: bool, out: F32, usual: F32, spread: F3
         deviation = (size - s.size_mean[kind]) / (math.sqrt(s.size_var[kind]) + 0.3)
         out[i, RECORDS_OWN] = max(0.0, deviation) * s.size_n[kind] / (s.size_n[kind] + 20.0)
         out[i, BYTES] = math.log1p(max(0.0, float(e.bytes_out))) if e.outcome == SUCCESS else 0.0
-    usual[i, RECORDS_OWN], spread[i, RECORDS_OWN] = s.size_mean[kind], math.sqrt(s.size_var[kind])
+    if s.size_n[kind] > 0:
+        usual[i, RECORDS_OWN], spread[i, RECORDS_OWN] = s.size_mean[kind], math.sqrt(s.size_var[kind])
     out[i, RARE_ACTION] = _rarity(s, float(s.actions[e.action]))
     out[i, RARE_CHANNEL] = _rarity(s, float(s.channels[e.channel])) if e.channel != 0 else 0.0
     key = _key(e.resource_type)
