@@ -105,20 +105,6 @@ def test_a_slow_rise_over_a_week_is_seen(feature: str) -> None:
     assert risen[-1, INDEX[feature]] > 1.0
 
 
-@pytest.mark.parametrize("records", range(1, 12))
-def test_an_account_that_did_the_same_every_day_is_measured_against_itself(records: int) -> None:
-    """Deviations that round to less than nothing would be no number, and the account's own features 0 for good."""
-    profiles = Profiles()
-    quiet = {"records": records, **OPEN}
-    run(profiles, event_arrays(200, time_us=days(20), subject_lists=[[row % 10] for row in range(200)], **quiet))
-    assert (profiles.state[0]["day_var"] >= 0).all()
-    assert (profiles.state[0]["size_var"] >= 0).all()
-    burst = event_arrays(90, time_us=START_US + 20 * DAY_US + np.arange(90) * 1_000_000, **{**quiet, "records": 500})
-    features = run(profiles, burst)
-    assert features[0, INDEX["records_own"]] > 3
-    assert (features[-1, [INDEX[name] for name in ("subjects_day_own", "records_day_own")]] > 3).all()
-
-
 def test_every_feature_has_its_case_here() -> None:
     assert {case[0] for case in CASES} | {"records_week", "subjects_week"} == set(NAMES)
     assert all(feature.title_en.isascii() and not feature.title_zh.isascii() for feature in FEATURES)
