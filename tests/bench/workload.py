@@ -23,8 +23,8 @@ from pipeline.offline import EventFile, train_model
 from pipeline.partitioning import partition_of
 from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import draw_company, write_directory
-from pipeline.sources.simulate.company import RESOURCES, Actor, Company
-from pipeline.sources.simulate.days import day_start_ms, hash_of
+from pipeline.sources.simulate.company import RESOURCES, Actor, Company, hash_of
+from pipeline.sources.simulate.desk import day_start_ms
 
 SUBJECTS = 50_000
 DAY_MS = 24 * 3_600_000
@@ -154,7 +154,7 @@ def company(actors: int) -> Company:
         for copy in range(-(-actors // len(drawn.actors)))
         for one in drawn.people
     ]
-    services = len(drawn.services) + len(drawn.partners)
+    services = len(drawn.services) + len(drawn.partners) + len(drawn.agents)
     return replace(drawn, people=people[: max(1, actors - services)])
 
 
@@ -186,11 +186,11 @@ def _head(actor: Actor) -> list[str]:
     common: dict[str, object] = {
         "schema_version": 1, "source_system": system, "source_instance": _instance(actor),
         "channel": "ui" if human else "api", "outcome": "success", "actor_id": actor.actor_id,
-        "actor_type": actor.kind, "actor_dept": actor.department.name, "actor_role": actor.department.role,
+        "actor_type": actor.kind, "actor_dept": actor.department.name, "actor_role": actor.role,
         "user_agent": actor.user_agent, "app_id": system,
     }  # fmt: skip
     common |= {"device_id": actor.device, "mfa": True} if human else {"credential_id": actor.credential}
-    kinds = actor.department.resource_types
+    kinds = actor.department.resource_types or ("customer_profile", "order")
     heads = []
     for slot in range(len(_CASE_SHARES)):
         kind = kinds[hash_of(f"{actor.actor_id}{slot}") % len(kinds)]
