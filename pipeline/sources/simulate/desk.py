@@ -43,6 +43,10 @@ class Desk:
     open_cases: dict[str, list[tuple[int, Event, int]]] = field(default_factory=dict)
     bases: dict[tuple[int, str, int], Event] = field(default_factory=dict)
     kinds: dict[tuple[str, str], Event] = field(default_factory=dict)
+    famous: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.famous = tuple(sorted(self.company.vips))
 
     def customer(self, actor: Actor) -> int:
         """A customer, popular ones more often, those of one's own region more often where regions matter."""
@@ -137,7 +141,7 @@ class Desk:
             "actor_id": actor.actor_id,
             "actor_type": actor.kind,
             "actor_dept": self.life.name_of(department, day),
-            "actor_role": actor.role,
+            "actor_role": self.life.role_of(actor, day),
             "app_id": source.name,
         }
         if actor.org:

@@ -97,7 +97,7 @@ def portfolio(desk: Desk, actor: Actor, at_ms: int) -> Steps:
 
 def vip_case(desk: Desk, actor: Actor, at_ms: int) -> Steps:
     """A famous customer's wish; this desk has no others."""
-    customer = desk.chance.choice(sorted(desk.company.vips))
+    customer = desk.chance.choice(desk.famous)
     yield from matter(desk, actor, customer, at_ms, reasoned(desk, actor, customer, at_ms, "assignment"))
 
 

@@ -77,7 +77,7 @@ class Life:
     vpn: tuple[date, str] | None = None
     promotions: set[date] = field(default_factory=set)
     renamed: dict[str, tuple[date, str]] = field(default_factory=dict)
-    transfers: dict[str, tuple[date, Department]] = field(default_factory=dict)
+    transfers: dict[str, tuple[date, Department, str]] = field(default_factory=dict)
     swaps: dict[tuple[str, date], int] = field(default_factory=dict)
     new_devices: dict[str, tuple[date, str]] = field(default_factory=dict)
     pace: dict[tuple[str, date], float] = field(default_factory=dict)
@@ -97,6 +97,11 @@ class Life:
         """Where somebody works on a day, transfers counted."""
         moved = self.transfers.get(actor.actor_id)
         return moved[1] if moved is not None and day >= moved[0] else actor.department
+
+    def role_of(self, actor: Actor, day: date) -> str:
+        """What somebody is on a day, transfers counted."""
+        moved = self.transfers.get(actor.actor_id)
+        return moved[2] if moved is not None and day >= moved[0] else actor.role
 
     def name_of(self, department: Department, day: date) -> str:
         """What a department calls itself on a day."""

@@ -37,7 +37,8 @@ def live_story(company: Company, start_at: datetime, seed: int, minutes: int = 3
     desk.chance = chance
     found += _stories(desk, start_ms + 5_000, length_ms - 6_000)
     numbers: dict[str, int] = {}
-    for at_ms, event in sorted(found, key=lambda one: one[0]):
+    for due_ms, event in sorted(found, key=lambda one: one[0]):
+        at_ms = min(due_ms, start_ms + length_ms)
         instance = f"{event['source_instance']}-live"
         numbers[instance] = numbers.get(instance, 0) + 1
         yield {
@@ -55,7 +56,7 @@ def _stories(desk: Desk, from_ms: int, span_ms: int) -> Iterator[tuple[int, Even
     for number in range(_SCRAPED):
         at_ms = from_ms + number * span_ms // _SCRAPED
         yield at_ms, partner_look(desk, agent, at_ms, first + number, "unmask", fields_unmasked=["mobile", "id_number"])
-    insider = next(one for one in company.people if one.department.duty == "service")
+    insider = next((one for one in company.people if one.department.duty == "service"), company.people[0])
     act = Act(
         "attack-unmask_abuse-0", "unmask_abuse", insider, (), local_day(from_ms), "strong", benign=False, chance=chance
     )

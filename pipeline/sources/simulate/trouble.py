@@ -104,8 +104,10 @@ def transfers(plan: Plan) -> None:
     departments = [one for one in plan.company.departments if one.duty not in ("audit", "privacy", "security")]
     for person in plan.some(0.04):
         day, other = plan.day(0.2), plan.chance.choice(departments)
-        plan.life.transfers[person.actor_id] = (day, other)
+        if plan.chance.random() < 0.3:
+            other = person.department
         kind = "transfer" if other is not person.department else "role_change"
+        plan.life.transfers[person.actor_id] = (day, other, other.roles[-1 if kind == "role_change" else 0])
         plan.life.note(kind, day, min(plan.last, day + timedelta(days=13)), person)
 
 
@@ -146,7 +148,7 @@ def networks(plan: Plan) -> None:
 
 
 def reorganisation(plan: Plan) -> None:
-    """A department gets another name; the directory has it from the first day, or only the new one."""
+    """A department gets another name in the systems; the directory keeps the old one."""
     if plan.chance.random() < 0.5:
         department, day = plan.chance.choice(plan.company.departments), plan.day(0.3)
         plan.life.renamed[department.name] = (day, f"{department.name}_2")

@@ -12,9 +12,9 @@ from pipeline.sources.simulate.places import HOUR_MS
 
 def snooping(desk: Desk, act: Act) -> Steps:
     """Looks up one famous customer again and again without a reason; the twin handles that customer's complaint."""
-    target = act.chance.choice(sorted(desk.company.vips))
+    target = act.chance.choice(desk.famous)
     for step in days_of(act, {"weak": 3, "medium": 4, "strong": 6}[act.strength]):
-        yield from looks(desk, act, act.moment_ms(desk, step), act.many(9, 1), 90, pick=lambda: target)
+        yield from looks(desk, act, act.moment_ms(desk, step), act.many(9, 1), 90, target=target)
 
 
 def vip_crowd(desk: Desk, act: Act) -> Steps:
@@ -22,7 +22,7 @@ def vip_crowd(desk: Desk, act: Act) -> Steps:
 
     The twin: the same customer has a matter that many hands work on, each under a work item.
     """
-    target = act.chance.choice(sorted(desk.company.vips))
+    target = act.chance.choice(desk.famous)
     crowd = (act.actor, *act.crew)
     for person in crowd[: max(3, int(len(crowd) * act.caution.volume))]:
         for at_ms in spread(act, act.midnight_ms() + 9 * HOUR_MS, 9 * HOUR_MS, act.chance.choice((1, 1, 2, 3))):
@@ -33,7 +33,8 @@ def vip_crowd(desk: Desk, act: Act) -> Steps:
                 fields |= {"case_ref": desk.reference()}
             kind = personal(person.department)[0]
             if act.chance.random() < 0.6:
-                yield at_ms - 9_000, search(desk, person, at_ms - 9_000, 1)
+                case = {"case_ref": fields["case_ref"]} if "case_ref" in fields else {}
+                yield at_ms - 9_000, search(desk, person, at_ms - 9_000, 1, **case)
             yield at_ms, access(desk, person, at_ms, "read", kind, **fields)
 
 
@@ -45,7 +46,7 @@ def colleague_snooping(desk: Desk, act: Act) -> Steps:
         family if family and act.chance.random() < 0.5 else colleagues or [desk.customer(act.actor)]
     )
     for step in days_of(act, {"weak": 2, "medium": 5, "strong": 10}[act.strength]):
-        yield from looks(desk, act, act.moment_ms(desk, step), act.many(7, 1), 60, pick=lambda: target)
+        yield from looks(desk, act, act.moment_ms(desk, step), act.many(7, 1), 60, target=target)
 
 
 def own_record(desk: Desk, act: Act) -> Steps:
@@ -55,10 +56,10 @@ def own_record(desk: Desk, act: Act) -> Steps:
     """
     target = act.actor.customer if act.actor.customer >= 0 else desk.customer(act.actor)
     at_ms = act.moment_ms(desk)
-    yield from looks(desk, act, at_ms, act.many(6, 1), 60, pick=lambda: target)
+    yield from looks(desk, act, at_ms, act.many(6, 1), 60, target=target)
     for _ in range(act.many(4, 1)):
         at_ms += act.chance.randrange(60_000, 900_000)
-        fields = desk.about(target) | act.reason(desk, target, at_ms, "change")
+        fields = desk.about(target) | act.reason(desk, target, at_ms, "change", real=False)
         yield at_ms, access(desk, act.actor, at_ms, "update", personal(act.actor.department)[0], **fields)
 
 
@@ -89,7 +90,7 @@ def minors_without_approval(desk: Desk, act: Act) -> Steps:
     for _ in range(act.many(40, 2)):
         at_ms += int(act.chance.lognormvariate(3.8, 0.8) * 1000)
         target = act.chance.choice(minors)
-        fields = desk.about(target) | {"subject_flags": ["minor"]} | act.reason(desk, target, at_ms)
+        fields = desk.about(target) | act.reason(desk, target, at_ms)
         if act.benign:
             fields |= desk.approval(at_ms)
         kind = kinds["special"] if act.chance.random() < 0.7 else kinds["payment"]

@@ -40,7 +40,7 @@ def _second_machine(desk: Desk, act: Act) -> Event:
     site, host = act.actor.site, act.chance.randint(2, 250)
     address = f"{site.prefix}.{act.chance.randrange(12)}.{host}"
     if act.chance.random() > act.caution.own_place:
-        return elsewhere(desk, act) | {"session_id": f"s-{act.chance.getrandbits(32):08x}"}
+        return elsewhere(desk, act)
     where = Seat(address, "", "", f"d-{act.chance.randint(1000, 9000)}", act.chance.choice(places.BROWSERS))
     return placed(where, desk.company) | {"session_id": f"s-{act.chance.getrandbits(32):08x}"}
 
@@ -65,7 +65,8 @@ def impossible_travel(desk: Desk, act: Act) -> Steps:
     else:
         act.place = elsewhere(desk, act, places.ABROAD + places.RENTED_SERVERS[:3])
         if act.chance.random() < act.caution.own_place:
-            act.place["user_agent"] = act.actor.user_agent  # a stolen session: the program looks the same
+            act.place["user_agent"] = act.actor.user_agent  # a stolen session: nothing but the address differs
+            del act.place["session_id"]
     at_ms += act.chance.randrange(900_000, 5_400_000)
     yield from looks(desk, act, at_ms, act.many(45, 4), 45)
 
@@ -175,8 +176,8 @@ SCENARIOS = (
     Scenario("credential_sharing", credential_sharing, span=4, prepare=_owns_two_machines),
     Scenario("impossible_travel", impossible_travel),
     Scenario("new_geo", new_geo, span=3, prepare=_travels),
-    Scenario("dormant_account", dormant_account, prepare=_sleeps),
-    Scenario("access_after_leaving", access_after_leaving, span=2, prepare=_has_left),
+    Scenario("dormant_account", dormant_account, prepare=_sleeps, alone=True),
+    Scenario("access_after_leaving", access_after_leaving, span=2, prepare=_has_left, alone=True),
     Scenario("key_in_many_places", key_in_many_places, "service,partner", "service"),
     Scenario("service_misuse", service_misuse, "service"),
 )

@@ -74,7 +74,7 @@ def distributed_scraping(desk: Desk, act: Act) -> Steps:
 
 def _new_account(of: Actor, number: int) -> Actor:
     """Another account of the same organisation, as its administrator can make them."""
-    return replace(of, number=of.number + 500_000 + number, actor_id=f"{of.org}-sub{number}",
+    return replace(of, number=5_000_000 + (of.number % 10_000) * 100 + number, actor_id=f"{of.org}-sub{number}",
                    credential=f"{of.credential}-{number}")  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def partner_overreach(desk: Desk, act: Act) -> Steps:
     """
     limit = standing_contract(desk.company, act.actor.org).daily_subject_limit
     most = limit * act.chance.uniform(2.5, 4.5)
-    from_ms = act.clock_ms(7, 10) if act.benign or act.strength == "weak" else act.clock_ms(19, 23)
+    from_ms = act.clock_ms(7, 10) if act.benign or act.strength == "weak" else act.clock_ms(0, 4)
     for at_ms in spread(act, from_ms, int(act.chance.uniform(5, 9) * HOUR_MS), act.many(most, int(limit * 1.1))):
         more: Event = {}
         if not act.benign and act.chance.random() > act.caution.covered:

@@ -112,9 +112,9 @@ def auditor_abuse(desk: Desk, act: Act) -> Steps:
                                 records_returned=rows, **more, **reason)  # fmt: skip
     if act.strength == "strong":
         at_ms += 600_000
-        rows = act.many(9_000)
+        rows, reason = act.many(9_000), act.mandate(desk, at_ms, "audit")
         yield at_ms, access(desk, act.actor, at_ms, "audit_export", "audit_log", resource_id="by-person",
-                            records_returned=rows, bytes_out=rows * 300, **act.mandate(desk, at_ms, "audit"))  # fmt: skip
+                            records_returned=rows, bytes_out=rows * 300, **reason)  # fmt: skip
 
 
 def agent_overreach(desk: Desk, act: Act) -> Steps:

@@ -101,12 +101,17 @@ class Act:
             return
         self.place = elsewhere(desk, self)
 
-    def reason(self, desk: Desk, customer: int | None, at_ms: int, kind: str = "case") -> Event:
-        """Why: a twin's ticket; a real one, a borrowed one or none of an attacker."""
+    def reason(
+        self, desk: Desk, customer: int | None, at_ms: int, kind: str = "case", *, real: bool = True
+    ) -> Event:  # fmt: skip
+        """Why: a twin's ticket; a real one, a borrowed one or none of an attacker.
+
+        `real` false: no real ticket is to be had, because nobody has business with that one customer.
+        """
         coin = self.chance.random()
         if self.benign:
             return desk.ticket(self.actor, customer, at_ms, kind, 24) if coin < 0.97 else {}
-        if coin < self.caution.covered:
+        if real and coin < self.caution.covered:
             fields = desk.ticket(self.actor, customer, at_ms, kind)
             self.tickets += [fields["case_ref"]] if fields else []
             return fields
@@ -129,22 +134,26 @@ def elsewhere(desk: Desk, act: Act, ranges: tuple[places.Range, ...] = (*places.
     address = f"{where.prefix}.{chance.randrange(250)}.{chance.randint(2, 250)}"
     agent = chance.choice((*places.BROWSERS, *places.PHONES))
     device = f"x-{chance.getrandbits(24):06x}" if act.actor.human else ""
-    return placed(Seat(address, where.country, where.city, device, agent), desk.company)
+    fields = placed(Seat(address, where.country, where.city, device, agent), desk.company)
+    return fields | {"session_id": f"s-{chance.getrandbits(32):08x}"} if act.actor.human else fields
 
 
 def looks(
     desk: Desk, act: Act, at_ms: int, count: int, gap_s: float, action: str = "read", kind: str = "",
-    pick: Callable[[], int] | None = None, actor: Actor | None = None, **more: object,
+    target: int | None = None, **more: object,
 ) -> Steps:  # fmt: skip
-    """Opens customers one after another, as a person does: irregular pauses, sometimes a second look."""
-    chance, who = act.chance, actor or act.actor
-    kinds = personal(who.department) or (desk.company.kinds["profile"],)
+    """Opens customers one after another, as a person does: irregular pauses, sometimes a second look.
+
+    `target`: always this customer, for whom an attacker has no real ticket.
+    """
+    chance, who = act.chance, act.actor
+    kinds = personal(desk.life.department_of(who, act.day)) or (desk.company.kinds["profile"],)
     pause = math.log(gap_s * (1.0 if act.benign else act.caution.patience))
     for _ in range(count):
         at_ms += int(chance.lognormvariate(pause, 0.7) * 1000) + 300
-        customer = pick() if pick is not None else desk.customer(who)
+        customer = desk.customer(who) if target is None else target
         what = kind or chance.choice(kinds)
-        fields = desk.about(customer) | act.reason(desk, customer, at_ms) | act.place
+        fields = desk.about(customer) | act.reason(desk, customer, at_ms, real=target is None) | act.place
         if action == "unmask":
             fields["fields_unmasked"] = chance.choice((["mobile"], ["mobile", "id_number"], ["id_number"]))
         yield at_ms, access(desk, who, at_ms, action, what, **(fields | more))
@@ -158,7 +167,8 @@ class Scenario:
     """One kind of attack with its twin, as code; its texts stand in the catalogue.
 
     `pool`: who can do it (person, partner, service, ai_agent, or a duty), `twin_pool`: who does the twin; `crew`: how
-    many others are needed, `span`: days; `prepare`: what changes before (leave, contracts), called when it is planned.
+    many others are needed, `span`: days; `prepare`: what changes before (leave, contracts), called when it is planned;
+    `alone`: that change is for good, so the actor is in no other story.
     """
 
     name: str
@@ -168,6 +178,7 @@ class Scenario:
     crew: int = 0
     span: int = 1
     prepare: Callable[[Desk, Act, date], None] | None = None
+    alone: bool = False
 
 
 def days_of(act: Act, most: int, least: int = 2) -> list[int]:

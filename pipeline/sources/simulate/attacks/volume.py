@@ -125,7 +125,7 @@ SCENARIOS = (
     Scenario("bulk_export", bulk_export),
     Scenario("slow_drip", slow_drip, span=21),
     Scenario("peer_outlier", peer_outlier, span=5),
-    Scenario("departing_employee", departing_employee, span=8, prepare=_gives_notice),
+    Scenario("departing_employee", departing_employee, span=8, prepare=_gives_notice, alone=True),
     Scenario("unmask_abuse", unmask_abuse, span=3),
     Scenario("print_surge", print_surge),
     Scenario("decrypt_abuse", decrypt_abuse, "fraud,data,it,finance"),
