@@ -232,8 +232,8 @@ def _sources(chance: random.Random, departments: Sequence[Department], actors: i
     poor = chance.choice([name for name in names if name != "crm"])
     found = {}
     for name in names:
-        most = 6 if name in ("crm", "api-gateway") else 3
-        instances = tuple(f"{name}-{1 + number}" for number in range(chance.randint(1, min(most, 1 + actors // 20))))
+        most = min(6, 1 + actors // 20) if name in ("crm", "api-gateway") else min(3, 1 + actors // 80)
+        instances = tuple(f"{name}-{1 + number}" for number in range(chance.randint(1, most)))
         wrong = {chance.choice(instances): chance.choice((-1, 1)) * chance.randrange(2_000, 300_000)}
         losses = chance.sample(_LOSSES, chance.choice((0, 0, 1, 2)))
         found[name] = Source(
@@ -244,6 +244,6 @@ def _sources(chance: random.Random, departments: Sequence[Department], actors: i
             skew_ms=wrong if chance.random() < 0.15 else {},
             utc=chance.random() < 0.2,
             max_silence_s=chance.choice((5400, 7200, 10_800)),
-            heartbeat_minutes=chance.choice((30, 40, 60)),
+            heartbeat_minutes=chance.choice((40, 60)),
         )
     return found

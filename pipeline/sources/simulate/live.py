@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.sources.simulate.attacks.story import Act, looks
+from pipeline.sources.simulate.calendar import employed
 from pipeline.sources.simulate.company import Company
 from pipeline.sources.simulate.desk import Desk, local_day, stamp
 from pipeline.sources.simulate.life import Event, Life
@@ -20,13 +21,16 @@ _SCRAPED, _REVEALED = 270, 40
 _ORDINARY_SHARE = 0.3
 
 
-def live_story(company: Company, start_at: datetime, seed: int, minutes: int = 3) -> Iterator[dict[str, Any]]:
+def live_story(
+    company: Company, start_at: datetime, seed: int, minutes: int = 3, life: Life | None = None
+) -> Iterator[dict[str, Any]]:
     """A few minutes around `start_at` (aware): ordinary work, a partner's agent that scrapes, an insider who unmasks.
 
-    Event times lie from `start_at` on, in order; nobody has to wait for them to be real.
+    Event times lie from `start_at` on, in order; nobody has to wait for them to be real. After a simulation give its
+    own company and life: people have left, offices have moved.
     """
     chance = random.Random(f"live:{company.seed}:{seed}")
-    desk = Desk(company, Life(), chance)
+    desk = Desk(company, life or Life(), chance)
     start_ms, length_ms = int(start_at.timestamp() * 1000), minutes * 60_000
     day = (start_at + timedelta(milliseconds=CHINA_OFFSET_MS)).date()
     found = [
@@ -56,10 +60,10 @@ def _stories(desk: Desk, from_ms: int, span_ms: int) -> Iterator[tuple[int, Even
     for number in range(_SCRAPED):
         at_ms = from_ms + number * span_ms // _SCRAPED
         yield at_ms, partner_look(desk, agent, at_ms, first + number, "unmask", fields_unmasked=["mobile", "id_number"])
-    insider = next((one for one in company.people if one.department.duty == "service"), company.people[0])
-    act = Act(
-        "attack-unmask_abuse-0", "unmask_abuse", insider, (), local_day(from_ms), "strong", benign=False, chance=chance
-    )
+    day = local_day(from_ms)
+    staff = [one for one in company.people if one.in_directory and one.leaves_on is None and employed(one, day)]
+    insider = next((one for one in staff if one.department.duty == "service"), company.people[0])
+    act = Act("attack-unmask_abuse-0", "unmask_abuse", insider, (), day, "strong", benign=False, chance=chance)
     for number in range(_REVEALED):
         at_ms = from_ms + number * span_ms // _REVEALED + chance.randrange(1000)
         yield from looks(desk, act, at_ms, 1, 1, "unmask")

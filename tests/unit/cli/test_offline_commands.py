@@ -74,6 +74,15 @@ def test_the_scenarios_are_listed_in_both_languages(capsys: pytest.CaptureFixtur
     assert "窥探名人信息" in listed
 
 
+def test_labels_and_attacks_name_each_other(company: Path) -> None:
+    with (company / "labels.csv").open(encoding="utf-8") as file:
+        labelled = {(row["attack_id"], row["scenario"]) for row in csv.DictReader(file)}
+    with (company / "attacks.csv").open(encoding="utf-8") as file:
+        attacks = list(csv.DictReader(file))
+    assert {(row["attack_id"], row["scenario"]) for row in attacks} == labelled
+    assert {row["strength"] for row in attacks} == {"weak", "medium", "strong"}
+
+
 def test_an_unknown_scenario_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("simulate", "--days", "3", "--actors", "12", "--seed", "1", "--scenario", "nonesuch")
     assert run(*command, "--out", str(tmp_path / "company")) == UsageError.exit_code
