@@ -7,7 +7,8 @@ time counts. A late event (more than 10 minutes behind the actor's newest) is ju
 An access is *open* while neither a work item explains it nor an approval covers it; today's totals count open accesses,
 so that a busy day of ordinary work stays ordinary (totals of everything stand beside them: customers, records, queries
 of the audit log). Drift-safe: a day teaches an actor's level at most two of its own deviations upwards (from the sixth
-day on), an access the size of accesses at most three (from the 21st on).
+day on). Only the size of single accesses and the share of customers elsewhere are learnt access by access (a size at
+most three deviations upwards, from the 21st on): a long burst becomes usual in them, never in the day's totals.
 """
 
 from __future__ import annotations

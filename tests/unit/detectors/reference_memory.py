@@ -20,6 +20,7 @@ TOTALS = (
     "subjects", "exposure", "records", "exported", "unmasked", "unexplained", "vip", "external", "searches", "changes",
     "audit", "busiest_hour", "all_subjects", "all_records",
 )  # fmt: skip
+_TABLES = {"ip_prefix": 16, "device": 8, "country": 8, "user_agent": 8, "resource_type": 24}
 Values = dict[str, float]
 
 
@@ -235,12 +236,7 @@ class Actor:
     own_days: dict[str, Level] = field(default_factory=lambda: {name: own_day() for name in TOTALS})
     totals_of: dict[int, Values] = field(default_factory=dict)
     habits: Habits = field(default_factory=Habits)
-    uses: dict[str, Uses] = field(
-        default_factory=lambda: {
-            "ip_prefix": Uses(16), "device": Uses(8), "country": Uses(8), "user_agent": Uses(8),
-            "resource_type": Uses(24),
-        }  # fmt: skip
-    )
+    uses: dict[str, Uses] = field(default_factory=lambda: {name: Uses(size) for name, size in _TABLES.items()})
     sizes: dict[bool, Level] = field(default_factory=lambda: {way: own_size() for way in (False, True)})
     recent: float = 0.0
     refused: float = 0.0

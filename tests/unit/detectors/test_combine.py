@@ -128,4 +128,3 @@ def test_patterns_have_names_of_their_own_and_parts_that_do_not_overlap() -> Non
         named = [name for part in pattern.parts for name in part]
         assert len(named) == len(set(named)), pattern.name
         assert len(pattern.parts) > 1, pattern.name
-

@@ -168,7 +168,7 @@ def test_a_journey_is_the_distance_over_the_time_since_the_last_place() -> None:
 
 
 def test_an_hour_is_as_rare_as_the_share_of_days_it_was_used_on_and_a_neighbour_counts_half() -> None:
-    """Eight days at 10 o'clock on working days: known, its neighbours, the rest of the day, the same hour of a Sunday."""
+    """After eight working days at 10: the same hour, its neighbour, the rest of the day, the same hour of a Sunday."""
     eight: list[tuple[float, dict[str, Any]]] = [(day, {"local_hour": 10}) for day in range(8)]
     off = {"local_hour": 10, "day_kind": DAY["offday"]}
     last = [(8, {"local_hour": 10}), (8, {"local_hour": 11}), (8, {"local_hour": 3}), (8, off)]

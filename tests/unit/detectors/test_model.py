@@ -162,7 +162,9 @@ def test_another_version_is_refused_as_such(folder: Path, change: Callable[[Any]
     assert rejected_with(folder) == "model_other_version"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b'{"rule_cuts": []}', b"\xff", b'{"sha256": 1}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"{}", b'{"rule_cuts": []}', b"\xff", b'{"sha256": 1}', b"[" * 100_000]
+)
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
     assert rejected_with(folder) == "model_corrupt"
