@@ -2,10 +2,11 @@
 
 Place in the flow: first half of `decide`. A finding is an event at or above the model's threshold or under a rule of at
 least the rules' threshold. The first one opens an alert; findings that follow join it, as long as no pause of 24 hours
-comes between them and for at most seven days. The open alert fires again when the level rises by 20 or another *kind*
-of reason leads at no lower level; at most five a day. All of it lives in the actor's own profile and counts event time
-only, so that a replay fires the same alerts. Nothing here looks at other actors: the overall number is held by the
-thresholds, which a budget sets on history (`policy_for_budget`).
+comes between them and for at most seven days. The open alert fires again when the level rises by 20 and by three tenths
+of what was told last, or where a *kind* of reason that is new to it leads at no lower level; at most five a day. All of
+it lives in the actor's own profile and counts event time only, so that a replay fires the same alerts. Nothing here
+looks at other actors: the overall number is held by the thresholds, which a budget sets on history
+(`policy_for_budget`).
 """
 
 from __future__ import annotations
@@ -181,7 +182,8 @@ def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Polic
         today, policy.open_us, policy.longest_us, policy.rise, policy.rise_percent,
         policy.max_a_day, fired,
     )  # fmt: skip
-    return fired == 1
+    marked: npt.NDArray[np.bool_] = fired == 1
+    return marked
 
 
 def fire(events: EventArrays, assessment: Assessment, profiles: Profiles, policy: Policy) -> I64:

@@ -303,7 +303,7 @@ ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
         "by_token", _TOKEN, "versions", "who asked for it, keyed pseudonym; zero: accesstrail itself", evidence=False
     ),
     ColumnSpec(
-        "threshold", "UInt16", "versions", "risk from which alerts fire, hundredths; 10001: never", evidence=False
+        "threshold", "UInt16", "versions", "level from which alerts fire, hundredths; 65535: never", evidence=False
     ),
     ColumnSpec("activated_at", _TIME, "versions", "when", evidence=False),
     ColumnSpec("event_id", "UUID", "versions", "the access event that tells of the change", evidence=False),

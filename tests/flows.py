@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from detectors.features import FEATURE_VERSION
-from detectors.policy import Policy
+from detectors.policy import NEVER, Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.adapters.directory import read_directory
@@ -76,7 +76,7 @@ def judgement(name: str = "1") -> Judgement:
     """A version set without a model over an empty directory."""
     with tempfile.TemporaryDirectory() as folder:
         directory = read_directory(Path(folder), Keyring.offline())
-    return Judgement(VersionSet({"name": name}), directory, None, all_rules(), Policy(10_001), "Asia/Shanghai")
+    return Judgement(VersionSet({"name": name}), directory, None, all_rules(), Policy(NEVER), "Asia/Shanghai")
 
 
 def memory(position: LogPosition = POSITION) -> PartitionMemory:

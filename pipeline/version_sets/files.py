@@ -15,7 +15,7 @@ from pathlib import Path
 
 from detectors.features import FEATURE_VERSION
 from detectors.model import Model, load, pack
-from detectors.policy import Policy
+from detectors.policy import NEVER, Policy
 from pipeline.adapters.directory import read_directory
 from pipeline.columns import CANON_VERSION
 from pipeline.config import Settings
@@ -27,8 +27,6 @@ from pipeline.version_sets.sets import VersionSet
 
 _log = logging.getLogger(__name__)
 DIRECTORY = "directory/"
-NEVER = 10_001
-"""Threshold while no model can be used: nothing is scored, so nothing may fire."""
 
 FileSignature = tuple[tuple[str, int, int, int], ...]
 
@@ -117,6 +115,7 @@ class ConfiguredFiles:
             contents["model"] = pack(model)
         contents["rules"] = rules_content()
         contents["configuration"] = json.dumps(self.configuration, sort_keys=True).encode()
+        # While no model can be used nothing is scored, so nothing may fire.
         return Candidate(contents, self.words(fault), model.threshold if model else NEVER, fault)
 
 

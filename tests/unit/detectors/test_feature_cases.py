@@ -11,8 +11,8 @@ import pytest
 from detectors import kernel
 from detectors.base import F32, NO_LOCATION
 from detectors.features import INDEX, compute
-from detectors.profile import Profiles
-from pipeline.events import ACTIONS, DAY_KINDS, EXPLAINED, NETWORK_KINDS, OUTCOMES, codes
+from detectors.profile import ACTION_CODES, CHANNEL_CODES, Profiles
+from pipeline.events import ACTIONS, CHANNELS, DAY_KINDS, EXPLAINED, NETWORK_KINDS, OUTCOMES, codes
 from tests.arrays import DAY_US, START_US, event_arrays
 
 MINUTE_US, HOUR_US = 60_000_000, 3_600_000_000
@@ -54,7 +54,8 @@ def test_the_codes_of_the_kernel_are_those_of_the_events() -> None:
     assert {name: getattr(kernel, name) for name in names} == names
     exports = set(range(kernel.FIRST_EXPORT, kernel.LAST_EXPORT + 1))
     assert exports == {ACTION[word] for word in ("export", "download", "share", "print")}
-    assert max(ACTION.values()) < kernel.ACTION_CODES
+    assert max(ACTION.values()) < ACTION_CODES
+    assert max(codes(CHANNELS).values()) < CHANNEL_CODES
 
 
 def test_a_first_day_has_no_deviation_and_a_second_has_that_of_two() -> None:

@@ -58,6 +58,8 @@ def judged(risks: list[int], reasons: list[list[int]]) -> Assessment:
         anomaly_score=np.zeros(count, np.uint32),
         top3_surprisal=np.zeros(count, np.uint16),
         risk=np.array(risks, np.uint16),
+        level=np.array(risks, np.uint16),
+        floor=np.zeros(count, np.uint16),
         reason_ends=np.cumsum([len(one) for one in reasons]).astype(np.int64),
         reasons=np.array([code for one in reasons for code in one], np.int32),
         reason_codes=CODES,
