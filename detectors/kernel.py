@@ -300,11 +300,12 @@ def _habits(s: Any, e: Any, i: int, late: bool, out: F32, usual: F32, spread: F3
     out[i, HOUR_RARITY] = _rarity(s, max(float(s.hours[base + hour]), near))
     out[i, GAP_DAYS] = math.log1p(s.gap_days) if not late and e.time_us < s.gap_until_us else 0.0
     size, kind = math.log1p(_taken(e)), 1 if _is_export(e) else 0
-    out[i, RECORDS] = size
-    deviation = (size - s.size_mean[kind]) / (math.sqrt(s.size_var[kind]) + 0.3)
-    out[i, RECORDS_OWN] = max(0.0, deviation) * s.size_n[kind] / (s.size_n[kind] + 20.0)
+    if _is_open(e):
+        out[i, RECORDS] = size
+        deviation = (size - s.size_mean[kind]) / (math.sqrt(s.size_var[kind]) + 0.3)
+        out[i, RECORDS_OWN] = max(0.0, deviation) * s.size_n[kind] / (s.size_n[kind] + 20.0)
+        out[i, BYTES] = math.log1p(max(0.0, float(e.bytes_out))) if e.outcome == SUCCESS else 0.0
     usual[i, RECORDS_OWN], spread[i, RECORDS_OWN] = s.size_mean[kind], math.sqrt(s.size_var[kind])
-    out[i, BYTES] = math.log1p(max(0.0, float(e.bytes_out))) if e.outcome == SUCCESS else 0.0
     out[i, RARE_ACTION] = _rarity(s, float(s.actions[e.action]))
     out[i, RARE_CHANNEL] = _rarity(s, float(s.channels[e.channel])) if e.channel != 0 else 0.0
     key = _key(e.resource_type)

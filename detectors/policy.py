@@ -26,6 +26,7 @@ from detectors.profile import Profiles
 OPEN_US = 24 * 3600 * 1_000_000
 LONGEST_US = 7 * OPEN_US
 RISE = 2000
+RISE_PERCENT = 30
 MAX_A_DAY = 5
 NEVER = 65_535
 """A threshold that nothing reaches: no alerts at all, rules included."""
@@ -49,6 +50,7 @@ class Policy:
     open_us: int = OPEN_US
     longest_us: int = LONGEST_US
     rise: int = RISE
+    rise_percent: int = RISE_PERCENT
     max_a_day: int = MAX_A_DAY
 
     def content(self) -> bytes:
@@ -143,7 +145,8 @@ _ALERT_STATE = (
 @numba.njit(cache=True)
 def _fire(
     actors: I64, time_us: I64, level: I64, first: U64, kinds: U64, opened_us: I64, last_us: I64, highest: I64,
-    seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, max_a_day: int,
+    seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, share: int,
+    max_a_day: int,
     fired: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """Marks which findings (in log order, all at or above a threshold) fire; updates the actors' alert state."""
@@ -156,7 +159,7 @@ def _fire(
         if is_open:
             seen[actor] |= kinds[i]
             last_us[actor] = max(last_us[actor], now)
-            if not is_new_kind and level[i] < highest[actor] + rise:
+            if not is_new_kind and level[i] < highest[actor] + max(rise, highest[actor] * share // 100):
                 continue
         if today[actor] >= max_a_day:
             continue
@@ -175,7 +178,8 @@ def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Polic
     strength = np.maximum(findings.level, findings.floor)
     _fire(
         findings.actors, findings.time_us, strength, findings.first, findings.kinds, opened, last, highest, seen, day,
-        today, policy.open_us, policy.longest_us, policy.rise, policy.max_a_day, fired,
+        today, policy.open_us, policy.longest_us, policy.rise, policy.rise_percent,
+        policy.max_a_day, fired,
     )  # fmt: skip
     return fired == 1
 
