@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RARE_BITS, RECORDS, DEVIATIONS = 2.0, 1000, 2.0
+RARE_BITS, RECORDS, DEVIATIONS = 2.0, 5000, 2.0
 
 
 def holds(facts: Facts) -> Mask:
@@ -58,7 +58,7 @@ RULE = Rule(
         holds=(
             case("forty rows"),
             case("an administrator", actor_type="admin"),
-            case("a daily user takes far more", {"rare_channel": 0.2, "records_own": 3}, records=1000),
+            case("a daily user takes far more", {"rare_channel": 0.2, "records_own": 3}, records=5000),
             case("a download of the payments", action="download", sensitivity=4),
             case("a change is claimed that does not cover it", explained="claimed"),
         ),
