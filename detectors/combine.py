@@ -1,10 +1,11 @@
-"""From surprisals to risk: forest and baseline fused, calibrated to a tail probability, raised by rules.
+"""From surprisals to risk: several witnesses, fused, calibrated to a tail probability, raised by rules.
 
-Place in the flow: second half of `assess`. Fusion (measured as good as any tried): −log10 tail probability of the
-forest's score plus half that of the top-3 surprisal sum, both among days of an account; the sum is calibrated again
-among events. level = 20 × −log10 p in hundredths, without an upper end; risk = min(100, level): 60 is one event in
-1,000, 80 one in 10,000. Rules are floors. What a work item explains or an approval covers counts seven tenths.
-`anomaly_score` = s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never saturates, breaks ties of risk.
+Place in the flow: second half of `assess`. Witnesses are the isolation forest, the single most surprising kind of
+feature and each pattern; each is a −log10 tail probability among days of an account. Fusion: the strongest plus half
+the second; the sum is calibrated again among events. level = 20 × −log10 p in hundredths, without an upper end; risk =
+min(100, level): 60 is one event in 1,000, 80 one in 10,000. Rules are floors. What a work item explains or an approval
+covers counts eight tenths. `anomaly_score` = s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never
+saturates, breaks ties of risk. The top-3 sum of surprisals is kept beside it: the baseline that this must match.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import numpy.typing as npt
 
 from detectors.base import F32, F64, I64, U16, U32
 from detectors.isolation_forest import Forest, scores
+from detectors.patterns import pattern_scores
 from detectors.surprisal import N_ORDER, daily_largest
 
 MAX_RISK = 10_000
-BASELINE_WEIGHT = 0.5
+SECOND_WEIGHT = 0.5
 _TOP = 0.995
 _KNOTS = 257
 _TAIL_CAP = 30.0
-ACCOUNTED_WEIGHT = 0.7
+ACCOUNTED_WEIGHT = 0.8
 _DAYS_TOP = 0.98
 
 
@@ -59,27 +61,36 @@ def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP) -> Tail:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The three tails: the forest's score, the top-3 sum, their fusion."""
+    """The tails of the witnesses (forest, largest kind, then the patterns in their order) and of their fusion."""
 
-    forest: Tail
-    baseline: Tail
+    witnesses: tuple[Tail, ...]
     fused: Tail
 
-    def tail(self, forest_score: F64, top3: F64) -> F64:
+    def tail(self, forest_score: F64, surprisals: F32) -> F64:
         """−log10 p of each event, float64 (n,)."""
-        return self.fused.surprisal(self.fuse(forest_score, top3))
+        return self.fused.surprisal(self.fuse(forest_score, surprisals))
 
-    def fuse(self, forest_score: F64, top3: F64) -> F64:
-        """The fused score before its own calibration."""
-        return self.forest.surprisal(forest_score) + BASELINE_WEIGHT * self.baseline.surprisal(top3)
+    def fuse(self, forest_score: F64, surprisals: F32) -> F64:
+        """The strongest witness plus half the second, before their own calibration."""
+        first, second = np.zeros((2, len(forest_score)))
+        for tail, score in zip(self.witnesses, _scores(forest_score, surprisals), strict=True):
+            heard = tail.surprisal(score)
+            second = np.maximum(second, np.minimum(first, heard))
+            first = np.maximum(first, heard)
+        return first + SECOND_WEIGHT * second
 
 
-def calibrate(forest_score: F64, top3: F64, days: I64) -> Calibration:
-    """Fits the three tails to history; `days` (n,): one number for each account and day."""
-    forest = fit_tail(daily_largest(forest_score, days)[0], _DAYS_TOP)
-    baseline = fit_tail(daily_largest(top3, days)[0], _DAYS_TOP)
-    fused = forest.surprisal(forest_score) + BASELINE_WEIGHT * baseline.surprisal(top3)
-    return Calibration(forest, baseline, fit_tail(fused))
+def _scores(forest_score: F64, surprisals: F32) -> list[F64]:
+    """What each witness says, in their order."""
+    largest = surprisals[:, surprisals.shape[1] - N_ORDER].astype(np.float64)
+    return [forest_score, largest, *pattern_scores(surprisals).T.astype(np.float64)]
+
+
+def calibrate(forest_score: F64, surprisals: F32, days: I64) -> Calibration:
+    """Fits the tails to history; `days` (n,): one number for each account and day."""
+    witnesses = tuple(fit_tail(daily_largest(score, days)[0], _DAYS_TOP) for score in _scores(forest_score, surprisals))
+    unfinished = Calibration(witnesses, witnesses[0])
+    return Calibration(witnesses, fit_tail(unfinished.fuse(forest_score, surprisals)))
 
 
 def top3(surprisals: F32) -> F64:
@@ -107,7 +118,13 @@ class Judged:
 def judge(forest: Forest, calibration: Calibration, surprisals: F32, accounted: B) -> Judged:
     """The model's judgement; `accounted` (n,): a work item explains the access or an approval covers it."""
     base = top3(surprisals)
-    tail = calibration.tail(scores(forest, surprisals), base) * np.where(accounted, ACCOUNTED_WEIGHT, 1.0)
+    tail = calibration.tail(scores(forest, surprisals), surprisals) * np.where(accounted, ACCOUNTED_WEIGHT, 1.0)
     anomaly = np.rint(tail / (tail + 2.0) * 1e6).astype(np.uint32)
     level = np.rint(tail * 2000.0).astype(np.uint16)
     return Judged(anomaly, np.minimum(np.rint(base * 100.0), 65_535).astype(np.uint16), level)
+
+
+def lowered(floor: U16, cut: int) -> U16:
+    """A rule's floors less what history takes off them; one that holds keeps at least 1, so that it stays a reason."""
+    kept: U16 = np.where(floor > 0, np.maximum(floor.astype(np.int64) - cut, 1), 0).astype(np.uint16)
+    return kept

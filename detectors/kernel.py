@@ -182,6 +182,7 @@ def _turn_day(s: Any, e: Any) -> None:
     """The first event of a later day closes the day before it, and any long pause."""
     if s.events == 0:
         s.first_day = s.day = e.local_day
+        s.newest_us = e.time_us
         s.last_latitude = NO_LOCATION
         s.is_off_day = e.day_kind != WORKDAY and e.day_kind != MAKE_UP_WORKDAY
         return
@@ -305,7 +306,8 @@ def _habits(s: Any, e: Any, i: int, late: bool, out: F32, usual: F32, spread: F3
         deviation = (size - s.size_mean[kind]) / (math.sqrt(s.size_var[kind]) + 0.3)
         out[i, RECORDS_OWN] = max(0.0, deviation) * s.size_n[kind] / (s.size_n[kind] + 20.0)
         out[i, BYTES] = math.log1p(max(0.0, float(e.bytes_out))) if e.outcome == SUCCESS else 0.0
-    usual[i, RECORDS_OWN], spread[i, RECORDS_OWN] = s.size_mean[kind], math.sqrt(s.size_var[kind])
+    if s.size_n[kind] > 0:
+        usual[i, RECORDS_OWN], spread[i, RECORDS_OWN] = s.size_mean[kind], math.sqrt(s.size_var[kind])
     out[i, RARE_ACTION] = _rarity(s, float(s.actions[e.action]))
     out[i, RARE_CHANNEL] = _rarity(s, float(s.channels[e.channel])) if e.channel != 0 else 0.0
     key = _key(e.resource_type)

@@ -30,6 +30,7 @@ from detectors.base import F32
 from detectors.combine import Calibration, Tail, judge
 from detectors.features import FEATURE_VERSION, NAMES
 from detectors.isolation_forest import Forest
+from detectors.patterns import PATTERNS
 from detectors.surprisal import PeerStatistics, surprisals
 from pipeline.errors import ModelRejected
 
@@ -37,6 +38,7 @@ MODEL_VERSION = 2
 MANIFEST = "manifest.json"
 FILES = ("forest.npz", "golden.npz", "tables.npz")
 _SEAL = "manifest_sha256"
+_WITNESSES = ("forest", "largest", *(f"pattern_{pattern.name}" for pattern in PATTERNS))
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -50,6 +52,8 @@ class Model:
     threshold: int
     golden: F32
     about: Mapping[str, Any] = field(default_factory=dict)
+    rule_cuts: Mapping[str, int] = field(default_factory=dict)
+    """What history takes off a rule's floor (hundredths): a rule that holds every day is no news in this company."""
     model_id: str = ""
 
     def expected(self) -> npt.NDArray[np.int64]:
@@ -114,7 +118,7 @@ def unpack(content: bytes) -> Model:
 
 def _files(model: Model) -> dict[str, bytes]:
     forest, peers, calibration = model.forest, model.peers, model.calibration
-    tails = {"forest": calibration.forest, "baseline": calibration.baseline, "fused": calibration.fused}
+    tails = dict(zip((*_WITNESSES, "fused"), (*calibration.witnesses, calibration.fused), strict=True))
     tables: dict[str, npt.NDArray[Any]] = {
         "peer_values": peers.values,
         "peer_levels": peers.levels,
@@ -150,6 +154,7 @@ def _manifest(model: Model, files: Mapping[str, bytes]) -> bytes:
         "peer_groups": list(model.peers.groups),
         "threshold": model.threshold,
         "about": dict(model.about),
+        "rule_cuts": dict(model.rule_cuts),
         "sha256": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
     }
     return _sealed(content)
@@ -171,7 +176,8 @@ def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
         about = json.loads(manifest)
         hashes, version = about["sha256"], (about["model_version"], about["feature_version"], tuple(about["features"]))
         groups, threshold = tuple(map(str, about["peer_groups"])), int(about["threshold"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        rule_cuts = {str(name): int(cut) for name, cut in about["rule_cuts"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelRejected("the model's manifest cannot be read: train again", code="model_corrupt") from None
     if version != (MODEL_VERSION, FEATURE_VERSION, NAMES):
         raise ModelRejected(
@@ -186,10 +192,11 @@ def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
     model = Model(
         forest=Forest(**{name: trees[name] for name in trees if name != "norm"}, norm=float(trees["norm"][0])),
         peers=PeerStatistics(groups, tables["peer_values"], tables["peer_levels"], tables["peer_slopes"]),
-        calibration=Calibration(*(_tail(tables, name) for name in ("forest", "baseline", "fused"))),
+        calibration=Calibration(tuple(_tail(tables, name) for name in _WITNESSES), _tail(tables, "fused")),
         threshold=threshold,
         golden=golden["rows"],
         about=about["about"],
+        rule_cuts=rule_cuts,
         model_id=sha256(manifest).hexdigest(),
     )
     if not np.array_equal(model.expected(), golden["expected"]):

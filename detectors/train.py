@@ -6,6 +6,7 @@ warms profiles up, the rest is what the model is fitted to. Deterministic: rows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from detectors import isolation_forest, surprisal
 from detectors.base import F32, Assessment, Detector, EventArrays
-from detectors.combine import calibrate, judge, top3
+from detectors.combine import calibrate, judge, lowered
 from detectors.features import N_FEATURES, NAMES
 from detectors.model import Model
 from detectors.policy import budget_for, findings_of, policy_for_budget
@@ -27,6 +28,7 @@ BUDGET_DAYS = 14
 _GOLDEN_ROWS = 64
 _DAY_US = 86_400_000_000
 _MANY_DAYS = 1 << 20
+_RARE_RULE_DAYS = 2_000.0
 
 Reasons = Callable[[F32, npt.NDArray[np.uint16], Sequence[npt.NDArray[np.uint16]]], tuple[
     npt.NDArray[np.int64], npt.NDArray[np.int32]
@@ -101,10 +103,11 @@ def _fitted(
     surprise = surprisal.surprisals(features, table, peers)
     step = max(1, -(-len(features) // SAMPLE_ROWS))
     forest = isolation_forest.fit(surprise[::step])
-    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise), days)
+    calibration = calibrate(isolation_forest.scores(forest, surprise), surprise, days)
     judged = judge(forest, calibration, surprise, np.concatenate(history.accounted))
-    by_rule = [floors[:, index] for index in range(floors.shape[1])]
-    floor = np.maximum.reduce(by_rule)
+    cuts = {rule.name: _cut(floors[:, index], days) for index, rule in enumerate(rules)}
+    by_rule = [lowered(floors[:, index], cuts[rule.name]) for index, rule in enumerate(rules)]
+    floor = np.maximum.reduce(by_rule) if by_rule else np.zeros(len(features), np.uint16)
     risk = np.maximum(judged.risk, floor)
     ends, codes = reasons(surprise, risk, by_rule)
     names = [*(f"feature:{name}" for name in NAMES), *(code for rule in rules for code in rule.reasons)]
@@ -129,7 +132,13 @@ def _fitted(
     golden = features[
         np.argsort(-judged.anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]
     ]
-    return Model(forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about)
+    return Model(forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about, cuts)
+
+
+def _cut(floor: npt.NDArray[np.uint16], days: npt.NDArray[np.int64]) -> int:
+    """What a rule's floor loses (hundredths): 20 for every tenfold of one day in 2,000 on which it held in history."""
+    share = (len(np.unique(days[floor > 0])) + 0.5) / len(np.unique(days))
+    return max(0, round(2000.0 * math.log10(share * _RARE_RULE_DAYS)))
 
 
 def _active_a_day(actors: npt.NDArray[np.int64], time_us: npt.NDArray[np.int64]) -> float:

@@ -112,7 +112,7 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
     _send(producer, events.lines)
     live_from = datetime.now(UTC) - timedelta(minutes=3)
-    sent = _send_live(producer, list(live_story(company, live_from, 1)))
+    sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
     alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
     if as_json:
         click.echo(json.dumps({"events": len(events) + sent, **clock.marks, "alerts": alerts}, ensure_ascii=False))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import U8, U16, Assessment, EventArrays
-from detectors.combine import judge
+from detectors.combine import judge, lowered
 from detectors.features import N_FEATURES, NAMES, compute
 from detectors.model import Model
 from detectors.profile import Profiles
@@ -77,7 +77,11 @@ def _judged(
     table = model.peers.index(events.peer_groups, events.peer_group_ids)
     surprise = surprisals(features, table, model.peers)
     judged = judge(model.forest, model.calibration, surprise, (events.explained == _EXPLAINED) | (events.approved == 1))
-    floors = floors_of(rules, events, features)
+    cuts = model.rule_cuts
+    floors = [
+        lowered(floor, cuts.get(rule.name, 0))
+        for rule, floor in zip(rules, floors_of(rules, events, features), strict=True)
+    ]
     floor = np.maximum.reduce(floors) if floors else np.zeros(events.count, np.uint16)
     silent = events.scorable == 0
     for values in (judged.anomaly, judged.top3, judged.level, floor):

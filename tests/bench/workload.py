@@ -23,8 +23,8 @@ from pipeline.offline import EventFile, train_model
 from pipeline.partitioning import partition_of
 from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import draw_company, write_directory
-from pipeline.sources.simulate.company import RESOURCES, Actor, Company
-from pipeline.sources.simulate.days import day_start_ms, hash_of
+from pipeline.sources.simulate.company import RESOURCES, Actor, Company, hash_of
+from pipeline.sources.simulate.desk import day_start_ms
 
 SUBJECTS = 50_000
 DAY_MS = 24 * 3_600_000
@@ -54,7 +54,7 @@ class Workload:
         self.keys = [actor.actor_id.encode() for actor in self.actors]
         self._start, self._seed, self.events_a_day = start, seed, events_a_day
         self._heads = [_head(actor) for actor in self.actors]
-        self._human = np.array([actor.kind in ("employee", "contractor") for actor in self.actors])
+        self._human = np.array([actor.human for actor in self.actors])
         pace = np.array([actor.pace for actor in self.actors])
         self._pace = np.cumsum(pace / pace.sum())
         popularity = 1.0 / (np.arange(SUBJECTS) + 30.0) ** 0.7
@@ -134,7 +134,7 @@ class Workload:
         """Address and session of every actor on this day: at home now and then, at the same desk for nine days."""
         number, places = day.toordinal(), []
         for actor in self.actors:
-            if actor.kind not in ("employee", "contractor"):
+            if not actor.human:
                 places.append(f'"src_ip":"{actor.home_prefix}.{2 + number % 40}",')
                 continue
             desk = hash_of(actor.actor_id)
@@ -154,7 +154,7 @@ def company(actors: int) -> Company:
         for copy in range(-(-actors // len(drawn.actors)))
         for one in drawn.people
     ]
-    services = len(drawn.services) + len(drawn.partners)
+    services = len(drawn.services) + len(drawn.partners) + len(drawn.agents)
     return replace(drawn, people=people[: max(1, actors - services)])
 
 
@@ -175,22 +175,22 @@ def prepare(workload: Workload, folder: Path, *, history: int = 200_000) -> None
 
 def _instance(actor: Actor) -> str:
     system = "orders-db" if actor.department.name == "logistics" else "crm"
-    system = system if actor.kind in ("employee", "contractor") else "api-gateway"
+    system = system if actor.human else "api-gateway"
     return f"{system}-{1 + hash_of(actor.actor_id) % 3}"
 
 
 def _head(actor: Actor) -> list[str]:
     """What never changes of an actor's event, for each part of a case; JSON without the closing brace."""
-    human = actor.kind in ("employee", "contractor")
+    human = actor.human
     system = _instance(actor)[:-2]
     common: dict[str, object] = {
         "schema_version": 1, "source_system": system, "source_instance": _instance(actor),
         "channel": "ui" if human else "api", "outcome": "success", "actor_id": actor.actor_id,
-        "actor_type": actor.kind, "actor_dept": actor.department.name, "actor_role": actor.department.role,
+        "actor_type": actor.kind, "actor_dept": actor.department.name, "actor_role": actor.role,
         "user_agent": actor.user_agent, "app_id": system,
     }  # fmt: skip
     common |= {"device_id": actor.device, "mfa": True} if human else {"credential_id": actor.credential}
-    kinds = actor.department.resource_types
+    kinds = actor.department.resource_types or ("customer_profile", "order")
     heads = []
     for slot in range(len(_CASE_SHARES)):
         kind = kinds[hash_of(f"{actor.actor_id}{slot}") % len(kinds)]

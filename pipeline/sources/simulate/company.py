@@ -1,308 +1,278 @@
-"""A believable company, drawn from a seed: people, shifts, places, networks, services, partners, customers.
+"""What a simulated company consists of: places, departments, accounts, customers, habits and faults.
 
-Nothing here knows what a detector looks at. `write_directory` writes what enrichment may know of it (the directory
-contract): some of it late, some of it missing, as in life.
+First module of the package to read: everything else draws, moves or writes what is defined here. Nothing here knows
+what a detector looks at. Times are UTC milliseconds; dates are local to the actor's site.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
+
+RESOURCES: dict[str, tuple[tuple[str, ...], int]] = {
+    "customer_profile": (("mobile", "contact"), 3),
+    "member": (("mobile", "contact"), 3),
+    "subscriber": (("mobile", "id_number"), 3),
+    "policyholder": (("mobile", "id_number", "contact"), 3),
+    "patient": (("mobile", "id_number", "contact"), 3),
+    "traveller": (("mobile", "id_number", "contact"), 3),
+    "order": (("order", "contact"), 2),
+    "transaction": (("bank_card", "order"), 3),
+    "service_order": (("order", "contact"), 2),
+    "policy": (("order", "id_number"), 3),
+    "appointment": (("order", "health"), 3),
+    "booking": (("order", "location"), 2),
+    "lead": (("contact",), 2),
+    "payment": (("bank_card", "id_number"), 4),
+    "bank_account": (("bank_card", "id_number"), 4),
+    "invoice": (("order",), 2),
+    "claim_payment": (("bank_card", "health"), 4),
+    "device": (("location",), 3),
+    "chat_log": (("contact", "order"), 3),
+    "credit_report": (("id_number", "credit"), 4),
+    "location_trace": (("location",), 4),
+    "health_record": (("health",), 4),
+    "medical_record": (("health", "id_number"), 4),
+    "passport": (("id_number", "biometric"), 4),
+    "campaign": (("contact",), 2),
+    "address": (("contact", "location"), 3),
+    "system_log": ((), 1),
+    "audit_log": ((), 2),
+    "policy_setting": ((), 1),
+    "encryption_key": ((), 3),
+    "heartbeat": ((), 1),
+    "account": ((), 1),
+    "report": (("order",), 2),
+}
+"""Kind of object → categories of personal data in it and sensitivity (1–4)."""
+OBJECT_TYPES = (
+    "system_log", "audit_log", "policy_setting", "encryption_key", "heartbeat", "campaign", "report",
+)  # fmt: skip
+"""Kinds whose ids name objects, not persons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An office."""
+    """An office. `offset_ms`: local time minus UTC; only zones without summer time are drawn."""
 
+    number: int
     name: str
     city: str
     country: str
     latitude: float
     longitude: float
+    time_zone: str
+    offset_ms: int
     prefix: str
     region: str
 
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """What a department does all day; shares of the company and of its actions."""
+    """What a department does all day, as this company does it; rates are shares of its cases.
+
+    `duty`: the kind of work behind the name; `jobs`: kinds of work with cumulative weights; `shift`: day, night,
+    rotating, seven (a roster over seven days) or oncall.
+    """
 
     name: str
-    share: float
-    role: str
-    shift: tuple[int, int]
+    duty: str
+    roles: tuple[str, ...]
+    shift: str
+    hours: tuple[int, int]
     cases_a_day: tuple[int, int]
-    ticket_discipline: float
-    unmask_rate: float
+    jobs: tuple[str, ...]
+    job_weights: tuple[float, ...]
     resource_types: tuple[str, ...]
+    system: str
+    purpose: str
     weekend: float
+    ticket_discipline: float
+    ticket_delay_s: float
+    unmask_rate: float
+    home_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Where somebody is who is away from the office."""
+
+    prefix: str
+    country: str
+    city: str
 
 
 @dataclass(slots=True)
 class Actor:
-    """One account: an employee, a service, a partner's agent or an AI agent."""
+    """One account: an employee, a service, a partner's agent or an AI agent.
 
+    `customer`: the number of the customer that this person is themselves, −1 if none; `family`: those of relatives;
+    `absent`: first and last day of each leave; `away`: journeys by local day; `joined`: first day at work.
+    """
+
+    number: int
     actor_id: str
     kind: str
     department: Department
+    role: str
     site: Site
     device: str
     user_agent: str
     home_prefix: str
-    shift: tuple[int, int]
     pace: float
     hired_on: date
-    own_subject: str = ""
-    leaves_on: date | None = None
-    on_leave: tuple[date, date] | None = None
-    org: str = "company"
+    home_share: float = 0.0
+    second_device: str = ""
+    second_agent: str = ""
+    shift_start: int = 9
+    org: str = ""
     credential: str = ""
-    away: dict[date, tuple[str, str]] = field(default_factory=dict)
+    owner: str = ""
+    task: str = ""
+    manager_id: str = ""
+    customer: int = -1
+    family: tuple[int, ...] = ()
+    portfolio: tuple[int, ...] = ()
+    leaves_on: date | None = None
+    status: str = "active"
+    in_directory: bool = True
+    absent: list[tuple[date, date]] = field(default_factory=list)
+    away: dict[date, Journey] = field(default_factory=dict)
+
+    @property
+    def human(self) -> bool:
+        """Whether a person sits behind the account."""
+        return self.kind in ("employee", "contractor", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class TicketHabits:
+    """How work items are kept: how many are opened after the look, how many never reach the directory."""
+
+    prefix: str
+    late_share: float
+    lost_share: float
+    ref_in_event: float
+    hours_open: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkHabits:
+    """How addresses behave: days of a lease, whether home goes through the tunnel, who knows the country."""
+
+    lease_days: int
+    home_through_vpn: bool
+    vpn_prefix: str
+    sends_country: bool
+    geo_file: bool
+    nat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A system that reports: its instances and its faults. `skew_ms`: how wrong the clock of an instance is."""
+
+    name: str
+    instances: tuple[str, ...]
+    never_sends: tuple[str, ...]
+    sometimes_loses: tuple[tuple[str, float], ...]
+    skew_ms: Mapping[str, int]
+    utc: bool
+    max_silence_s: int
+    heartbeat_minutes: int
+
+
+@dataclass(slots=True)
+class Contract:
+    """What a partner may do; `valid_from` and `valid_to` inclusive."""
+
+    org: str
+    contract_id: str
+    resource_types: tuple[str, ...]
+    purposes: tuple[str, ...]
+    daily_subject_limit: int
+    valid_from: date
+    valid_to: date
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Shares (0–1) of what is done how in this company; see the draw for their ranges."""
+
+    late_share: float
+    duplicate_share: float
+    subject_list_limit: int
+    purpose_share: float
+    flags_in_event: bool
+    fields_in_event: bool
+    query_fingerprints: bool
+    minor_approval: float
+    overtime: float
+    regional: float
+    revisit: float
+    exports_a_month: float
+    month_end: float
+    promotion: float
 
 
 @dataclass(slots=True)
 class Company:
-    """The whole company; immutable once drawn but for what a simulation adds (travel, leave)."""
+    """The whole company as it was drawn; a simulation works on its own copy.
+
+    Customers are numbers; `customers[number]` is the id on the wire. `popular`: numbers by popularity, `weights`: their
+    cumulative weights. A customer's region is `regions[number % len(regions)]`.
+    """
 
     seed: int
+    trade: str
+    kinds: Mapping[str, str]
     sites: list[Site]
     departments: list[Department]
     people: list[Actor]
     services: list[Actor]
     partners: list[Actor]
+    agents: list[Actor]
     customers: list[str]
+    popular: list[int]
     weights: list[float]
-    vips: frozenset[str]
-    minors: frozenset[str]
-    regions: dict[str, str]
-    ticket_delay_s: float
-    late_share: float
-    duplicate_share: float
+    consecutive_ids: bool
+    vips: frozenset[int]
+    minors: frozenset[int]
+    households: dict[int, str]
+    regions: tuple[str, ...]
+    sources: dict[str, Source]
+    contracts: list[Contract]
+    tickets: TicketHabits
+    network: NetworkHabits
+    habits: Habits
 
     @property
     def actors(self) -> list[Actor]:
         """Every account."""
-        return [*self.people, *self.services, *self.partners]
+        return [*self.people, *self.services, *self.partners, *self.agents]
+
+    def of_duty(self, *duties: str) -> list[Actor]:
+        """The people whose department does one of these."""
+        return [one for one in self.people if one.department.duty in duties]
+
+    def region_of(self, customer: int) -> str:
+        """Where a customer lives."""
+        return self.regions[customer % len(self.regions)]
 
 
-_SITES = (
-    Site("shanghai", "Shanghai", "CN", 31.23, 121.47, "10.20", "east"),
-    Site("chengdu", "Chengdu", "CN", 30.57, 104.07, "10.21", "west"),
-    Site("guangzhou", "Guangzhou", "CN", 23.13, 113.26, "10.22", "south"),
-    Site("harbin", "Harbin", "CN", 45.80, 126.53, "10.23", "north"),
-)
-_DEPARTMENTS = (
-    Department("customer_service", 0.38, "agent", (9, 18), (9, 20), 0.9, 0.25, ("customer_profile", "order"), 0.35),
-    Department("night_service", 0.08, "agent", (20, 5), (8, 16), 0.88, 0.25, ("customer_profile", "order"), 0.5),
-    Department("sales", 0.16, "account_manager", (9, 19), (6, 14), 0.55, 0.12, ("customer_profile", "lead"), 0.1),
-    Department("finance", 0.08, "accountant", (9, 18), (5, 12), 0.7, 0.35, ("payment", "invoice"), 0.02),
-    Department("risk", 0.07, "analyst", (9, 18), (6, 14), 0.93, 0.5, ("customer_profile", "payment", "device"), 0.1),
-    Department("marketing", 0.07, "specialist", (10, 19), (3, 8), 0.5, 0.02, ("campaign", "customer_profile"), 0.03),
-    Department("logistics", 0.1, "dispatcher", (7, 16), (10, 22), 0.6, 0.3, ("order", "address"), 0.6),
-    Department("it_operations", 0.06, "engineer", (9, 19), (3, 8), 0.6, 0.1, ("system_log", "customer_profile"), 0.15),
-)
-_AGENTS = (
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0 Safari/537.36",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Edg/140.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_6) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1",
-    "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
-)
-RESOURCES = {
-    "customer_profile": (("mobile", "contact"), 3),
-    "order": (("order", "contact"), 2),
-    "lead": (("contact",), 2),
-    "payment": (("bank_card", "id_number"), 4),
-    "invoice": (("order",), 2),
-    "device": (("location",), 3),
-    "campaign": (("contact",), 2),
-    "address": (("contact", "location"), 3),
-    "system_log": ((), 1),
-    "heartbeat": ((), 1),
-    "account": ((), 1),
-    "report": (("order",), 2),
-}
-OBJECT_TYPES = ("system_log", "heartbeat", "campaign", "report")
-_SURNAMES = ("zhang", "li", "wang", "chen", "liu", "yang", "zhao", "wu", "zhou", "xu", "sun", "ma", "zhu", "hu", "guo")
-_GIVEN = ("wei", "na", "min", "jing", "lei", "yan", "tao", "fang", "qiang", "hui", "bo", "xin", "yu", "jun", "ping")
+def hash_of(text: str) -> int:
+    """A small stable number of a text (not Python's hash, which changes from run to run)."""
+    number = 0
+    for character in text:
+        number = (number * 131 + ord(character)) % 1_000_003
+    return number
 
 
-def draw_company(company_seed: int, actors: int) -> Company:
-    """Draws a company of about `actors` accounts; the same seed and size give the same company."""
-    chance = random.Random(f"company:{company_seed}:{actors}")
-    sites = list(_SITES[: chance.randint(1, min(4, 1 + actors // 25))])
-    departments = [
-        Department(
-            one.name, one.share * chance.uniform(0.6, 1.4), one.role, one.shift, one.cases_a_day,
-            min(0.98, one.ticket_discipline * chance.uniform(0.75, 1.08)), one.unmask_rate * chance.uniform(0.5, 1.5),
-            one.resource_types, one.weekend * chance.uniform(0.5, 1.3),
-        )
-        for one in _DEPARTMENTS
-    ]  # fmt: skip
-    n_services, n_partners = max(2, actors // 25), max(2, actors // 20)
-    people = _people(chance, actors - n_services - n_partners, departments, sites)
-    customers = [f"c-{100_000 + number}" for number in range(max(2_000, actors * 60))]
-    weights = [1.0 / (rank + 30) ** 0.7 for rank in range(len(customers))]
-    for person in people:
-        if chance.random() < 0.3:
-            person.own_subject = chance.choice(customers)
-    return Company(
-        seed=company_seed,
-        sites=sites,
-        departments=departments,
-        people=people,
-        services=_services(chance, n_services, sites),
-        partners=_partners(chance, n_partners, sites),
-        customers=customers,
-        weights=_cumulative(weights),
-        vips=frozenset(chance.sample(customers, len(customers) // 100)),
-        minors=frozenset(chance.sample(customers, len(customers) // 80)),
-        regions={customer: chance.choice(sites).region for customer in customers},
-        ticket_delay_s=chance.uniform(30, 900),
-        late_share=chance.uniform(0.0, 0.004),
-        duplicate_share=chance.uniform(0.0, 0.002),
-    )
-
-
-def _cumulative(weights: Sequence[float]) -> list[float]:
-    total, sums = 0.0, []
-    for weight in weights:
-        total += weight
-        sums.append(total)
-    return sums
-
-
-def _people(chance: random.Random, count: int, departments: Sequence[Department], sites: Sequence[Site]) -> list[Actor]:
-    people: list[Actor] = []
-    drawn = chance.choices(departments, [one.share for one in departments], k=count)
-    for number, department in enumerate(drawn):
-        start = department.shift[0] + chance.choice((-1, 0, 0, 0, 1))
-        people.append(
-            Actor(
-                actor_id=f"{chance.choice(_SURNAMES)}.{chance.choice(_GIVEN)}{number}",
-                kind="contractor" if chance.random() < 0.1 else "employee",
-                department=department,
-                site=chance.choice(sites),
-                device=f"d-{1000 + number}",
-                user_agent=chance.choice(_AGENTS),
-                home_prefix=f"112.{chance.randrange(16, 250)}.{chance.randrange(1, 250)}",
-                shift=(start, department.shift[1]),
-                pace=chance.uniform(0.6, 1.5),
-                hired_on=date(2018, 1, 1) + timedelta(days=chance.randrange(2800)),
-            )
-        )
-    return people
-
-
-_SERVICE = Department("platform", 0.0, "service", (0, 24), (0, 0), 0.0, 0.0, ("customer_profile", "order"), 1.0)
-
-
-def _services(chance: random.Random, count: int, sites: Sequence[Site]) -> list[Actor]:
-    names = ("svc-api-gateway", "svc-nightly-etl", "svc-report", "svc-billing", "svc-recommend", "svc-search")
-    return [
-        Actor(
-            actor_id=names[number % len(names)] + ("" if number < len(names) else f"-{number}"),
-            kind="service", department=_SERVICE, site=sites[0], device="", user_agent="okhttp/4.12.0",
-            home_prefix=f"10.90.{number % 256}", shift=(0, 24), pace=chance.uniform(0.5, 1.5),
-            hired_on=date(2020, 1, 1), credential=f"key-svc-{number}",
-        )
-        for number in range(count)
-    ]  # fmt: skip
-
-
-_PARTNER = Department("partner", 0.0, "partner_agent", (8, 20), (0, 0), 0.2, 0.1, ("order", "customer_profile"), 0.6)
-
-
-def _partners(chance: random.Random, count: int, sites: Sequence[Site]) -> list[Actor]:
-    return [
-        Actor(
-            actor_id=f"partner{number // 2}-agent{number % 2}", kind="partner", department=_PARTNER,
-            site=chance.choice(sites), device="", user_agent="python-requests/2.32.3",
-            home_prefix=f"47.{90 + number % 100}.{(number + 3) % 256}", shift=(8, 20), pace=chance.uniform(0.5, 1.5),
-            hired_on=date(2021, 1, 1), org=f"partner{number // 2}", credential=f"key-partner-{number}",
-        )
-        for number in range(count)
-    ]  # fmt: skip
-
-
-def write_directory(company: Company, folder: Path, work_items: Iterable[dict[str, object]]) -> None:
-    """Writes the folder that enrichment reads: people, networks, sites, resources, subjects, partners, work items."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "actors.csv", _ACTOR_COLUMNS, [_actor_row(actor) for actor in company.actors])
-    _write(folder / "networks.csv", ("cidr", "kind", "site", "country", "city"), _networks(company))
-    _write(
-        folder / "sites.csv", ("site", "country", "city", "latitude", "longitude", "time_zone"),
-        [(s.name, s.country, s.city, s.latitude, s.longitude, "Asia/Shanghai") for s in company.sites],
-    )  # fmt: skip
-    _write(
-        folder / "resources.csv", ("resource_type", "data_categories", "sensitivity", "owner_department", "ids"),
-        [(name, ";".join(categories), level, "platform", "object" if name in OBJECT_TYPES else "person")
-         for name, (categories, level) in RESOURCES.items()],
-    )  # fmt: skip
-    flagged = sorted(company.vips | company.minors)
-    own = {actor.own_subject for actor in company.people if actor.own_subject}
-    _write(
-        folder / "subjects.csv", ("subject_id", "region", "flags"),
-        [(c, company.regions[c], ";".join(_flags(company, own, c))) for c in sorted({*flagged, *own})],
-    )  # fmt: skip
-    _write(
-        folder / "sources.csv", ("source_system", "source_instance", "max_silence_s", "owner"),
-        [(system, "", 3600, "it_operations") for system in ("crm", "orders-db", "api-gateway")],
-    )  # fmt: skip
-    orgs = sorted({partner.org for partner in company.partners})
-    _write(
-        folder / "partners.csv",
-        ("org", "contract_id", "resource_types", "purposes", "daily_subject_limit", "valid_from", "valid_to"),
-        [
-            (org, f"contract-{org}", "order;customer_profile", "delivery", 400, "2024-01-01", "2029-12-31")
-            for org in orgs
-        ],
-    )
-    _write(
-        folder / "purposes.csv", ("purpose", "departments", "resource_types", "legal_basis"),
-        [("support", "customer_service;night_service", "customer_profile;order", "contract"),
-         ("delivery", "logistics;partner", "order;address;customer_profile", "contract"),
-         ("risk_control", "risk", "payment;device;customer_profile", "legal_duty")],
-    )  # fmt: skip
-    with (folder / "work_items.ndjson").open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(item, separators=(",", ":")) + "\n" for item in work_items)
-
-
-_ACTOR_COLUMNS = (
-    "actor_id", "actor_type", "org", "department", "role", "manager_id", "site", "hired_on", "leaves_on", "status",
-    "mfa_required", "own_subject_ids",
-)  # fmt: skip
-
-
-def _actor_row(actor: Actor) -> tuple[object, ...]:
-    return (
-        actor.actor_id, actor.kind, actor.org, actor.department.name, actor.department.role, "", actor.site.name,
-        actor.hired_on.isoformat(), actor.leaves_on.isoformat() if actor.leaves_on else "", "active", "true",
-        actor.own_subject,
-    )  # fmt: skip
-
-
-def _networks(company: Company) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [
-        (f"{site.prefix}.0.0/16", "office", site.name, site.country, site.city) for site in company.sites
-    ]
-    rows.append(("10.90.0.0/16", "cloud", company.sites[0].name, "CN", company.sites[0].city))
-    rows.append(("10.99.0.0/16", "vpn", "", "CN", ""))
-    rows += [(f"{partner.home_prefix}.0/24", "partner", "", "CN", partner.site.city) for partner in company.partners]
-    return rows
-
-
-def _flags(company: Company, own: set[str], customer: str) -> list[str]:
-    flags = [("vip", customer in company.vips), ("minor", customer in company.minors), ("employee", customer in own)]
-    return [name for name, holds in flags if holds]
-
-
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def mixed(*numbers: int) -> int:
+    """A well-spread number below 2³² of some numbers: a coin that needs no generator (after splitmix64)."""
+    value = 0x9E3779B97F4A7C15
+    for number in numbers:
+        value = (value ^ (number & 0xFFFFFFFFFFFFFFFF)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        value ^= value >> 29
+    return value >> 32

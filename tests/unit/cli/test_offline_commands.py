@@ -10,7 +10,9 @@ import pytest
 import zstandard
 
 from pipeline.cli import COMMANDS, main
+from pipeline.errors import UsageError
 from pipeline.stages.decode import decode_event
+from pipeline.timestamps import utc_us
 
 
 def run(*words: str) -> int:
@@ -27,13 +29,18 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert run("simulate", "--days", "14", "--actors", "30", "--seed", "4", "--out", str(folder)) == 0
     raw = zstandard.ZstdDecompressor().stream_reader((folder / "events.ndjson.zst").open("rb")).read()
     (folder / "all.ndjson").write_bytes(raw)
-    lines = raw.splitlines(keepends=True)
+    lines = sorted(raw.splitlines(keepends=True), key=_when)
     cut = len(lines) * 6 // 10
     (folder / "history.ndjson").write_bytes(b"".join(lines[:cut]))
     (folder / "rest.ndjson").write_bytes(b"".join(lines[cut:]))
     command = ("train", str(folder / "history.ndjson"), "--directory", str(folder / "directory"))
     assert run(*command, "--model", str(folder / "model")) == 0
     return folder
+
+
+def _when(line: bytes) -> tuple[int, str]:
+    event = json.loads(line)
+    return utc_us(event["event_time"]), event["event_id"]
 
 
 def score(company: Path, name: str, *more: str) -> tuple[list[dict[str, object]], list[dict[str, object]], int]:
@@ -50,17 +57,43 @@ def score(company: Path, name: str, *more: str) -> tuple[list[dict[str, object]]
     )  # type: ignore[return-value]
 
 
-def test_every_simulated_event_is_valid_and_in_order(company: Path) -> None:
-    seen: dict[tuple[str, str], int] = {}
-    last = ("", "")
+def test_every_simulated_event_is_valid_and_no_source_gives_a_number_twice(company: Path) -> None:
+    numbers: dict[tuple[str, str, int], str] = {}
     for line in (company / "all.ndjson").read_bytes().splitlines():
         event = decode_event(line, 4_102_444_800_000_000)
-        key = (str(event.event_time), event.event_id)
-        assert key >= last
-        instance = (event.source_system, str(event.source_instance))
-        assert event.source_seq is not None
-        assert event.source_seq > seen.get(instance, 0) or key == last
-        seen[instance], last = event.source_seq, key
+        if event.source_seq is not None:
+            place = (event.source_system, str(event.source_instance), event.source_seq)
+            assert numbers.setdefault(place, event.event_id) == event.event_id
+    assert numbers
+
+
+def test_the_scenarios_are_listed_in_both_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("simulate", "--list") == 0
+    listed = capsys.readouterr().out
+    assert "partner_harvest  D16 D20 D21" in listed
+    assert "窥探名人信息" in listed
+
+
+def test_labels_and_attacks_name_each_other(company: Path) -> None:
+    with (company / "labels.csv").open(encoding="utf-8") as file:
+        labelled = {(row["attack_id"], row["scenario"]) for row in csv.DictReader(file)}
+    with (company / "attacks.csv").open(encoding="utf-8") as file:
+        attacks = list(csv.DictReader(file))
+    assert {(row["attack_id"], row["scenario"]) for row in attacks} == labelled
+    assert {row["strength"] for row in attacks} == {"weak", "medium", "strong"}
+
+
+def test_an_unknown_scenario_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("simulate", "--days", "3", "--actors", "12", "--seed", "1", "--scenario", "nonesuch")
+    assert run(*command, "--out", str(tmp_path / "company")) == UsageError.exit_code
+    assert "nonesuch" in capsys.readouterr().err
+
+
+def test_look_alikes_are_listed_with_days_and_accounts(company: Path) -> None:
+    with (company / "lookalikes.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"shift_swap", "journey"} <= {row["kind"] for row in rows}
+    assert all(row["first_day"] <= row["last_day"] and row["actor_id"] for row in rows)
 
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
@@ -115,7 +148,8 @@ def test_the_same_history_gives_the_same_model(company: Path, tmp_path: Path) ->
 
 
 def test_evaluate_reports_recall(company: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    score(company, "evaluated")
+    # Thirty people and eight days of history: a generous budget, for this is about the report.
+    score(company, "evaluated", "--budget", "20")
     capsys.readouterr()
     code = run(
         "evaluate", "--scores", str(company / "evaluated.scores"), "--alerts", str(company / "evaluated.alerts"),

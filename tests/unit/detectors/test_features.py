@@ -82,6 +82,18 @@ def test_the_obvious_case_raises_the_feature(feature: str, case: dict[str, Any],
     assert raised > 1.2 * quiet
 
 
+@pytest.mark.parametrize("records", [1, 2, 5, 7, 50])
+def test_an_account_whose_days_are_all_alike_is_held_to_them(records: int) -> None:
+    """Its variance is 0, never a hair below: a service that does the same every day is measured as anybody else is."""
+    profiles, start = Profiles(), START_US + 30 * DAY_US
+    run(profiles, event_arrays(30, time_us=days(30, 1), records=records, **OPEN))
+    assert (profiles.state[0]["day_var"] >= 0).all()
+    assert (profiles.state[0]["size_var"] >= 0).all()
+    burst = run(profiles, event_arrays(60, time_us=start + np.arange(60) * MINUTE_US, records=9 * records, **OPEN))
+    for feature in ("records_own", "records_day_own", "subjects_day_own", "subjects_1h_own"):
+        assert burst[-1, INDEX[feature]] > 2.0, feature
+
+
 @pytest.mark.parametrize("feature", ["records_week", "subjects_week"])
 def test_a_slow_rise_over_a_week_is_seen(feature: str) -> None:
     calm = days(28)
@@ -91,6 +103,20 @@ def test_a_slow_rise_over_a_week_is_seen(feature: str) -> None:
     risen = run(profiles, event_arrays(280, time_us=slow, subject_lists=[[index] for index in range(280)]))
     assert flat < 0.1
     assert risen[-1, INDEX[feature]] > 1.0
+
+
+@pytest.mark.parametrize("records", range(1, 12))
+def test_an_account_that_did_the_same_every_day_is_measured_against_itself(records: int) -> None:
+    """Deviations that round to less than nothing would be no number, and the account's own features 0 for good."""
+    profiles = Profiles()
+    quiet = {"records": records, **OPEN}
+    run(profiles, event_arrays(200, time_us=days(20), subject_lists=[[row % 10] for row in range(200)], **quiet))
+    assert (profiles.state[0]["day_var"] >= 0).all()
+    assert (profiles.state[0]["size_var"] >= 0).all()
+    burst = event_arrays(90, time_us=START_US + 20 * DAY_US + np.arange(90) * 1_000_000, **{**quiet, "records": 500})
+    features = run(profiles, burst)
+    assert features[0, INDEX["records_own"]] > 3
+    assert (features[-1, [INDEX[name] for name in ("subjects_day_own", "records_day_own")]] > 3).all()
 
 
 def test_every_feature_has_its_case_here() -> None:
