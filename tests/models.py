@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from detectors import isolation_forest, surprisal
-from detectors.combine import calibrate, top3
+from detectors.combine import calibrate
 from detectors.features import N_FEATURES
 from detectors.model import Model
 
@@ -20,5 +20,5 @@ def small_model(threshold: int = 6543, seed: int = 1) -> Model:
     peers = surprisal.fit(history, names, np.repeat(np.array([0, 1], np.int32), 1000))
     surprise = surprisal.surprisals(history, peers.index(names, np.repeat(np.array([0, 1], np.int32), 1000)), peers)
     forest = isolation_forest.fit(surprise[:600])
-    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise))
+    calibration = calibrate(isolation_forest.scores(forest, surprise), surprise, np.arange(len(surprise)))
     return Model(forest, peers, calibration, threshold, history[:32], {"seed": seed})
