@@ -5,8 +5,10 @@ event use the actor's state before it plus the event itself; habits (hours, netw
 those of the days *before* today, so that a burst stays strange to its end and teaches no more than one day. Only event
 time counts. A late event (more than 10 minutes behind the actor's newest) is judged but moves nothing.
 An access is *open* while neither a work item explains it nor an approval covers it; today's totals count open accesses,
-so that a busy day of ordinary work stays ordinary (two totals of everything stand beside them).
-Drift-safe: a day teaches an actor's level at most two of its own deviations upwards.
+so that a busy day of ordinary work stays ordinary (totals of everything stand beside them: customers, records, queries
+of the audit log). Drift-safe: a day teaches an actor's level at most two of its own deviations upwards (from the sixth
+day on). Only the size of single accesses and the share of customers elsewhere are learnt access by access (a size at
+most three deviations upwards, from the 21st on): a long burst becomes usual in them, never in the day's totals.
 """
 
 from __future__ import annotations
@@ -210,7 +212,7 @@ def _learn_levels(s: Any) -> None:
             level = min(level, s.day_mean[m] + 2.0 * (math.sqrt(s.day_var[m]) + 0.4))
         delta = level - s.day_mean[m]
         s.day_mean[m] += weight * delta
-        s.day_var[m] += weight * (delta * (level - s.day_mean[m]) - s.day_var[m])
+        s.day_var[m] = (1.0 - weight) * (s.day_var[m] + weight * delta * delta)  # never below 0, whatever is rounded
         s.today[m] = 0.0
     for scope in range(2):
         s.unlisted_subjects[scope] = 0.0
@@ -452,7 +454,8 @@ def _mark_day(s: Any, scope: int, mixed: np.uint64) -> None:
 def _count(s: Any, e: Any, subjects: npt.NDArray[np.uint64]) -> None:
     """Today's totals, this event included. They are those of `s.day`: an event from before midnight may come later."""
     hour_mark = e.local_day * 24 + e.local_hour
-    if hour_mark > s.hour_mark or s.events == 0:  # an event of the hour before belongs to the hour that runs
+    # An event of the hour before belongs to the hour that runs; a clock further back is another time zone's.
+    if hour_mark > s.hour_mark or hour_mark < s.hour_mark - 1 or s.events == 0:
         s.hour_mark = hour_mark
         s.hour_ones = 0
         for j in range(s.hour_bits.shape[0]):
@@ -507,7 +510,8 @@ def _own(s: Any, i: int, feature: int, measure: int, value: float, out: F32, usu
     """Deviations of log1p(value) above the actor's own days, shrunk to 0 while few days are known."""
     deviation = (math.log1p(value) - s.day_mean[measure]) / (math.sqrt(s.day_var[measure]) + 0.4)
     out[i, feature] = max(0.0, deviation) * s.active_days / (s.active_days + 5.0)
-    usual[i, feature], spread[i, feature] = s.day_mean[measure], math.sqrt(s.day_var[measure])
+    if s.active_days > 0:
+        usual[i, feature], spread[i, feature] = s.day_mean[measure], math.sqrt(s.day_var[measure])
 
 
 @numba.njit(cache=True)
@@ -563,7 +567,7 @@ def _learn(s: Any, e: Any) -> None:
     weight = 1.0 / min(s.size_n[kind] + 1.0, 500.0)
     delta = size - s.size_mean[kind]
     s.size_mean[kind] += weight * delta
-    s.size_var[kind] += weight * (delta * (size - s.size_mean[kind]) - s.size_var[kind])
+    s.size_var[kind] = (1.0 - weight) * (s.size_var[kind] + weight * delta * delta)
     s.size_n[kind] += 1.0
     _use(s.prefix_keys, s.prefix_days, s.prefix_last, _key(e.ip_prefix), s.day)
     _use(s.device_keys, s.device_days, s.device_last, _key(e.device), s.day)

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 from detectors.base import EventArrays
-from pipeline.events import ACTIONS, DAY_KINDS, EXPLAINED, OUTCOMES, codes
+from pipeline.events import ACTIONS, DAY_KINDS, EXPLAINED, NETWORK_KINDS, OUTCOMES, codes
 
-_TAKES_OUT = {codes(ACTIONS)[word] for word in ("export", "download", "share", "print")}
+_ACTION = codes(ACTIONS)
+_TAKES_OUT = {_ACTION[word] for word in ("export", "download", "share", "print")}
+_CHANGES = {_ACTION[word] for word in ("update", "delete")}
+_QUERIES_AUDIT = {_ACTION[word] for word in ("audit_query", "audit_export")}
 _AT_WORK = {codes(DAY_KINDS)[word] for word in ("workday", "make_up_workday")}
-_SUCCESS = codes(OUTCOMES)["success"]
+_NOBODY_SITS_THERE = {codes(NETWORK_KINDS)[word] for word in ("vpn", "cloud")}
+_OUTCOME = codes(OUTCOMES)
 _EXPLAINED = codes(EXPLAINED)["explained"]
 _NOWHERE = 1000.0
 
@@ -25,6 +29,7 @@ class Event:
     local_day: int
     local_hour: int
     day_kind: int
+    channel: int
     action: int
     outcome: int
     resource_type: int
@@ -34,6 +39,7 @@ class Event:
     unmasked: int
     external: int
     explained: int
+    approved: int
     ip_prefix: int
     network_kind: int
     country: int
@@ -51,7 +57,12 @@ class Event:
     @property
     def succeeded(self) -> bool:
         """Neither refused nor failed."""
-        return self.outcome == _SUCCESS
+        return self.outcome == _OUTCOME["success"]
+
+    @property
+    def refused(self) -> bool:
+        """The actor was not allowed to."""
+        return self.outcome == _OUTCOME["denied"]
 
     @property
     def taken(self) -> int:
@@ -64,19 +75,39 @@ class Event:
         return self.action in _TAKES_OUT
 
     @property
-    def unexplained(self) -> bool:
-        """No work item speaks for it."""
-        return self.explained != _EXPLAINED
+    def searches(self) -> bool:
+        """An action that looks for customers."""
+        return self.action == _ACTION["search"]
 
     @property
-    def hour(self) -> int:
-        """Place in the 24 hours of working days and the 24 of other days."""
-        return self.local_hour + (0 if self.day_kind in _AT_WORK else 24)
+    def changes(self) -> bool:
+        """An action that alters what is there."""
+        return self.action in _CHANGES
+
+    @property
+    def queries_audit(self) -> bool:
+        """An action on the log of accesses itself."""
+        return self.action in _QUERIES_AUDIT
+
+    @property
+    def open(self) -> bool:
+        """Neither a work item nor an approval speaks for it."""
+        return self.explained != _EXPLAINED and not self.approved
+
+    @property
+    def off_day(self) -> bool:
+        """Not a day of work at the actor's site."""
+        return self.day_kind not in _AT_WORK
+
+    @property
+    def hour_number(self) -> int:
+        """The local hour, counted from 1970 on."""
+        return self.local_day * 24 + self.local_hour
 
     @property
     def placed(self) -> bool:
-        """It is known where it came from."""
-        return self.latitude != _NOWHERE
+        """Somebody sits where it came from: the place is known, and no VPN or cloud stands there."""
+        return self.latitude != _NOWHERE and self.network_kind not in _NOBODY_SITS_THERE
 
 
 def rows_of(events: EventArrays) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""What the plain reference of the features remembers: levels, bounded tables, distinct counts; no arrays, no rounding.
+"""What the plain reference of the features remembers: own levels, days of use, customers; no arrays, no rounding.
 
 Written from the definitions, to be read rather than to be fast; `reference_features` puts the pieces together.
 """
@@ -6,110 +6,187 @@ Written from the definitions, to be read rather than to be fast; `reference_feat
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _WORD = 2**64
-_LOOKS = 32
-_FORGOTTEN_DAYS = 7
-# The features of today's totals, and the total of each.
-TODAY = {
-    "subjects_day": "subjects", "exposure_day": "exposure", "records_day": "records", "exported_day": "exported",
-    "unmasked_day": "unmasked", "unexplained_day": "unexplained", "vip_day": "vip", "external_day": "external",
-}  # fmt: skip
+_FORGET_DAYS = 120
+_CUSTOMERS = 40
+_VISIT_MINUTES = 120
+_DAY_MINUTES = 1440
+# Totals of a day: of open accesses, but for those of `all_…` and the audit log.
+TOTALS = (
+    "subjects", "exposure", "records", "exported", "unmasked", "unexplained", "vip", "external", "searches", "changes",
+    "audit", "busiest_hour", "all_subjects", "all_records",
+)  # fmt: skip
+_TABLES = {"ip_prefix": 16, "device": 8, "country": 8, "user_agent": 8, "resource_type": 24}
 Values = dict[str, float]
 
 
 @dataclass
 class Level:
-    """Running mean and variance of one number, the last `memory` values weighing most."""
+    """What is usual of one number: all that was learnt, with weights; the last `memory` values weigh most.
 
-    memory: float
+    `spread` is added to the deviation, `trust` is the count at which half of what is above the usual is told; after
+    `settled` values a new one teaches no more than `at_most` deviations upwards.
+    """
+
+    memory: int
     spread: float
     trust: float
+    settled: int
+    at_most: float
     count: int = 0
-    mean: float = 0.0
-    variance: float = 0.0
+    learnt: list[tuple[float, float]] = field(default_factory=list)  # value, weight
+
+    @property
+    def mean(self) -> float:
+        """Weighted mean; 0 while nothing is known."""
+        return sum(value * weight for value, weight in self.learnt)
+
+    @property
+    def deviation(self) -> float:
+        """Weighted standard deviation, of the values themselves."""
+        mean = self.mean
+        return math.sqrt(sum(weight * (value - mean) ** 2 for value, weight in self.learnt))
 
     def learn(self, value: float) -> None:
-        """Follows the kernel: the first value's deviation is taken from 0, so the variance starts at its square."""
-        weight = 1.0 / min(self.count + 1.0, self.memory)
-        deviation = value - self.mean
-        self.mean += weight * deviation
-        self.variance += weight * (deviation**2 - self.variance)
+        """Like the others while fewer than `memory` are known, one part of `memory` from then on."""
+        if self.count >= self.settled:
+            value = min(value, self.mean + self.at_most * (self.deviation + self.spread))
+        share = 1.0 / min(self.count + 1, self.memory)
+        kept = [(old, weight * (1.0 - share)) for old, weight in self.learnt]
+        self.learnt = [*(one for one in kept if one[1] > 1e-15), (value, share)]
         self.count += 1
 
     def above(self, value: float) -> float:
-        """Deviations above the mean, shrunk to 0 while few values are known."""
-        deviations = (value - self.mean) / (math.sqrt(self.variance) + self.spread)
+        """Deviations above the usual, shrunk to 0 while few values are known."""
+        deviations = (value - self.mean) / (self.deviation + self.spread)
         return max(0.0, deviations) * self.count / (self.count + self.trust)
+
+
+def own_day() -> Level:
+    """What is usual of one total of a day."""
+    return Level(memory=30, spread=0.4, trust=5.0, settled=5, at_most=2.0)
+
+
+def own_size() -> Level:
+    """What is usual of one access."""
+    return Level(memory=500, spread=0.3, trust=20.0, settled=20, at_most=3.0)
 
 
 @dataclass
 class Uses:
-    """How often each value was used; a full table gives up its least used entry, the first of several."""
+    """On how many days each value was used; a full table gives up what was used least, of that the longest ago."""
 
     size: int
-    keys: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    rows: list[list[int]] = field(default_factory=list)  # value, days, the last of them
 
-    def of(self, key: int) -> int:
-        """Uses of a value so far."""
-        return self.counts[self.keys.index(key)] if key in self.keys else 0
+    def before(self, value: int, today: int) -> int:
+        """Days of use before today."""
+        for known, days, last in self.rows:
+            if known == value:
+                return days - 1 if last == today and days else days
+        return 0
 
-    def learn(self, key: int) -> None:
-        """One use more; 0 is no value."""
-        if key == 0:
+    def use(self, value: int, today: int) -> None:
+        """Counts today, once; 0 is no value."""
+        if value == 0:
             return
-        if key in self.keys:
-            self.counts[self.keys.index(key)] += 1
-        elif len(self.keys) < self.size:
-            self.keys.append(key)
-            self.counts.append(1)
+        for row in self.rows:
+            if row[0] == value:
+                if row[2] != today:
+                    row[1:] = [row[1] + 1, today]
+                return
+        if len(self.rows) < self.size:
+            self.rows.append([value, 1, today])
         else:
-            place = self.counts.index(min(self.counts))
-            self.keys[place], self.counts[place] = key, 1
+            least = min(range(self.size), key=lambda place: self.rows[place][1:])
+            self.rows[least] = [value, 1, today]
 
-    def novelty(self, key: int, events: int) -> float:
-        """1 / (1 + uses), damped while the account is new; 0 where there is no value."""
-        return 1.0 / (1.0 + self.of(key)) * events / (events + 100.0) if key else 0.0
-
-    def rarity(self, key: int) -> float:
-        """Bits of surprise at a value."""
-        return rarity(self.of(key), sum(self.counts))
-
-
-def rarity(uses: float, total: float) -> float:
-    """Bits of surprise at something with `uses` of `total`, damped while the total is small."""
-    return -math.log2((uses + 1.0) / (total + 8.0)) * total / (total + 20.0)
+    def halve(self) -> None:
+        """Forgets half of the days."""
+        for row in self.rows:
+            row[1] //= 2
 
 
 @dataclass
-class Looks:
-    """Looks at single subjects, of at most 32 subjects.
+class Habits:
+    """On how many closed days an hour, an action or a channel was used; `known` days in all.
 
-    Follows the kernel: looks are forgotten only after more than 7 days without any (so they may add up over more than
-    7 days), and of several subjects last seen on the oldest day the first place in the table goes, not the oldest look.
+    From 120 days on, all days are halved: what is years old fades.
     """
 
-    keys: list[int] = field(default_factory=lambda: [0] * _LOOKS)
-    counts: list[int] = field(default_factory=lambda: [0] * _LOOKS)
-    days: list[int] = field(default_factory=lambda: [0] * _LOOKS)
+    known: float = 0.0
+    days: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def learn(self, key: int, day: int) -> int:
-        """Counts a look and returns how many there were lately."""
-        known = key in self.keys
-        place = self.keys.index(key) if known else self.days.index(min(self.days))
-        lately = known and day - self.days[place] <= _FORGOTTEN_DAYS
-        self.counts[place] = (self.counts[place] if lately else 0) + 1
-        self.keys[place], self.days[place] = key, day
-        return self.counts[place]
+    def close(self, used: set[tuple[str, int]]) -> bool:
+        """Learns a day; whether all days were halved."""
+        self.days.update(used)
+        self.known += 1.0
+        if self.known < _FORGET_DAYS:
+            return False
+        self.known /= 2
+        self.days = Counter({one: days // 2 for one, days in self.days.items()})
+        return True
+
+    def rarity(self, days: float) -> float:
+        """Bits of surprise at something used on so many of the days, damped while few are known."""
+        bits = -math.log2((days + 0.5) / (self.known + 1.0))
+        return max(0.0, bits) * self.known / (self.known + 5.0)
+
+    def novelty(self, days: float) -> float:
+        """1 for what was never used, less for each day of use, damped while few days are known."""
+        return 1.0 / (1.0 + days) * self.known / (self.known + 3.0)
+
+
+@dataclass
+class Customer:
+    """How often one customer was looked at without a reason: looks and visits fade, `minute` is the last look's."""
+
+    key: int
+    minute: int
+    looks: float = 1.0
+    visits: float = 1.0
+
+    def look(self, minute: int) -> None:
+        """Looks fade over 7 days, visits over 14; a visit is a look at least two hours after the last one."""
+        passed = minute - self.minute
+        days = max(0, passed) / _DAY_MINUTES
+        self.looks = self.looks * math.exp(-days / 7.0) + 1.0
+        self.visits = self.visits * math.exp(-days / 14.0) + (passed >= _VISIT_MINUTES)
+        self.minute = max(self.minute, minute)
+
+    def worth(self, minute: int) -> float:
+        """What keeps a customer in the table: visits, one lost for each week since the last look."""
+        return self.visits - (minute - self.minute) / (7.0 * _DAY_MINUTES)
+
+
+@dataclass
+class Customers:
+    """At most 40 customers; a new one takes the place of the one worth least, of equals the first in the table."""
+
+    rows: list[Customer] = field(default_factory=list)
+
+    def look(self, key: int, minute: int) -> Customer:
+        """One look more."""
+        for row in self.rows:
+            if row.key == key:
+                row.look(minute)
+                return row
+        new = Customer(key, minute)
+        if len(self.rows) < _CUSTOMERS:
+            self.rows.append(new)
+        else:
+            least = min(range(_CUSTOMERS), key=lambda place: self.rows[place].worth(minute))
+            self.rows[least] = new
+        return new
 
 
 @dataclass
 class Distinct:
-    """Distinct subjects by linear counting: each marks one of `size` places, and the empty places tell how many."""
+    """Distinct customers by linear counting: each marks one of `size` places, and the empty places tell how many."""
 
     size: int
     marked: set[int] = field(default_factory=set)
@@ -120,53 +197,55 @@ class Distinct:
 
 
 def hour_place(subject: int) -> int:
-    """A subject's place of the 1,024 of an hour: 4 high bits and 6 low bits of its hash."""
+    """A customer's place of the 1,024 of an hour: 4 high bits and 6 low bits of the hash."""
     mixed = subject * _GOLDEN % _WORD
     return (mixed >> 58) % 16 * 64 + mixed % 64
 
 
 def day_place(subject: int) -> int:
-    """A subject's place of the 4,096 of a day: 6 bits from bit 50 and 6 from bit 8."""
+    """A customer's place of the 2,048 of a day: 5 bits from bit 50 and 6 from bit 8."""
     mixed = subject * _GOLDEN % _WORD
-    return (mixed >> 50) % 64 * 64 + (mixed >> 8) % 64
+    return (mixed >> 50) % 32 * 64 + (mixed >> 8) % 64
 
 
-def _days() -> dict[str, Level]:
-    return {measure: Level(memory=30.0, spread=0.4, trust=5.0) for measure in TODAY.values()}
+@dataclass
+class Today:
+    """The running day: its totals, its customers (of open accesses, of all), what was used on it."""
+
+    number: int
+    off_day: bool
+    totals: Values = field(default_factory=lambda: dict.fromkeys(TOTALS, 0.0))
+    customers: Distinct = field(default_factory=lambda: Distinct(2048))
+    all_customers: Distinct = field(default_factory=lambda: Distinct(2048))
+    unlisted: int = 0
+    all_unlisted: int = 0
+    used: set[tuple[str, int]] = field(default_factory=set)
 
 
 @dataclass
 class Actor:
-    """What is remembered of one actor."""
+    """What is remembered of one actor. Days of use stand in five bounded tables, by the field that they are of."""
 
+    today: Today
+    first_day: int
     events: int = 0
     newest_us: int = 0
-    first_day: int = 0
-    day: int = 0
     pause_days: float = 0.0
     pause_told_until_us: int = 0
-    hours: list[float] = field(default_factory=lambda: [0.0] * 48)
-    sizes: dict[bool, Level] = field(default_factory=lambda: {way: Level(500.0, 0.3, 20.0) for way in (False, True)})
+    closed_days: int = 0
+    own_days: dict[str, Level] = field(default_factory=lambda: {name: own_day() for name in TOTALS})
+    totals_of: dict[int, Values] = field(default_factory=dict)
+    habits: Habits = field(default_factory=Habits)
+    uses: dict[str, Uses] = field(default_factory=lambda: {name: Uses(size) for name, size in _TABLES.items()})
+    sizes: dict[bool, Level] = field(default_factory=lambda: {way: own_size() for way in (False, True)})
     recent: float = 0.0
     refused: float = 0.0
-    turns: float = 0.0
-    last_device: int = 0
-    networks: Uses = field(default_factory=lambda: Uses(16))
-    devices: Uses = field(default_factory=lambda: Uses(8))
-    countries: Uses = field(default_factory=lambda: Uses(8))
-    agents: Uses = field(default_factory=lambda: Uses(8))
-    resources: Uses = field(default_factory=lambda: Uses(24))
-    actions: dict[int, int] = field(default_factory=dict)
-    last_sequence: int = 0
+    turns: Values = field(default_factory=lambda: {"device": 0.0, "ip_prefix": 0.0})
+    last: dict[str, int] = field(default_factory=lambda: {"device": 0, "ip_prefix": 0, "sequence": 0})
     steps: deque[bool] = field(default_factory=lambda: deque(maxlen=20))
     place: tuple[float, float, int] | None = None
     off_fast: float = 0.0
     off_slow: float = 0.0
-    hour: int = 0
-    hour_subjects: Distinct = field(default_factory=lambda: Distinct(1024))
-    day_subjects: Distinct = field(default_factory=lambda: Distinct(4096))
-    looks: Looks = field(default_factory=Looks)
-    today: Values = field(default_factory=lambda: dict.fromkeys(TODAY.values(), 0.0))
-    own_days: dict[str, Level] = field(default_factory=_days)
-    records_of: dict[int, float] = field(default_factory=dict)
-    subjects_of: dict[int, float] = field(default_factory=dict)
+    hour: int | None = None
+    hour_customers: Distinct = field(default_factory=lambda: Distinct(1024))
+    customers: Customers = field(default_factory=Customers)

@@ -13,7 +13,7 @@ import pytest
 
 from detectors import isolation_forest, model, surprisal
 from detectors.base import F32
-from detectors.combine import calibrate, judge, top3
+from detectors.combine import calibrate, judge
 from detectors.features import N_FEATURES
 from detectors.model import FILES, MANIFEST, Model, load, pack, save, unpack
 from pipeline.errors import ModelRejected
@@ -32,16 +32,19 @@ def made() -> Model:
     peers = surprisal.fit(history, names, groups)
     surprise = surprisal.surprisals(history, peers.index(names, groups), peers)
     forest = isolation_forest.fit(surprise[:600])
-    calibration = calibrate(isolation_forest.scores(forest, surprise), top3(surprise))
-    return Model(forest, peers, calibration, 6543, rows(64, 2), {"rows": 5000, "note": "历史"})
+    calibration = calibrate(isolation_forest.scores(forest, surprise), surprise, np.arange(5000) // 2)
+    about, cuts = {"rows": 5000, "note": "历史"}, {"bulk_export": 250}
+    return Model(forest, peers, calibration, 6543, rows(64, 2), about, cuts)
 
 
 def judged(one: Model) -> bytes:
     """Everything that a model decides by, on rows it has not seen, each group's table included."""
     fresh = rows(500, 3) * 2
     table = one.peers.index(["retail/advisor", "客服/坐席", "unknown"], np.arange(500, dtype=np.int32) % 3)
-    numbers = judge(one.forest, one.calibration, surprisal.surprisals(fresh, table, one.peers))
-    return b"".join(part.tobytes() for part in numbers) + f"{one.threshold} {sorted(one.about.items())}".encode()
+    surprise = surprisal.surprisals(fresh, table, one.peers)
+    numbers = judge(one.forest, one.calibration, surprise, np.arange(500) % 5 == 0)
+    words = f"{one.threshold} {sorted(one.about.items())} {sorted(one.rule_cuts.items())}"
+    return b"".join(part.tobytes() for part in (numbers.anomaly, numbers.top3, numbers.level)) + words.encode()
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def test_a_missing_directory_is_a_missing_model(tmp_path: Path) -> None:
     "change",
     [
         lambda about: {**about, "feature_version": "0"},
-        lambda about: {**about, "model_version": 2},
+        lambda about: {**about, "model_version": 1},
         lambda about: {**about, "features": about["features"][::-1]},
         lambda about: {**about, "features": about["features"][:-1]},
     ],
@@ -159,7 +162,9 @@ def test_another_version_is_refused_as_such(folder: Path, change: Callable[[Any]
     assert rejected_with(folder) == "model_other_version"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"{}", b"\xff", b'{"sha256": 1}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"null", b"{}", b'{"rule_cuts": []}', b"\xff", b'{"sha256": 1}', b"[" * 100_000]
+)
 def test_a_manifest_that_is_none_is_refused(folder: Path, content: bytes) -> None:
     (folder / MANIFEST).write_bytes(content)
     assert rejected_with(folder) == "model_corrupt"

@@ -1,28 +1,31 @@
-"""Which judged events become alerts: one open alert, reopening, the daily cap, the threshold of a budget."""
+"""Which judged events become alerts: one open alert, what reopens it, the daily cap, the thresholds of a budget."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.base import I64, U64, Assessment
-from detectors.features import N_FEATURES, NAMES
+from detectors.base import I64, Assessment
+from detectors.features import KINDS, N_FEATURES, NAMES
 from detectors.policy import (
+    LOWEST_THRESHOLD,
     MAX_A_DAY,
-    OPEN_US,
-    RISE,
+    NEVER,
+    RULE_THRESHOLD,
+    Findings,
     Policy,
     budget_for,
     count_fired,
+    findings_of,
     fire,
+    joined,
     kind_bits,
-    row_kinds,
-    threshold_for_budget,
+    policy_for_budget,
 )
 from detectors.profile import Profiles
 from pipeline.events import SCORE_STATUSES, codes
@@ -39,23 +42,27 @@ ENUMERATION, EXPORT = CODES.index("rule:enumeration"), CODES.index("rule:bulk_ex
 
 @dataclass(frozen=True)
 class Judged:
-    """One judged event of a history."""
+    """One judged event of a history: the model's level, the floor of the rules that hold, the leading reason first."""
 
     hours: float
-    risk: int
+    level: int
     reasons: tuple[int, ...] = (BREADTH,)
     actor: int = 0
     status: int = STATUS["scored"]
+    floor: int = 0
 
 
 def assessment_of(history: list[Judged]) -> Assessment:
     count = len(history)
     numbers = np.zeros((count, N_FEATURES), np.float32)
+    level, floor = ([getattr(one, name) for one in history] for name in ("level", "floor"))
     return Assessment(
         status=np.array([one.status for one in history], np.uint8),
         anomaly_score=np.zeros(count, np.uint32),
         top3_surprisal=np.zeros(count, np.uint16),
-        risk=np.array([one.risk for one in history], np.uint16),
+        risk=np.minimum(np.maximum(level, floor), 10_000).astype(np.uint16),
+        level=np.array(level, np.uint16),
+        floor=np.array(floor, np.uint16),
         reason_ends=np.cumsum([len(one.reasons) for one in history]).astype(np.int64),
         reasons=np.array([code for one in history for code in one.reasons], np.int32),
         reason_codes=CODES,
@@ -68,6 +75,11 @@ def assessment_of(history: list[Judged]) -> Assessment:
 
 def times_of(history: list[Judged]) -> I64:
     return MIDNIGHT_US + np.array([int(one.hours * HOUR_US) for one in history], np.int64)
+
+
+def findings(history: list[Judged]) -> Findings:
+    actors = np.array([one.actor for one in history], np.int64)
+    return findings_of(assessment_of(history), actors, times_of(history))
 
 
 def fired(history: list[Judged], policy: Policy = POLICY, *, split: int | None = None) -> list[int]:
@@ -84,57 +96,95 @@ def fired(history: list[Judged], policy: Policy = POLICY, *, split: int | None =
     return rows
 
 
-def at(*hours: float, risk: int = 7000) -> list[Judged]:
-    return [Judged(hour, risk) for hour in hours]
+def at(*hours: float, level: int = 7000) -> list[Judged]:
+    return [Judged(hour, level) for hour in hours]
+
+
+def by_rule(hours: float, floor: int, rule: int = ENUMERATION, actor: int = 0) -> Judged:
+    return Judged(hours, 0, (rule,), actor, floor=floor)
 
 
 def test_only_scored_events_at_or_above_the_threshold_fire() -> None:
     loud = Judged(0, 6000)
-    assert fired([replace(loud, risk=5999)]) == []
+    assert fired([replace(loud, level=5999)]) == []
     assert fired([loud]) == [0]
     for status in ("unscored", "duplicate", "not_scored"):
-        assert fired([replace(loud, status=STATUS[status])]) == []
+        assert fired([replace(loud, status=STATUS[status], floor=9000)]) == []
 
 
-def test_one_open_alert_an_actor_and_24_hours() -> None:
-    assert fired(at(1, 2, 12, 24.9, 25, 26)) == [0, 4]
+def test_a_rule_fires_from_its_own_threshold_on_whatever_the_models_is() -> None:
+    policy = Policy(threshold=9900, rule_threshold=8000)
+    assert fired([by_rule(0, 7999)], policy) == []
+    assert fired([by_rule(0, 8000)], policy) == [0]
+    assert fired([by_rule(0, 6500)], Policy(threshold=6000)) == []
+
+
+def test_a_threshold_beyond_risk_100_tells_rarer_from_rare() -> None:
+    assert fired([Judged(0, 11_999, actor=1), Judged(0, 12_000, actor=2)], Policy(threshold=12_000)) == [1]
+
+
+def test_never_means_never_rules_included() -> None:
+    loud = [Judged(0, 60_000), by_rule(50, 10_000)]
+    assert fired(loud, Policy(NEVER)) == []
+    assert fired(loud, Policy(NEVER - 1)) == [1]
+
+
+def test_an_alert_stays_open_while_findings_follow_within_24_hours() -> None:
+    assert fired(at(1, 2, 12, 24.9, 25, 26)) == [0]
+    assert fired(at(1, 24.99, 48.9, 73)) == [0, 3]
+
+
+def test_an_alert_stays_open_for_seven_days_at_most() -> None:
+    every_twelve_hours = at(*range(0, 15 * 24, 12))
+    assert fired(every_twelve_hours) == [0, 14, 28]
 
 
 def test_actors_do_not_suppress_each_other() -> None:
     assert fired([Judged(0, 7000, actor=0), Judged(0, 7000, actor=1), Judged(1, 7000, actor=0)]) == [0, 1]
 
 
-def test_an_alert_reopens_when_the_risk_rises_by_15() -> None:
-    assert fired([Judged(0, 7000), Judged(1, 8499)]) == [0]
-    assert fired([Judged(0, 7000), Judged(1, 8500)]) == [0, 1]
+@pytest.mark.parametrize(("first", "from_"), [(4000, 6000), (6000, 8000), (7000, 9100), (10_000, 13_000)])
+def test_an_alert_reopens_when_the_level_rises_by_20_and_by_three_tenths(first: int, from_: int) -> None:
+    policy = Policy(threshold=4000)
+    assert fired([Judged(0, first), Judged(1, from_ - 1)], policy) == [0]
+    assert fired([Judged(0, first), Judged(1, from_)], policy) == [0, 1]
 
 
-def test_after_reopening_the_higher_risk_counts() -> None:
-    assert fired([Judged(0, 6000), Judged(1, 7500), Judged(2, 8999), Judged(3, 9000)]) == [0, 1, 3]
+def test_after_reopening_the_higher_level_counts() -> None:
+    assert fired([Judged(0, 6000), Judged(1, 8000), Judged(2, 10_399), Judged(3, 10_400)]) == [0, 1, 3]
 
 
-def test_an_alert_reopens_for_a_new_kind_of_reason() -> None:
+def test_a_rise_in_small_steps_is_measured_from_what_was_told_last() -> None:
+    assert fired([Judged(hour, 6000 + 500 * hour) for hour in range(9)]) == [0, 4]
+
+
+def test_an_alert_reopens_where_another_kind_leads_at_no_lower_level() -> None:
     assert fired([Judged(0, 7000, (BREADTH,)), Judged(1, 7000, (NETWORK,))]) == [0, 1]
-    assert fired([Judged(0, 7000, (BREADTH,)), Judged(1, 7000, (BREADTH, ENUMERATION))]) == [0, 1]
+    assert fired([Judged(0, 7000, (BREADTH,)), Judged(1, 6999, (NETWORK,))]) == [0]
+    assert fired([Judged(0, 7000, (BREADTH,)), by_rule(1, 8000)]) == [0, 1]
+
+
+def test_a_new_kind_that_does_not_lead_reopens_nothing() -> None:
+    assert fired([Judged(0, 7000, (BREADTH,)), Judged(1, 7000, (BREADTH, NETWORK))]) == [0]
 
 
 def test_another_reason_of_the_same_kind_does_not_reopen() -> None:
     assert fired([Judged(0, 7000, (BREADTH,)), Judged(1, 7000, (MORE_BREADTH,))]) == [0]
 
 
-def test_kinds_seen_while_open_are_remembered_together() -> None:
-    kinds = [(BREADTH,), (NETWORK,), (BREADTH, NETWORK)]
-    assert fired([Judged(hour, 7000, reasons) for hour, reasons in enumerate(kinds)]) == [0, 1]
+def test_kinds_that_joined_the_open_alert_are_no_news_later() -> None:
+    kinds = [(BREADTH,), (BREADTH, NETWORK), (NETWORK,)]
+    assert fired([Judged(hour, 7000, reasons) for hour, reasons in enumerate(kinds)]) == [0]
 
 
 def test_every_rule_is_a_kind_of_its_own() -> None:
-    assert fired([Judged(0, 9000, (ENUMERATION,)), Judged(1, 9000, (EXPORT,))]) == [0, 1]
+    assert fired([by_rule(0, 9000, ENUMERATION), by_rule(1, 9000, EXPORT)]) == [0, 1]
 
 
 def test_at_most_five_alerts_an_actor_and_day() -> None:
     loud = [Judged(hour, 6000, (reason,)) for hour, reason in enumerate(one_of_each_kind())]
-    assert fired(loud) == [0, 1, 2, 3, 4]
-    assert fired([*loud, Judged(24.5, 6000, (ENUMERATION,))]) == [0, 1, 2, 3, 4, len(loud)]
+    assert fired(loud[:20]) == [0, 1, 2, 3, 4]
+    assert fired([*loud[:10], Judged(24.5, 6000, (ENUMERATION,))]) == [0, 1, 2, 3, 4, 10]
 
 
 def test_going_back_and_forth_over_midnight_does_not_lift_the_daily_cap() -> None:
@@ -151,24 +201,39 @@ def test_a_late_alert_does_not_close_the_open_one() -> None:
 
 
 def one_of_each_kind() -> list[int]:
-    seen: set[int] = set()
-    bits = kind_bits(CODES).tolist()
-    return [index for index, bit in enumerate(bits) if bit not in seen and not seen.add(bit)]  # type: ignore[func-returns-value]
+    return list({bit: index for index, bit in reversed(list(enumerate(kind_bits(CODES).tolist())))}.values())[::-1]
 
 
 def test_every_feature_and_rule_has_exactly_one_kind() -> None:
-    bits = kind_bits(CODES)
-    assert all(bin(int(bit)).count("1") == 1 for bit in bits)
+    bits = kind_bits(CODES).tolist()
+    assert all(bit.bit_count() == 1 for bit in bits)
     assert bits[ENUMERATION] != bits[EXPORT]
-    assert len({int(bit) for bit in bits[:N_FEATURES]} & {int(bit) for bit in bits[N_FEATURES:]}) == 0
+    assert not set(bits[:N_FEATURES]) & set(bits[N_FEATURES:])
+    for _, names in KINDS:
+        assert len({bits[CODES.index(f"feature:{name}")] for name in names}) == 1
+    assert len(set(bits[:N_FEATURES])) == len(KINDS)
 
 
-def test_the_kinds_of_a_row_are_those_of_its_reasons() -> None:
-    rows = [Judged(0, 1), Judged(0, 1, ()), Judged(0, 1, (BREADTH, NETWORK, MORE_BREADTH))]
-    rows = [rows[1], rows[0], rows[1], rows[2], rows[1]]
+def test_more_rules_than_bits_share_the_last_one() -> None:
+    bits = kind_bits([f"rule:{number}" for number in range(60)]).tolist()
+    assert all(bit.bit_count() == 1 for bit in bits)
+    assert len(set(bits)) == 40
+
+
+def test_findings_carry_the_kind_that_leads_and_all_kinds_of_their_reasons() -> None:
+    rows = [Judged(0, 1, ()), Judged(0, 1), Judged(0, 1, ()), Judged(0, 1, (NETWORK, BREADTH, MORE_BREADTH))]
     bits = kind_bits(CODES)
     both = int(bits[BREADTH] | bits[NETWORK])
-    assert row_kinds(assessment_of(rows)).tolist() == [0, int(bits[BREADTH]), 0, both, 0]
+    found = findings([*rows, Judged(0, 1, ())])
+    assert found.kinds.tolist() == [0, int(bits[BREADTH]), 0, both, 0]
+    assert found.first.tolist() == [0, int(bits[BREADTH]), 0, int(bits[NETWORK]), 0]
+
+
+def test_joined_findings_are_those_of_the_whole() -> None:
+    history = [Judged(hour, 6000 + hour, (BREADTH, NETWORK)[: hour % 3], hour % 2) for hour in range(9)]
+    whole, parts = findings(history), joined([findings(history[:4]), findings(history[4:])])
+    for name in ("actors", "time_us", "level", "floor", "first", "kinds"):
+        assert getattr(whole, name).tolist() == getattr(parts, name).tolist()
 
 
 def test_a_policy_comes_back_from_its_bytes() -> None:
@@ -192,28 +257,25 @@ def test_the_budget_is_ten_a_day_for_500_actors_and_at_least_one_a_week(actors: 
     assert budget_for(actors) == pytest.approx(budget)
 
 
+REASONS = [BREADTH, NETWORK, ENUMERATION, EXPORT, 0, 1]
 HISTORIES = st.lists(
     st.builds(
         Judged,
-        hours=st.floats(0, 120, width=32),
-        risk=st.integers(3900, 10_000),
-        reasons=st.lists(st.sampled_from([BREADTH, NETWORK, ENUMERATION, EXPORT, 0, 1]), max_size=3).map(tuple),
+        hours=st.floats(0, 400, width=32),
+        level=st.integers(3900, 13_000) | st.sampled_from([4000, 7000, 9100, 60_000]),
+        reasons=st.lists(st.sampled_from(REASONS), max_size=3).map(tuple),
         actor=st.integers(0, 3),
+        floor=st.sampled_from([0, 0, 0, 6500, 7999, 8000, 9000, 10_000]),
     ),
     max_size=60,
 )
 
 
-def numbers_of(history: list[Judged]) -> tuple[I64, I64, I64, U64]:
-    actors, risks = [one.actor for one in history], [one.risk for one in history]
-    kinds = row_kinds(assessment_of(history))
-    return np.array(actors, np.int64), times_of(history), np.array(risks, np.int64), kinds
-
-
 @settings(deadline=None)
-@given(HISTORIES, st.integers(4000, 10_000))
-def test_history_is_counted_as_the_stream_fires(history: list[Judged], threshold: int) -> None:
-    assert len(fired(history, Policy(threshold))) == count_fired(threshold, *numbers_of(history))
+@given(HISTORIES, st.integers(4000, 14_000), st.integers(8000, 10_001))
+def test_history_is_counted_as_the_stream_fires(history: list[Judged], threshold: int, rule_threshold: int) -> None:
+    policy = Policy(threshold, rule_threshold)
+    assert len(fired(history, policy)) == count_fired(findings(history), policy)
 
 
 @settings(deadline=None)
@@ -222,38 +284,106 @@ def test_how_the_log_is_cut_into_batches_changes_no_alert(history: list[Judged],
     assert fired(history, split=split) == fired(history)
 
 
-@settings(deadline=None)
-@given(HISTORIES)
-def test_alerts_keep_every_promise_of_suppression(history: list[Judged]) -> None:
-    history = sorted(history, key=lambda one: one.hours)
-    times, kinds = times_of(history).tolist(), row_kinds(assessment_of(history)).tolist()
-    last: dict[int, tuple[int, int, int]] = {}  # actor -> time, risk and kinds of the open alert
+@dataclass
+class Alert:
+    """The open alert of one actor, plainly."""
+
+    opened_us: int = 0
+    newest_us: int | None = None
+    told: int = 0
+    kinds: set[int] = field(default_factory=set)
+
+    def holds(self, time_us: int) -> bool:
+        """Whether a finding at this time joins it."""
+        if self.newest_us is None:
+            return False
+        return time_us - self.newest_us < DAY_US and time_us - self.opened_us < 7 * DAY_US
+
+    def join(self, time_us: int, kinds: set[int]) -> None:
+        """What a finding leaves behind, whether it fires or not."""
+        self.newest_us = max(self.newest_us or 0, time_us)
+        self.kinds |= kinds
+
+
+def plainly_fired(history: list[Judged]) -> list[int]:
+    """Which events fire under `POLICY`, from the words at the head of the module."""
+    alerts: dict[int, Alert] = {}
     a_day: Counter[tuple[int, int]] = Counter()
-    firing = set(fired(history))
-    for row, one in enumerate(history):
-        time_us, risk, seen = last.get(one.actor, (-OPEN_US, 0, 0))
-        is_open = times[row] - time_us < OPEN_US
-        news = not is_open or one.risk >= risk + RISE or kinds[row] & ~seen
-        day = (one.actor, times[row] // DAY_US)
-        assert (row in firing) == bool(one.risk >= POLICY.threshold and news and a_day[day] < MAX_A_DAY)
-        if row in firing:
-            a_day[day] += 1
-            merged = (max(one.risk, risk), kinds[row] | seen) if is_open else (one.risk, kinds[row])
-            last[one.actor] = (times[row], *merged)
+    newest_day: dict[int, int] = {}
+    rows, bits = [], kind_bits(CODES).tolist()
+    for row, (one, time_us) in enumerate(zip(history, times_of(history).tolist(), strict=True)):
+        if one.level < POLICY.threshold and one.floor < POLICY.rule_threshold:
+            continue
+        strength, kinds = max(one.level, one.floor), [bits[reason] for reason in one.reasons]
+        newest_day[one.actor] = max(newest_day.get(one.actor, 0), time_us // DAY_US)
+        alert = alerts.setdefault(one.actor, Alert())
+        is_open = alert.holds(time_us)
+        if is_open:
+            leads_anew = bool(kinds) and kinds[0] not in alert.kinds and strength >= alert.told
+            rises = strength - alert.told >= max(2000, alert.told * 30 // 100)
+            alert.join(time_us, set(kinds))
+            if not leads_anew and not rises:
+                continue
+        day = (one.actor, newest_day[one.actor])
+        if a_day[day] == MAX_A_DAY:
+            continue
+        a_day[day] += 1
+        rows.append(row)
+        if is_open:
+            alert.told = max(alert.told, strength)
+        else:
+            alerts[one.actor] = Alert(time_us, time_us, strength, set(kinds))
+    return rows
+
+
+@settings(deadline=None, max_examples=300)
+@given(HISTORIES, st.booleans())
+def test_alerts_are_those_of_the_words(history: list[Judged], in_order: bool) -> None:
+    history = sorted(history, key=lambda one: one.hours) if in_order else history
+    assert fired(history) == plainly_fired(history)
 
 
 @settings(deadline=None)
 @given(HISTORIES, st.floats(0, 30))
-def test_the_threshold_keeps_the_budget_and_one_less_would_not(history: list[Judged], budget: float) -> None:
-    numbers = numbers_of(history)
-    threshold = threshold_for_budget(*numbers, budget)
-    assert count_fired(threshold, *numbers) <= budget
-    assert threshold == 4000 or count_fired(threshold - 1, *numbers) > budget
-    assert 4000 <= threshold <= 10_001
+def test_the_thresholds_keep_the_budget_and_one_less_would_not(history: list[Judged], budget: float) -> None:
+    found = findings(history)
+    policy = policy_for_budget(found, budget)
+    assert count_fired(found, policy) <= budget
+    assert policy.threshold == LOWEST_THRESHOLD or count_fired(found, lower(policy)) > budget
+    assert LOWEST_THRESHOLD <= policy.threshold < NEVER
+
+
+def lower(policy: Policy) -> Policy:
+    return replace(policy, threshold=policy.threshold - 1)
+
+
+@settings(deadline=None)
+@given(HISTORIES, st.floats(0, 30))
+def test_rules_are_held_back_only_where_they_alone_exceed_the_budget(history: list[Judged], budget: float) -> None:
+    found = findings(history)
+    policy = policy_for_budget(found, budget)
+    rules_alone = Policy(NEVER - 1)
+    if count_fired(found, rules_alone) <= budget:
+        assert policy.rule_threshold == RULE_THRESHOLD
+    else:
+        assert policy.rule_threshold > RULE_THRESHOLD
+        assert count_fired(found, replace(rules_alone, rule_threshold=policy.rule_threshold)) <= budget
+
+
+def test_the_model_has_what_the_rules_leave_of_the_budget() -> None:
+    """Ten actors under a rule, a hundred told by the model alone, each at a level of its own."""
+    rules = [by_rule(1, 9000, actor=actor) for actor in range(10)]
+    model = [Judged(1, 5000 + 10 * actor, (BREADTH,), 10 + actor) for actor in range(100)]
+    found = findings([*rules, *model])
+    policy = policy_for_budget(found, 30)
+    assert (policy.threshold, policy.rule_threshold) == (5000 + 10 * 79 + 1, RULE_THRESHOLD)
+    assert count_fired(found, policy) == 30
+    assert policy_for_budget(found, 7).rule_threshold == 9001
+    assert count_fired(found, policy_for_budget(found, 7)) == 7
 
 
 def test_a_budget_of_nothing_fires_nothing() -> None:
-    history = at(1, 50, risk=10_000)
-    assert threshold_for_budget(*numbers_of(history), 0.5) == 10_001
-    assert threshold_for_budget(*numbers_of(history), 2.0) == 4000
-    assert threshold_for_budget(*numbers_of([]), 0.0) == 4000
+    loud = findings(at(1, 50, level=60_000))
+    assert policy_for_budget(loud, 0.5).threshold == 60_001
+    assert policy_for_budget(loud, 2.0).threshold == LOWEST_THRESHOLD
+    assert policy_for_budget(findings([]), 0.0).threshold == LOWEST_THRESHOLD

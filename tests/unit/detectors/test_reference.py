@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from detectors.base import F32, NO_LOCATION, EventArrays
 from detectors.features import INDEX, NAMES, compute
 from detectors.profile import RING_DAYS, Profiles
-from pipeline.events import EXPLAINED, OUTCOMES, codes
+from pipeline.events import ACTIONS, CHANNELS, DAY_KINDS, EXPLAINED, NETWORK_KINDS, OUTCOMES, codes
 from tests.arrays import DAY_US, START_US, event_arrays
 from tests.unit.detectors.reference_event import rows_of
 from tests.unit.detectors.reference_features import Reference
 
 SECOND_US, MINUTE_US, HOUR_US = 1_000_000, 60_000_000, 3_600_000_000
 AHEAD_US = 8 * HOUR_US  # of UTC: local midnight is none of UTC's
-OPEN, DENIED = codes(EXPLAINED)["not_yet_explained"], codes(OUTCOMES)["denied"]
+ACTION, CHANNEL = codes(ACTIONS), codes(CHANNELS)
+OPEN, EXPLAINS = codes(EXPLAINED)["not_yet_explained"], codes(EXPLAINED)["explained"]
+DENIED, VPN, HOLIDAY = codes(OUTCOMES)["denied"], codes(NETWORK_KINDS)["vpn"], codes(DAY_KINDS)["holiday"]
 Fields = dict[str, Any]
 Draw = np.random.Generator
 # Shanghai, near it, 270 km from it, Frankfurt, Sydney, both sides of the date line
@@ -73,6 +75,7 @@ def _places(draw: Draw, count: int) -> tuple[F32, F32]:
 def _accesses(draw: Draw, count: int) -> Fields:
     """What was done, to how much, and whether work explains it."""
     return {
+        "channel": np.where(draw.random(count) < 0.7, 1, draw.integers(0, 8, count)),
         "action": np.where(draw.random(count) < 0.5, 1, draw.integers(0, 20, count)),
         "outcome": draw.choice(4, count, p=[0.03, 0.8, 0.12, 0.05]),
         "sensitivity": draw.integers(0, 5, count),
@@ -81,6 +84,7 @@ def _accesses(draw: Draw, count: int) -> Fields:
         "unmasked": draw.random(count) < 0.2,
         "external": draw.random(count) < 0.1,
         "explained": draw.integers(0, 4, count),
+        "approved": draw.random(count) < 0.1,
         "vip_subjects": draw.choice([0, 3], count),
         "own_subject": draw.random(count) < 0.1,
         "off_region": draw.random(count) < 0.3,
@@ -134,6 +138,7 @@ class Pair:
         fast, plainly = compute(events, self.profiles), self.reference.compute(events)
         assert differences("features", fast[0], plainly[0], NAMES) == []
         assert differences("usual", fast[1], plainly[1], NAMES) == []
+        assert differences("spread", fast[2], plainly[2], NAMES) == []
         for one in (self.profiles, self.reference):
             if keep:
                 one.commit()
@@ -186,10 +191,15 @@ def test_the_stories_reach_every_feature_and_fill_every_table() -> None:
 
 
 def quiet(count: int, **fields: Any) -> Fields:
-    """A story of one actor: an event a minute, as quiet as `event_arrays` makes them, but for these fields."""
+    """A story of one actor: an open event a minute, as quiet as `event_arrays` makes them, but for these fields."""
     times = np.asarray(fields.pop("time_us", START_US + np.arange(count) * MINUTE_US))
     lists = [[1000 + row] for row in range(count)]
-    return {"time_us": times, "subject_lists": lists, **{name: list(one) for name, one in fields.items()}}
+    return {
+        "time_us": times,
+        "subject_lists": lists,
+        "explained": [OPEN] * count,
+        **{name: list(one) for name, one in fields.items()},
+    }
 
 
 def days(*numbers: int) -> list[int]:
@@ -198,10 +208,14 @@ def days(*numbers: int) -> list[int]:
 
 # What stories seldom tell, or only at their end
 CASES: dict[str, Fields] = {
-    "hours of the day are halved": quiet(4060, local_hour=[8, 9, 10, 22] * 1000 + [3, 8] * 30),
+    "days of use are halved": quiet(
+        500, time_us=days(*(row // 2 for row in range(500))), local_hour=[8, 9, 10, 22, 9] * 100,
+        device=[1 + row % 11 for row in range(500)], day_kind=[1 + row // 2 % 4 for row in range(500)],
+    ),
     "sizes fill their memory": quiet(1200, records=[1, 30, 900] * 400, action=[1, 1, 7, 7] * 300),
     "more subjects than an hour can tell": quiet(60, subject_lists=np.arange(7200).reshape(60, 120).tolist()),
     "many days": quiet(240, time_us=days(*range(240)), records=[1 + row % 17 for row in range(240)]),
+    "the same every day": quiet(60, time_us=days(*range(60)), records=[1] * 57 + [900] * 3),
     "weeks apart": quiet(40, time_us=days(*range(0, 1200, 30)), records=range(40)),
     "late by weeks": quiet(120, time_us=days(*range(60), *range(60)), records=range(120)),
     "an event of the next day between those of the last": quiet(
@@ -209,13 +223,13 @@ CASES: dict[str, Fields] = {
         local_day=[20_000 + row // 4 + (row % 4 == 1) for row in range(400)], records=range(400),
     ),
     "a time zone that moves back": quiet(80, local_day=[20_000 + row // 2 - 3 * (row > 40) for row in range(80)]),
-    "one subject among many": quiet(
-        300, subject_lists=[[7 if row % 3 else row] for row in range(300)], explained=[OPEN] * 300
-    ),
-    "one subject for weeks": quiet(12, time_us=days(*range(0, 72, 6)), subject_lists=[[7]] * 12, explained=[OPEN] * 12),
-    "one subject twice in one list": quiet(9, subject_lists=[[7, 7, 8, 7, 7, 7]] * 9, explained=[OPEN] * 9),
+    "one subject among many": quiet(300, subject_lists=[[7 if row % 3 else row] for row in range(300)]),
+    "one subject for weeks": quiet(12, time_us=days(*range(0, 72, 6)), subject_lists=[[7]] * 12),
+    "one subject twice in one list": quiet(9, subject_lists=[[7, 7, 8, 7], [7, 7, 8, 7, 7, 7], [8, 8]] * 3),
     "nobody listed": quiet(9, subject_lists=[[]] * 9, unlisted=np.array([0, 5, 0] * 3)),
+    "some listed, more counted": quiet(9, unlisted=np.array([0, 5, 4000] * 3), explained=[OPEN, EXPLAINS, OPEN] * 3),
     "refused": quiet(50, outcome=[DENIED] * 50, external=[1] * 50, records=[50] * 50, vip_subjects=[1] * 50),
+    "approved": quiet(50, approved=[0, 1] * 25, records=[50] * 50, sensitivity=[4] * 50, external=[1] * 50),
     "numbers that begin anew": quiet(8, sequence=[2**32 - 2, 2**32 - 1, 1, 2, 0, 3, 1, 0]),
     "before 1970": quiet(6, time_us=[-(10**12), -(10**11), 0, 1, 2, 10**12]),
 }  # fmt: skip

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.base import F32
-from detectors.surprisal import PeerStatistics, fit, levels, surprisals
+from detectors.surprisal import PeerStatistics, daily_largest, fit, levels, surprisals
 from tests.unit.detectors import reference_surprisal as plain
 
 NAMES = ("large", "just enough", "one too few", "tiny")
-SIZES = (4300, 2000, 1999, 3)
+SIZES = (4300, 150, 149, 3)
 Fitted = tuple[PeerStatistics, dict[str, list[plain.Tail]]]
 numbers = st.integers(-3, 12).map(float) | st.floats(-5.0, 80.0, width=32)
 
 
 def history(seed: int) -> tuple[F32, npt.NDArray[np.int32]]:
-    """Rows and their groups in no order: smooth, rounded, mostly zero, constant, with and without a long tail."""
+    """Days and their groups in no order: smooth, rounded, mostly zero, constant, with and without a long tail."""
     draw = np.random.default_rng(seed)
     groups = draw.permutation(np.repeat(np.arange(len(NAMES), dtype=np.int32), SIZES))
     count = len(groups)
@@ -67,6 +67,24 @@ def test_the_tables_are_those_of_the_definition(fitted: Fitted) -> None:
         assert peers.slopes[group].tolist() == pytest.approx([one.slope for one in tails[name]], rel=1e-5)
 
 
+def test_a_group_of_few_days_is_no_steeper_than_twice_everybody(fitted: Fitted) -> None:
+    peers, _ = fitted
+    assert (peers.slopes <= 2 * peers.slopes[0]).all()
+    assert (peers.slopes[2] == 2 * peers.slopes[0]).any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_days_are_the_largest_of_their_rows(seed: int) -> None:
+    """Rows of an account's day stand anywhere in the log."""
+    draw = np.random.default_rng(seed)
+    rows, days = history(seed)[0][:400], draw.integers(0, 1 + 300 * (seed % 3), 400)
+    largest, begins = daily_largest(rows, days)
+    plainly = plain.days_of(rows.tolist(), days.tolist())
+    assert days[begins].tolist() == sorted(plainly)
+    assert begins.tolist() == [plainly[day][0] for day in sorted(plainly)]
+    assert largest.tolist() == [plainly[day][1] for day in sorted(plainly)]
+
+
 def test_values_of_history_and_around_every_knot(fitted: Fitted) -> None:
     """Of each group, of groups without a table of their own, and of a group nobody knew."""
     peers, tails = fitted
@@ -90,7 +108,7 @@ def stretched(few: list[float]) -> list[float]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(st.lists(numbers, min_size=1, max_size=129), min_size=1, max_size=7), st.floats(0.25, 32.0), st.data())
+@given(st.lists(st.lists(numbers, min_size=1, max_size=129), min_size=1, max_size=12), st.floats(0.25, 32.0), st.data())
 def test_any_table(few: list[list[float]], slope: float, data: st.DataObject) -> None:
     knots = list(map(stretched, few))
     row = data.draw(st.tuples(*[numbers | st.sampled_from(one) for one in knots]))

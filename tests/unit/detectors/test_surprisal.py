@@ -1,4 +1,4 @@
-"""Surprisals: one-sided, monotone, floored; small groups are measured against everybody."""
+"""Surprisals of days: one-sided, monotone, floored; small groups are measured against everybody, kinds count once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.base import F32
-from detectors.surprisal import GLOBAL_GROUP, KNOTS, N_ORDER, PeerStatistics, fit, levels, surprisals
+from detectors.features import INDEX, KIND_OF, KINDS, N_FEATURES, NAMES
+from detectors.surprisal import GLOBAL_GROUP, KNOTS, N_ORDER, PeerStatistics, daily_largest, fit, levels, surprisals
 
 _COLUMNS = 7
 _DRAW = np.random.default_rng(4)
 HISTORY = _DRAW.gamma(1.0, 1.0, (6000, _COLUMNS)).astype(np.float32)
 HISTORY[:, 1] = np.round(HISTORY[:, 1])  # ties
-GROUPS = np.repeat(np.array([0, 1, 2], np.int32), (2500, 2000, 1500))
+GROUPS = np.repeat(np.array([0, 1, 2], np.int32), (5701, 150, 149))
 HISTORY[GROUPS == 1] += np.float32(3.0)
 PEERS = fit(HISTORY, ["large", "exactly enough", "small"], GROUPS)
 EVERYBODY = 0
@@ -78,30 +79,76 @@ def test_a_feature_that_never_moved_surprises_at_the_first_move() -> None:
     assert out[1, 0] > float(levels()[-1])
 
 
-def test_the_order_columns_are_the_largest_and_the_sums_of_three_and_five() -> None:
-    out = of(HISTORY[::7] * 2)
-    ranked = -np.sort(-out[:, :_COLUMNS].astype(np.float64), axis=1)
-    assert out.shape[1] == _COLUMNS + N_ORDER
-    assert out[:, _COLUMNS] == pytest.approx(ranked[:, 0], rel=1e-6)
-    assert out[:, _COLUMNS + 1] == pytest.approx(ranked[:, :3].sum(1), rel=1e-6)
-    assert out[:, _COLUMNS + 2] == pytest.approx(ranked[:, :5].sum(1), rel=1e-6)
-
-
-@given(st.permutations(range(_COLUMNS)), st.integers(0, 10_000))
-def test_order_columns_do_not_depend_on_which_features_are_large(order: list[int], seed: int) -> None:
-    row = np.random.default_rng(seed).gamma(1.0, 4.0, (1, _COLUMNS)).astype(np.float32)
-    same = PeerStatistics(
+def all_alike(columns: int) -> PeerStatistics:
+    """Tables in which every feature has the same tail."""
+    return PeerStatistics(
         PEERS.groups,
-        np.repeat(PEERS.values[:, :1], _COLUMNS, axis=1),
+        np.repeat(PEERS.values[:, :1], columns, axis=1),
         PEERS.levels,
-        np.repeat(PEERS.slopes[:, :1], _COLUMNS, axis=1),
+        np.repeat(PEERS.slopes[:, :1], columns, axis=1),
     )
-    table = np.zeros(1, np.int32)
-    first, second = surprisals(row, table, same), surprisals(row[:, order], table, same)
-    assert first[0, _COLUMNS:] == pytest.approx(second[0, _COLUMNS:], rel=1e-6)
 
 
-def test_groups_with_too_few_rows_get_no_table() -> None:
+def random_rows(seed: int, count: int = 50) -> F32:
+    return np.random.default_rng(seed).gamma(1.0, 3.0, (count, N_FEATURES)).astype(np.float32)
+
+
+def of_every_feature(rows: F32) -> F32:
+    return surprisals(rows, np.zeros(len(rows), np.int32), all_alike(N_FEATURES))
+
+
+def test_the_order_columns_are_the_largest_and_the_sums_of_three_and_five_kinds() -> None:
+    out = of_every_feature(random_rows(1))
+    kinds = np.stack([out[:, [INDEX[name] for name in names]].max(axis=1) for _, names in KINDS], axis=1)
+    ranked = -np.sort(-kinds.astype(np.float64), axis=1)
+    assert out.shape[1] == N_FEATURES + N_ORDER
+    assert out[:, N_FEATURES] == pytest.approx(ranked[:, 0], rel=1e-6)
+    assert out[:, N_FEATURES + 1] == pytest.approx(ranked[:, :3].sum(1), rel=1e-6)
+    assert out[:, N_FEATURES + 2] == pytest.approx(ranked[:, :5].sum(1), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [names for _, names in KINDS if len(names) > 1], ids=lambda names: names[0])
+def test_one_cause_seen_from_several_sides_counts_once(kind: tuple[str, ...]) -> None:
+    rows = np.zeros((2, N_FEATURES), np.float32)
+    rows[0, INDEX[kind[0]]] = 9.0
+    rows[1, [INDEX[name] for name in kind]] = 9.0
+    alone, together = of_every_feature(rows)[:, N_FEATURES:]
+    assert alone[0] > 1
+    assert together.tolist() == alone.tolist() == [alone[0]] * N_ORDER
+
+
+@given(st.integers(0, 10_000))
+def test_order_columns_never_exceed_the_sum_of_kinds(seed: int) -> None:
+    out = of_every_feature(random_rows(seed, 5)).astype(np.float64)
+    kinds = sum(out[:, [INDEX[name] for name in names]].max(axis=1) for _, names in KINDS)
+    largest, three, five = out[:, N_FEATURES:].T
+    assert (largest == out[:, :N_FEATURES].max(axis=1)).all()
+    assert (largest <= three).all()
+    assert (three <= five).all()
+    assert (five <= kinds + 1e-4).all()
+    assert (three <= 3 * largest + 1e-4).all()
+
+
+@given(st.permutations(range(len(KINDS))), st.integers(0, 10_000))
+def test_order_columns_do_not_depend_on_which_kinds_are_large(order: list[int], seed: int) -> None:
+    of_kinds = np.random.default_rng(seed).gamma(1.0, 4.0, len(KINDS)).astype(np.float32)
+    rows = np.array([[kinds[KIND_OF[name]] for name in NAMES] for kinds in (of_kinds, of_kinds[order])], np.float32)
+    first, second = of_every_feature(rows)
+    assert first[N_FEATURES:] == pytest.approx(second[N_FEATURES:], rel=1e-6)
+
+
+def test_a_day_is_one_witness_however_many_events_show_it() -> None:
+    """A thousand events of one strange day move the tables no further than one event of it."""
+    rows, days = HISTORY[:600], np.arange(600) // 3
+    strange = np.full((1000, _COLUMNS), 50.0, np.float32)
+    once = daily_largest(np.concatenate((rows, strange[:1])), np.append(days, 999))
+    often = daily_largest(np.concatenate((rows, strange)), np.append(days, [999] * 1000))
+    assert once[0].tobytes() == often[0].tobytes()
+    assert once[1].tolist() == often[1].tolist()
+    assert len(once[0]) == 201
+
+
+def test_groups_with_fewer_than_150_days_get_no_table() -> None:
     assert PEERS.groups == (GLOBAL_GROUP, "large", "exactly enough")
     assert PEERS.values.shape == (3, _COLUMNS, KNOTS)
 
@@ -109,6 +156,14 @@ def test_groups_with_too_few_rows_get_no_table() -> None:
 def test_small_and_unknown_groups_are_measured_against_everybody() -> None:
     names = ["small", "exactly enough", "never seen", "large"]
     assert PEERS.index(names, np.arange(4, dtype=np.int32)).tolist() == [0, 2, 0, 1]
+
+
+def test_a_tail_of_few_days_is_at_most_twice_as_steep_as_everybodys() -> None:
+    """150 days that all end at 1 say little of what comes after 1."""
+    wide = np.concatenate((HISTORY[:3000, :1], np.ones((150, 1), np.float32)))
+    peers = fit(wide, ["wide", "short"], np.repeat(np.array([0, 1], np.int32), (3000, 150)))
+    everybody, _, short = peers.slopes[:, 0]
+    assert short == pytest.approx(2 * everybody)
 
 
 def test_the_same_value_is_judged_by_the_own_group() -> None:
