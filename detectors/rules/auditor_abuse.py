@@ -5,11 +5,11 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RECORDS, QUERIES = 1000, 40
+RECORDS, QUERIES = 1000, 200
 
 
 def holds(facts: Facts) -> Mask:
-    """An audit query about own household or protected people, a thousand rows taken out, or the fortieth today."""
+    """An audit query about own household or protected people, a thousand rows taken out, or 200 queries today."""
     about = any_of(
         facts.events.own_subject == 1,
         facts.events.household_subject == 1,
@@ -58,7 +58,7 @@ RULE = Rule(
         ),
         holds=(
             case("a protected person", records=3),
-            case("the fortieth query today", {"audit_day": 40}, vip_subjects=0),
+            case("the two hundredth query today", {"audit_day": 200}, vip_subjects=0),
             case("the own record", vip_subjects=0, own_subject=1),
             case("a household member", vip_subjects=0, household_subject=1),
             case("a thousand rows taken out", action="audit_export", vip_subjects=0, records=1000),
@@ -72,6 +72,7 @@ RULE = Rule(
             case("complaint: under a work item", records=3, explained="explained"),
             case("yearly audit that was approved", action="audit_export", records=90_000, approved=1),
             case("batch job: the reporting service", actor_type="service", action="audit_export", records=90_000),
+            case("a busy day of an audit", {"audit_day": 60}, vip_subjects=0),
             case("protected people stand in a report of hundreds", records=800, subject_count=400),
         ),
     ),

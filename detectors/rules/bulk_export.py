@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from detectors.rules.facts import Facts, Mask, all_of
+from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RECORDS = 500
+MANY, UNUSUAL, DEVIATIONS = 2000, 500, 1.0
 
 
 def holds(facts: Facts) -> Mask:
-    """500 records or data subjects or more are taken out at once by anybody but a service."""
-    return all_of(facts.taken_out, ~facts.service, facts.size >= RECORDS)
+    """2,000 records or data subjects are taken out at once, or 500 where that is more than usual; by no service."""
+    unusual = all_of(facts.size >= UNUSUAL, facts.at_least("records_own", DEVIATIONS))
+    return all_of(facts.taken_out, ~facts.service, any_of(facts.size >= MANY, unusual))
 
 
 RULE = Rule(
@@ -47,9 +48,12 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("an employee exports 500 customers", action="export", records=500, channel="report"),
+        base=case(
+            "an employee exports 500 customers", {"records_own": 1.5}, action="export", records=500, channel="report"
+        ),
         holds=(
-            case("exactly 500"),
+            case("500, more than usual"),
+            case("2,000 by a new account", {"records_own": 0}, records=2000),
             case("a download of 20,000", action="download", records=20_000),
             case("printed by a partner", action="print", actor_type="partner"),
             case("a work item is claimed that does not cover it", explained="claimed"),
@@ -63,7 +67,8 @@ RULE = Rule(
             case("a heartbeat", scorable=0),
         ),
         look_alikes=(
-            case("month-end report: the nightly export of a service", actor_type="service"),
+            case("month-end report: 900 as every month", {"records_own": 0.2}, records=900),
+            case("the nightly export of a service", actor_type="service", records=90_000),
             case("marketing campaign day: ordered by a work item", explained="explained"),
             case("data migration: approved", approved=1, records=200_000),
         ),

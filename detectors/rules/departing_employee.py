@@ -5,15 +5,15 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-LAST_DAYS, DEVIATIONS, RECORDS, UNEXPLAINED = 30, 2.0, 50, 25
+LAST_DAYS, DEVIATIONS, LARGER, UNUSUAL, MANY = 30, 1.5, 1.0, 50, 2000
 
 
 def holds(facts: Facts) -> Mask:
-    """In the last thirty days: far more than usual today, fifty records taken out, or many unexplained looks."""
+    """In the last thirty days: far more customers than usual, or an export of fifty that is larger than usual."""
     days = facts.events.days_to_leave
-    more = any_of(facts.at_least("subjects_day_own", DEVIATIONS), facts.at_least("records_day_own", DEVIATIONS))
-    out = all_of(facts.taken_out, facts.size >= RECORDS)
-    collects = any_of(more, out, facts.at_least("unexplained_day", UNEXPLAINED))
+    more = any_of(facts.at_least("subjects_day_own", DEVIATIONS), facts.at_least("unexplained_day_own", DEVIATIONS))
+    larger = all_of(facts.size >= UNUSUAL, facts.at_least("records_own", LARGER))
+    collects = any_of(more, all_of(facts.taken_out, any_of(larger, facts.size >= MANY)))
     return all_of(days >= 0, days <= LAST_DAYS, collects, facts.person, facts.success)
 
 
@@ -51,9 +51,14 @@ RULE = Rule(
         base=case("an employee with nine days to go", {"subjects_day_own": 2.5}, days_to_leave=9),
         holds=(
             case("far more customers than usual"),
-            case("an export of sixty", {"subjects_day_own": 0}, action="export", records=60),
-            case("many unexplained looks", {"subjects_day_own": 0, "unexplained_day": 30}),
-            case("on the last day", {"subjects_day_own": 0, "records_day_own": 3}, days_to_leave=0),
+            case(
+                "an export of sixty, larger than usual",
+                {"subjects_day_own": 0, "records_own": 1.5},
+                action="export",
+                records=60,
+            ),
+            case("many unexplained looks", {"subjects_day_own": 0, "unexplained_day_own": 2}),
+            case("on the last day", days_to_leave=0),
         ),
         silent=(
             case("a usual day", {"subjects_day_own": 0.5}),
@@ -62,6 +67,7 @@ RULE = Rule(
             case("refused", outcome="denied"),
         ),
         look_alikes=(
+            case("month-end report: as large as every month", {"subjects_day_own": 0}, action="export", records=700),
             case("handover under a work item", explained="explained"),
             case("a contract that ends and is renewed: a usual day", {"subjects_day_own": 0}, actor_type="contractor"),
             case("data migration approved before leaving", approved=1, action="export", records=5000),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RARE_BITS, RECORDS = 2.0, 1000
+RARE_BITS, RECORDS, DEVIATIONS = 2.0, 5000, 2.0
 
 
 def holds(facts: Facts) -> Mask:
-    """A person who hardly ever uses SQL reads sensitive data by it, or anybody reads a thousand records."""
-    unusual = any_of(facts.at_least("rare_channel", RARE_BITS), facts.size >= RECORDS)
+    """A person who hardly ever uses SQL reads sensitive data by it, or anybody many more records than usual."""
+    more = all_of(facts.size >= RECORDS, facts.at_least("records_own", DEVIATIONS))
+    unusual = any_of(facts.at_least("rare_channel", RARE_BITS), more)
     reads = facts.is_("action", "read", "search", "list", "export", "download")
     return all_of(facts.is_("channel", "sql"), reads, unusual, facts.sensitive, facts.person, facts.success)
 
@@ -57,7 +58,7 @@ RULE = Rule(
         holds=(
             case("forty rows"),
             case("an administrator", actor_type="admin"),
-            case("a daily user takes a thousand rows", {"rare_channel": 0.2}, records=1000),
+            case("a daily user takes far more", {"rare_channel": 0.2, "records_own": 3}, records=5000),
             case("a download of the payments", action="download", sensitivity=4),
             case("a change is claimed that does not cover it", explained="claimed"),
         ),
@@ -71,7 +72,7 @@ RULE = Rule(
             case("batch job: the application's own account", actor_type="service"),
             case("data migration under a work item", explained="explained", records=90_000),
             case("incident war-room: approved", approved=1),
-            case("an analyst whose tool is SQL", {"rare_channel": 0.2}),
+            case("an analyst whose tool is SQL", {"rare_channel": 0.2}, records=4000),
             case("a statement that changes one row", action="update"),
         ),
     ),

@@ -7,10 +7,10 @@ from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
 
 def holds(facts: Facts) -> Mask:
-    """Data of sensitivity 3 or 4 go to an outsider or the public, or from a person to a partner."""
-    to_partner = all_of(facts.is_("recipient", "partner"), facts.person)
+    """Data of sensitivity 3 or 4 are taken out for an outsider or the public, or by an employee for a partner."""
+    to_partner = all_of(facts.is_("recipient", "partner"), facts.person, ~facts.is_("actor_type", "partner"))
     outside = any_of(facts.is_("recipient", "external", "public"), to_partner)
-    return all_of(outside, facts.sensitive, facts.success, ~facts.is_("actor_type", "customer"))
+    return all_of(outside, facts.sensitive, facts.taken_out, ~facts.is_("actor_type", "customer"))
 
 
 RULE = Rule(
@@ -72,6 +72,7 @@ RULE = Rule(
             case("customers fetch their own data", actor_type="customer"),
             case("answer to the person concerned", recipient="subject", external=0),
             case("report to the regulator", recipient="regulator", external=0),
+            case("a partner reads what it is given", action="read", recipient="partner", actor_type="partner"),
             case("the nightly feed to a partner", actor_type="service", recipient="partner", channel="batch"),
         ),
     ),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from detectors.rules.facts import Facts, Mask, all_of
+from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-KM_PER_HOUR = 1000
+KM_PER_HOUR, HARDLY_SEEN = 1000, 0.3
 
 
 def holds(facts: Facts) -> Mask:
-    """More than 1,000 km/h between two accesses of a person, from networks that are no VPN or cloud."""
+    """More than 1,000 km/h between two accesses of a person, to a device or network that is new to the account.
+
+    Behind a VPN or cloud nobody sits; two networks that the account uses all the time are exits of one company.
+    """
+    new = any_of(facts.at_least("new_device", HARDLY_SEEN), facts.at_least("new_network", HARDLY_SEEN))
     human = ~facts.is_("actor_type", "service", "ai_agent")
-    return all_of(human, ~facts.is_("network_kind", "vpn", "cloud"), facts.at_least("travel", KM_PER_HOUR))
+    return all_of(human, ~facts.is_("network_kind", "vpn", "cloud"), facts.at_least("travel", KM_PER_HOUR), new)
 
 
 RULE = Rule(
@@ -48,10 +52,11 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("1,001 km/h since the access before", {"travel": 1001}),
+        base=case("1,001 km/h since the access before", {"travel": 1001, "new_network": 0.9}),
         holds=(
             case("from an office"),
             case("from an unlisted network", network_kind="unlisted"),
+            case("a known network, an unknown device", {"new_network": 0.0, "new_device": 0.9}),
             case("a partner from home", network_kind="home", actor_type="partner"),
             case("a work item does not make it possible", explained="explained"),
         ),
@@ -64,6 +69,7 @@ RULE = Rule(
         look_alikes=(
             case("dialled into the VPN", network_kind="vpn"),
             case("VPN egress change: ends in another country now", {"travel": 9000}, network_kind="vpn"),
+            case("a partner with exits in two cities, both in daily use", {"new_network": 0.05}),
             case("a desktop in the cloud", network_kind="cloud"),
         ),
     ),

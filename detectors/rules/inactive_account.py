@@ -5,10 +5,16 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
+HARDLY_SEEN, UNEXPLAINED = 0.5, 10
+
 
 def holds(facts: Facts) -> Mask:
-    """A successful access by an account whose owner has left; on leave, only where nothing justifies it."""
-    on_leave = all_of(facts.is_("actor_status", "on_leave"), facts.unexplained, facts.unapproved)
+    """A successful access by an account whose owner has left, or is on leave while nothing justifies the access.
+
+    Who is on leave may look in from the usual device: only another device or a day's work counts.
+    """
+    other = any_of(facts.at_least("new_device", HARDLY_SEEN), facts.at_least("unexplained_day", UNEXPLAINED))
+    on_leave = all_of(facts.is_("actor_status", "on_leave"), other, facts.unexplained, facts.unapproved)
     return all_of(any_of(facts.is_("actor_status", "left"), on_leave), facts.success)
 
 
@@ -46,7 +52,8 @@ RULE = Rule(
         base=case("used the day after the last day", actor_status="left"),
         holds=(
             case("left"),
-            case("on leave, and nothing explains it", actor_status="on_leave"),
+            case("on leave, with another device", {"new_device": 0.8}, actor_status="on_leave"),
+            case("on leave, a day's work", {"unexplained_day": 12}, actor_status="on_leave"),
             case("left, with a work item", explained="explained"),
             case("a service whose owner is gone", actor_type="service"),
         ),
@@ -58,8 +65,14 @@ RULE = Rule(
         ),
         look_alikes=(
             case("the lock held", outcome="denied"),
-            case("holiday cover: on leave, called in for one case", actor_status="on_leave", explained="explained"),
-            case("on leave, return approved before the file says so", actor_status="on_leave", approved=1),
+            case("looks in from the usual device while on leave", actor_status="on_leave"),
+            case(
+                "holiday cover: called in for a case",
+                {"new_device": 0.8},
+                actor_status="on_leave",
+                explained="explained",
+            ),
+            case("return approved before the file says so", {"new_device": 0.8}, actor_status="on_leave", approved=1),
         ),
     ),
 )

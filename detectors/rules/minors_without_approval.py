@@ -5,18 +5,21 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-TOP, MANY, UNEXPLAINED = 4, 10, 20
+TOP, MANY, UNEXPLAINED, DEVIATIONS, RARE_BITS = 4, 10, 20, 1.5, 2.0
 
 
 def holds(facts: Facts) -> Mask:
-    """A person takes minors' data out or lists ten minors, or sees a minor's clear text or most sensitive data.
+    """A person lists ten minors, or takes out, unmasks or reads the most sensitive data of one.
 
-    A single look that lacks its work item is an oversight: it takes twenty unexplained sensitive ones that day.
+    One such access that lacks its work item is an oversight: it takes an unusual day of them, or data of a kind that
+    the account hardly ever touches.
     """
     minors = facts.events.minor_subjects
-    shown = any_of(facts.events.sensitivity >= TOP, facts.events.unmasked == 1)
-    looks = all_of(shown, facts.at_least("unexplained_day", UNEXPLAINED))
-    return all_of(minors > 0, any_of(facts.taken_out, minors >= MANY, looks), facts.person, facts.success)
+    grave = any_of(facts.events.sensitivity >= TOP, facts.events.unmasked == 1, facts.taken_out)
+    day = all_of(facts.at_least("unexplained_day", UNEXPLAINED), facts.at_least("unexplained_day_own", DEVIATIONS))
+    strange = all_of(facts.few_subjects, facts.at_least("rare_resource", RARE_BITS))
+    seen = all_of(grave, any_of(day, strange))
+    return all_of(minors > 0, any_of(minors >= MANY, seen), facts.person, facts.success)
 
 
 RULE = Rule(
@@ -50,12 +53,16 @@ RULE = Rule(
     holds=holds,
     cases=Cases(
         base=case(
-            "an employee opens a minor's most sensitive data", {"unexplained_day": 21}, minor_subjects=1, sensitivity=4
+            "an employee opens a minor's most sensitive data",
+            {"unexplained_day": 21, "unexplained_day_own": 2},
+            minor_subjects=1,
+            sensitivity=4,
         ),
         holds=(
             case("most sensitive"),
             case("an unmasked look", sensitivity=2, action="unmask", unmasked=1),
             case("an export with one minor in it", sensitivity=2, action="export", records=20),
+            case("data it hardly ever touches", {"unexplained_day": 1, "unexplained_day_own": 0, "rare_resource": 4}),
             case(
                 "a list of twelve minors", sensitivity=2, action="list", minor_subjects=12, records=12, subject_count=12
             ),
@@ -66,6 +73,13 @@ RULE = Rule(
             case("a heartbeat", scorable=0),
         ),
         look_alikes=(
+            case(
+                "month-end report with a child in it",
+                {"unexplained_day": 2},
+                action="export",
+                records=700,
+                sensitivity=2,
+            ),
             case("the one look of a good day that lacks its ticket", {"unexplained_day": 3}),
             case("approved", approved=1),
             case("customer service: a masked look at a family's account", sensitivity=2),

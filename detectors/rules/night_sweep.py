@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-RARE_BITS, UNEXPLAINED, IN_AN_HOUR = 3.0, 15, 10
+RARE_BITS, UNEXPLAINED, IN_AN_HOUR = 4.0, 15, 10
 
 
 def holds(facts: Facts) -> Mask:

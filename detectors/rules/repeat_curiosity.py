@@ -5,11 +5,11 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-LOOKS, RETURNS, PERSONAL = 15, 4, 2
+LOOKS, RETURNS, PERSONAL = 25, 6, 2
 
 
 def holds(facts: Facts) -> Mask:
-    """Fifteen looks within seven days, or four returns within two weeks, at one customer without a work item."""
+    """Twenty-five looks within seven days, or six returns within two weeks, at one customer without a work item."""
     again = any_of(facts.at_least("repeat_subject", LOOKS), facts.at_least("return_visits", RETURNS))
     looks = all_of(again, facts.few_subjects, facts.events.sensitivity >= PERSONAL)
     return all_of(looks, facts.person, facts.success)
@@ -21,7 +21,7 @@ RULE = Rule(
     attack=("T1213.004",),
     insider=("MT018", "ME024.001"),
     articles=("pipl-51", "pipl-10"),
-    floor=8000,
+    floor=7500,
     severity="medium",
     excuse="work",
     title=Text("one customer looked at again and again without a work item", "无工单反复查看同一客户"),
@@ -46,11 +46,11 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("an employee opens the same customer for the fifteenth time this week", {"repeat_subject": 15}),
+        base=case("an employee opens the same customer once more this week", {"repeat_subject": 26}),
         holds=(
-            case("the fifteenth look"),
-            case("comes back for the fifth time in two weeks", {"repeat_subject": 3, "return_visits": 4}),
-            case("with sensitive data", {"repeat_subject": 20}, sensitivity=4),
+            case("the twenty-sixth look"),
+            case("comes back for the seventh time in two weeks", {"repeat_subject": 7, "return_visits": 6}),
+            case("with sensitive data", {"repeat_subject": 40}, sensitivity=4),
             case("by a partner's agent", actor_type="partner"),
             case("a work item is claimed that does not cover it", explained="claimed"),
         ),

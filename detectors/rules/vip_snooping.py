@@ -5,12 +5,13 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-LOOKS_TODAY, RETURNS = 6, 1
+LOOKS_TODAY, DEVIATIONS, RETURNS = 6, 1.5, 3
 
 
 def holds(facts: Facts) -> Mask:
-    """A protected person is looked at, not listed: the sixth such look today, or the viewer came back for them."""
-    again = any_of(facts.at_least("vip_day", LOOKS_TODAY), facts.at_least("return_visits", RETURNS))
+    """A protected person is looked at, not listed: six such looks on an unusual day, or the viewer returned."""
+    many = all_of(facts.at_least("vip_day", LOOKS_TODAY), facts.at_least("unexplained_day_own", DEVIATIONS))
+    again = any_of(many, facts.at_least("return_visits", RETURNS))
     protected = all_of(facts.events.vip_subjects > 0, facts.few_subjects)
     return all_of(protected, again, facts.person, facts.success)
 
@@ -49,10 +50,10 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("an employee opens a celebrity's profile", {"vip_day": 6}, vip_subjects=1),
+        base=case("an employee opens a celebrity's profile", {"vip_day": 6, "unexplained_day_own": 2}, vip_subjects=1),
         holds=(
             case("the sixth look at protected people today"),
-            case("comes back for the same one hours later", {"vip_day": 1, "return_visits": 1}),
+            case("comes back for the same one a fourth time", {"vip_day": 1, "return_visits": 3.2}),
             case("a work item is claimed that does not cover it", explained="claimed"),
             case("a partner's agent", actor_type="partner"),
         ),
@@ -64,6 +65,7 @@ RULE = Rule(
             case("a service", actor_type="service"),
         ),
         look_alikes=(
+            case("a team without discipline: looks without tickets are usual", {"unexplained_day_own": 0.2}),
             case("in a list of two hundred", records=200, subject_count=200, action="list"),
             case("complaint case: under a work item", {"vip_day": 9, "return_visits": 4}, explained="explained"),
             case("fraud team: approved", approved=1),
