@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from detectors.base import EventArrays
 from detectors.features import compute
-from detectors.profile import Profiles
+from detectors.profile import STATE, Profiles
 from tests.arrays import START_US, event_arrays
 
 _PER_EVENT = tuple(
@@ -29,18 +29,20 @@ def random_events(seed: int, count: int = 40) -> EventArrays:
         return draw.choice(values, count)
 
     steps = some(0, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000, -900_000_000, -90_000_000_000)
-    return event_arrays(
+    events = event_arrays(
         count,
         actors=draw.integers(0, 5, count),
         time_us=(START_US + np.cumsum(steps)).astype(np.int64),
         local_hour=draw.integers(0, 24, count),
         day_kind=draw.integers(0, 5, count),
+        channel=draw.integers(0, 8, count),
         action=draw.integers(0, 20, count),
         outcome=draw.integers(0, 4, count),
         records=some(0, 1, 20, 100_000),
         unmasked=some(0, 1),
         external=some(0, 0, 1),
         explained=draw.integers(0, 4, count),
+        approved=some(0, 0, 1),
         sensitivity=draw.integers(0, 5, count),
         device=some(0, 31, 32, 33),
         ip_prefix=some(0, 21, 22, 23),
@@ -53,6 +55,8 @@ def random_events(seed: int, count: int = 40) -> EventArrays:
         scorable=some(0, 1, 1, 1),
         subject_lists=[draw.integers(0, 9, draw.integers(0, 6)).tolist() for _ in range(count)],
     )
+    events.subject_count += some(0, 0, 0, 300)
+    return events
 
 
 def part_of(events: EventArrays, rows: slice) -> EventArrays:
@@ -71,17 +75,15 @@ def part_of(events: EventArrays, rows: slice) -> EventArrays:
     )
 
 
-def judged(events: EventArrays, size: int) -> tuple[bytes, bytes, list[bytes]]:
-    """Features, usual values and all profiles after the events in batches of `size`."""
-    profiles, features, usual = Profiles(), [], []
+def judged(events: EventArrays, size: int) -> tuple[list[bytes], list[bytes]]:
+    """Features, usual values, deviations and all profiles after the events in batches of `size`."""
+    profiles, parts = Profiles(), []
     for start in range(0, events.count, size):
         profiles.begin()
-        one, known, _ = compute(part_of(events, slice(start, min(start + size, events.count))), profiles)
+        parts.append(compute(part_of(events, slice(start, min(start + size, events.count))), profiles))
         profiles.commit()
-        features.append(one)
-        usual.append(known)
-    keys = sorted(set(events.actor_keys))
-    return np.concatenate(features).tobytes(), np.concatenate(usual).tobytes(), profiles.export(keys)
+    matrices = [np.concatenate(one).tobytes() for one in zip(*parts, strict=True)]
+    return matrices, profiles.export(sorted(set(events.actor_keys)))
 
 
 @settings(deadline=None)
@@ -137,7 +139,13 @@ def test_rollback_leaves_no_trace(seed: int, known: int) -> None:
 @given(st.integers(0, 2**32))
 def test_features_are_finite_and_never_negative(seed: int) -> None:
     events = random_events(seed)
-    features, _, _ = compute(events, Profiles())
+    profiles = Profiles()
+    features, usual, spread = compute(events, profiles)
     assert np.isfinite(features).all()
     assert (features >= 0).all()
     assert not features[events.scorable == 0].any()
+    assert (np.isnan(usual) == np.isnan(spread)).all()
+    assert (spread[~np.isnan(spread)] >= 0).all()
+    for name in STATE.names or ():
+        if STATE[name].base.kind == "f":
+            assert np.isfinite(profiles.state[name]).all(), name
