@@ -81,7 +81,7 @@ def is_workday(day: date) -> bool:
     """China's calendar with its make-up working days; weekdays where the calendar ends."""
     try:
         return bool(chinese_calendar.is_workday(day))
-    except NotImplementedError:
+    except NotImplementedError:  # what chinese_calendar raises for years that are not decreed yet
         return day.weekday() < 5
 
 
