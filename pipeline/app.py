@@ -36,6 +36,7 @@ _POSITION_TIMEOUT_S = 2.0
 # A turn is a second. What the monitor says of the stopped partitions shall be seen and stored before the end.
 _LAST_WORDS_TURNS = 8
 _LEAVE_GROUP_S = 10.0
+_METADATA_MAX_AGE_MS = 5_000
 _MAX_POLL_INTERVAL_S = 24 * 86_400.0  # the longest that 31 bits of milliseconds hold
 
 MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
@@ -209,6 +210,8 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
         "broker_commit_interval": 2.0,
         # While the store is away nothing is fetched, and that may last: who is alive is told by heart-beats alone.
         "broker_max_poll_interval": _MAX_POLL_INTERVAL_S,
+        # Where the topic is missing the consumer asks no sooner than this, and reads nothing until then.
+        "consumer_metadata_max_age_ms": _METADATA_MAX_AGE_MS,
         "stream_wait_empty": True,
         "stream_buffer_maxsize": 64,
         "consumer_max_fetch_size": _fetch_bytes(kafka.partitions),

@@ -63,8 +63,8 @@ class BytesTable(dict[str | None, int]):
         self.rows = bytearray(NO_TOKEN)
 
     def compute(self, text: str) -> bytes:
-        """The 16 bytes of a text that was never seen."""
-        raise NotImplementedError
+        """The 16 bytes of a text that was never seen; each kind of table says how."""
+        raise NotImplementedError  # not an abstract method: Python checks those for no subclass of dict
 
     def __missing__(self, text: str) -> int:
         row = len(self.rows) // TOKEN_BYTES
@@ -136,8 +136,8 @@ class NumberTable(Generic[Value], dict[Value, int]):
         self._old: dict[Value, int] = {}
 
     def compute(self, value: Value) -> int:
-        """The number of a value that was never seen."""
-        raise NotImplementedError
+        """The number of a value that was never seen; each kind of table says how."""
+        raise NotImplementedError  # not an abstract method: Python checks those for no subclass of dict
 
     def __missing__(self, value: Value) -> int:
         number = self._old.get(value)

@@ -22,7 +22,7 @@ def is_workday(day: date, country: str = "CN") -> bool:
         return day.weekday() < 5
     try:
         return bool(chinese_calendar.is_workday(day))
-    except NotImplementedError:
+    except NotImplementedError:  # what chinese_calendar raises for years that are not decreed yet
         return day.weekday() < 5
 
 

@@ -231,6 +231,20 @@ def test_a_topic_made_anew_under_a_running_worker_begins_a_new_life_and_is_said(
     system.close()
 
 
+def test_a_topic_that_was_missing_for_a_while_is_read_soon_after_it_is_made(stack: Stack, tmp_path: Path) -> None:
+    """Nothing waits to be told to the group here, so that the consumer gives its partitions back at once."""
+    system = System(stack, tmp_path / "system", "trouble.missing", partitions=2)
+    with system.worker() as process:
+        until(lambda: system.page("/readyz")[0] == 200, "ready")
+        system.admin.delete(system.topic)
+        until(lambda: "Ignoring missing topic" in system.said(), "the consumer knows that the topic is gone")
+        system.admin.create(topic_specs(system.settings.kafka)[:1])
+        system.produce(100)
+        until(lambda: sum(system.sealed().values()) == 100, "every record of the new topic", 45)
+        assert process.poll() is None
+    system.close()
+
+
 STUCK_FETCHER = """
 import sys
 from pipeline.transport import RunConsumer
