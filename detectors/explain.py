@@ -54,7 +54,8 @@ def explain(row: int, events: EventArrays, assessment: Assessment, context: Cont
         )
         parts_en.append(sentence_en)
         parts_zh.append(sentence_zh)
-    risk_en, risk_zh = _risk(int(assessment.risk[row]), by_rule=any(code in context.reasons for code in codes))
+    risk = int(assessment.risk[row])
+    risk_en, risk_zh = _risk(risk, by_rule=int(assessment.floor[row]) >= risk > 0)
     parts_en.append(risk_en)
     parts_zh.append(risk_zh)
     if articles:

@@ -98,7 +98,7 @@ _LATE_US = 10 * _MINUTE_US
 _EARTH_KM = 6371.0
 _FORGET_DAYS = 120.0
 _VISIT_MINUTES = 120
-_LISTED_AT_MOST = 4
+_AT_ONCE = 4
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -417,8 +417,8 @@ def _look(s: Any, key: np.uint32, minute: int) -> tuple[float, float]:
 @numba.njit(cache=True)
 def _looks(s: Any, e: Any, i: int, subjects: npt.NDArray[np.uint64], out: F32) -> None:
     """Repeated looks at one subject without a reason; long lists are pages, not looks at a person."""
-    listed = e.subjects_to - e.subjects_from
-    if not _is_open(e) or e.own_subject != 0 or e.outcome != SUCCESS or listed > _LISTED_AT_MOST:
+    touched = max(e.subjects_to - e.subjects_from, e.subject_count)
+    if not _is_open(e) or e.own_subject != 0 or e.outcome != SUCCESS or touched > _AT_ONCE:
         return
     looks, visits = 0.0, 0.0
     for k in range(e.subjects_from, e.subjects_to):

@@ -1,7 +1,7 @@
 """A model directory: arrays, a manifest, golden rows; no pickle ever.
 
     forest.npz  tables.npz   arrays, loaded with allow_pickle=False after their SHA-256 was checked
-    manifest.json            feature names and order, windows, counts, versions, metrics, alert threshold, file hashes
+    manifest.json            feature names and order, counts, versions, alert thresholds, rule cuts, file hashes
     golden.npz               rows and the integer scores they must give on this machine
 
 `load` checks version and order of features, the manifest's own hash, then the hash of each file before any byte of it
@@ -31,6 +31,7 @@ from detectors.combine import Calibration, Tail, judge
 from detectors.features import FEATURE_VERSION, NAMES
 from detectors.isolation_forest import Forest
 from detectors.patterns import PATTERNS
+from detectors.policy import RULE_THRESHOLD, Policy
 from detectors.surprisal import PeerStatistics, surprisals
 from pipeline.errors import ModelRejected
 
@@ -54,7 +55,14 @@ class Model:
     about: Mapping[str, Any] = field(default_factory=dict)
     rule_cuts: Mapping[str, int] = field(default_factory=dict)
     """What history takes off a rule's floor (hundredths): a rule that holds every day is no news in this company."""
+    rule_threshold: int = RULE_THRESHOLD
+    """Floor from which rules alone raise an alert (hundredths); higher where they would use up the budget."""
     model_id: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """The alert policy that keeps the budget this model was trained for."""
+        return Policy(self.threshold, self.rule_threshold)
 
     def expected(self) -> npt.NDArray[np.int64]:
         """Integer scores of the golden rows, (g, 3)."""
@@ -153,6 +161,7 @@ def _manifest(model: Model, files: Mapping[str, bytes]) -> bytes:
         "features": list(NAMES),
         "peer_groups": list(model.peers.groups),
         "threshold": model.threshold,
+        "rule_threshold": model.rule_threshold,
         "about": dict(model.about),
         "rule_cuts": dict(model.rule_cuts),
         "sha256": {name: sha256(content).hexdigest() for name, content in sorted(files.items())},
@@ -176,6 +185,7 @@ def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
         about = json.loads(manifest)
         hashes, version = about["sha256"], (about["model_version"], about["feature_version"], tuple(about["features"]))
         groups, threshold = tuple(map(str, about["peer_groups"])), int(about["threshold"])
+        rule_threshold = int(about["rule_threshold"])
         rule_cuts = {str(name): int(cut) for name, cut in about["rule_cuts"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelRejected("the model's manifest cannot be read: train again", code="model_corrupt") from None
@@ -197,6 +207,7 @@ def _checked(manifest: bytes, files: Mapping[str, bytes]) -> Model:
         golden=golden["rows"],
         about=about["about"],
         rule_cuts=rule_cuts,
+        rule_threshold=rule_threshold,
         model_id=sha256(manifest).hexdigest(),
     )
     if not np.array_equal(model.expected(), golden["expected"]):

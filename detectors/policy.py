@@ -3,9 +3,9 @@
 Place in the flow: first half of `decide`. A finding is an event at or above the model's threshold or under a rule of at
 least the rules' threshold. The first one opens an alert; findings that follow join it, as long as no pause of 24 hours
 comes between them and for at most seven days. The open alert fires again when the level rises by 20 and by three tenths
-of what was told last, or where a *kind* of reason that is new to it leads at no lower level; at most five a day. All of
-it lives in the actor's own profile and counts event time only, so that a replay fires the same alerts. Nothing here
-looks at other actors: the overall number is held by the thresholds, which a budget sets on history
+of what was told last, or where a *kind* of reason leads that was not told yet, at no lower level; at most five a day.
+All of it lives in the actor's own profile and counts event time only, so that a replay fires the same alerts. Nothing
+here looks at other actors: the overall number is held by the thresholds, which a budget sets on history
 (`policy_for_budget`).
 """
 
@@ -34,7 +34,8 @@ NEVER = 65_535
 RULE_THRESHOLD = 8000
 DEFAULT_BUDGET_PER_DAY = 10.0
 BUDGET_ACTORS = 500
-LOWEST_THRESHOLD = 4000
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 4000, 60_000
+"""Between them lies every threshold that means something: the model's level ends at 20 × 30."""
 
 _FIRST_RULE_BIT = 24
 
@@ -158,7 +159,6 @@ def _fire(
         is_open = last_us[actor] != 0 and now - last_us[actor] < open_us and now - opened_us[actor] < longest_us
         is_new_kind = (first[i] & ~seen[actor]) != 0 and level[i] >= highest[actor]
         if is_open:
-            seen[actor] |= kinds[i]
             last_us[actor] = max(last_us[actor], now)
             if not is_new_kind and level[i] < highest[actor] + max(rise, highest[actor] * share // 100):
                 continue
@@ -168,7 +168,8 @@ def _fire(
         today[actor] += 1
         if not is_open:
             opened_us[actor] = last_us[actor] = now
-            seen[actor], highest[actor] = kinds[i], level[i]
+            seen[actor], highest[actor] = np.uint64(0), level[i]
+        seen[actor] |= kinds[i]
         highest[actor] = max(highest[actor], level[i])
 
 
@@ -233,6 +234,13 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
         else:
             low = middle + 1
     return replace(policy, threshold=low)
+
+
+def level_in_words(level: int) -> str:
+    """A level of the model (hundredths) for people: what it is called, and how rare it is."""
+    if level >= NEVER - 1:
+        return "never" if level == NEVER else "by rules alone"
+    return f"from level {level / 100:g} (1 event in {float(f'{10 ** (level / 2000):.2g}'):,.0f})"
 
 
 def budget_for(active_actors: float) -> float:

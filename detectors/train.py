@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors import isolation_forest, surprisal
-from detectors.base import F32, Assessment, Detector, EventArrays
+from detectors.base import F32, Assessment, EventArrays
 from detectors.combine import calibrate, judge, lowered
 from detectors.features import N_FEATURES, NAMES
 from detectors.model import Model
 from detectors.policy import budget_for, findings_of, policy_for_budget
+from detectors.rules.rule import Rule, floors_of
 from pipeline.errors import UsageError
 
 MIN_ROWS = 2_000
@@ -52,7 +53,7 @@ def train(
     batches: Iterable[tuple[EventArrays, F32, npt.NDArray[np.int64], npt.NDArray[np.bool_]]],
     first_us: int,
     last_us: int,
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
     reasons: Reasons,
     *,
     budget_per_day: float | None = None,
@@ -69,15 +70,13 @@ def train(
         keep = (events.scorable == 1) & ~left_out & (events.event_time_us >= warm_until_us)
         rows = np.flatnonzero(keep)
         names = np.array([group_names.setdefault(name, len(group_names)) for name in events.peer_groups], np.int32)
-        empty = np.zeros((events.count, N_FEATURES + surprisal.N_ORDER), np.float32)
-        floors = np.stack([rule.risk(events, features, empty) for rule in rules], 1)
         history.features.append(features[rows])
         history.groups.append(names[events.peer_group_ids[rows]])
         history.time_us.append(events.event_time_us[rows])
         history.actors.append(actors[rows])
         history.days.append(actors[rows] * _MANY_DAYS + events.local_day[rows])
         history.accounted.append(((events.explained == 1) | (events.approved == 1))[rows])
-        history.floors.append(floors[rows])
+        history.floors.append(np.stack(floors_of(rules, events, features), 1)[rows])
     features = np.concatenate(history.features) if history.features else np.zeros((0, N_FEATURES), np.float32)
     if len(features) < MIN_ROWS:
         raise UsageError(
@@ -90,7 +89,7 @@ def _fitted(
     features: F32,
     history: _History,
     group_names: list[str],
-    rules: Sequence[Detector],
+    rules: Sequence[Rule],
     reasons: Reasons,
     budget_per_day: float | None,
 ) -> Model:
@@ -132,7 +131,9 @@ def _fitted(
     golden = features[
         np.argsort(-judged.anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]
     ]
-    return Model(forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about, cuts)
+    return Model(
+        forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about, cuts, policy.rule_threshold
+    )
 
 
 def _cut(floor: npt.NDArray[np.uint16], days: npt.NDArray[np.int64]) -> int:

@@ -179,7 +179,7 @@ def backtest(
     progress: Progress | None = None,
 ) -> Backtest:
     """Runs the rules over the events after warming profiles up. `marked`: what is known of events, by event id."""
-    chain = OfflineChain(directory, keyring, None, NEVER, time_zone)
+    chain = OfflineChain(directory, keyring, None, Policy(NEVER), time_zone)
     for _ in chain.run(warm_up, progress=progress) if warm_up is not None else ():
         pass
     tally, actors = _Tally(rules, marked or {}), set[bytes]()

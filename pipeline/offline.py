@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from detectors.base import EventArrays
 from detectors.model import Model
-from detectors.policy import LOWEST_THRESHOLD, NEVER, Policy, findings_of, joined, policy_for_budget
+from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Policy, findings_of, joined, policy_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
@@ -110,13 +110,11 @@ class OfflineChain:
     """One run of the stages over files: profiles go on from call to call."""
 
     def __init__(
-        self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, threshold: int, time_zone: str
+        self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, policy: Policy, time_zone: str
     ) -> None:
         self._protectors = Protectors(keyring)
         self._chain = Chain(self._protectors)
-        self._judgement = Judgement(
-            VersionSet({"offline": "1"}), directory, model, all_rules(), Policy(threshold), time_zone
-        )
+        self._judgement = Judgement(VersionSet({"offline": "1"}), directory, model, all_rules(), policy, time_zone)
         self._memory = PartitionMemory(_POSITION, None, Profiles(), DuplicateWindow())
         self._offset = 0
 
@@ -171,7 +169,7 @@ def train_model(
     progress: Progress | None = None,
 ) -> Model:
     """Fits a model to history; events in `exclude` (ids of known incidents) teach nothing to the model."""
-    chain = OfflineChain(directory, Keyring.offline(), None, NEVER, time_zone)
+    chain = OfflineChain(directory, Keyring.offline(), None, Policy(NEVER), time_zone)
 
     def batches() -> Iterator[
         tuple[EventArrays, npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
@@ -228,7 +226,7 @@ def score_events(
     progress: Progress | None = None,
 ) -> Scored:
     """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many."""
-    policy = Policy(model.threshold)
+    policy = model.policy
     if budget_per_day is not None:
         # The first run fires nothing: it finds the thresholds that keep the budget over the whole input.
         silent = _run(events, warm_up, directory, keyring, model, Policy(NEVER), time_zone, batch, progress)
@@ -253,7 +251,7 @@ def _run(
     batch: int,
     progress: Progress | None,
 ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
-    chain = OfflineChain(directory, keyring, model, NEVER, time_zone)
+    chain = OfflineChain(directory, keyring, model, Policy(NEVER), time_zone)
     if warm_up is not None:
         for _ in chain.run(warm_up, batch=batch, progress=progress):
             pass
@@ -266,7 +264,7 @@ def _policy(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_a
     parts = []
     for one, slots in judged:
         found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
-        parts.append(found.at(found.reach(Policy(LOWEST_THRESHOLD))))
+        parts.append(found.at(found.reach(Policy(LOWEST_THRESHOLD, RULE_THRESHOLD))))
     return policy_for_budget(joined(parts), fired_at_most) if parts else Policy(NEVER)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from detectors.rules.facts import Facts, Mask, all_of, any_of
 from detectors.rules.rule import Cases, Rule, Runbook, Text, case
 
-HARDLY_SEEN, UNEXPLAINED = 0.5, 10
+HARDLY_SEEN, UNEXPLAINED, PAUSE_DAYS = 0.5, 10, 3
 
 
 def holds(facts: Facts) -> Mask:
     """A successful access by an account whose owner has left, or is on leave while nothing justifies the access.
 
-    Who is on leave may look in from the usual device: only another device or a day's work counts.
+    Who is on leave may look in from the usual device: only another device or a day's work counts. The directory says
+    who is on leave now, not who was when the event happened: the account must also have been silent before.
     """
     other = any_of(facts.at_least("new_device", HARDLY_SEEN), facts.at_least("unexplained_day", UNEXPLAINED))
-    on_leave = all_of(facts.is_("actor_status", "on_leave"), other, facts.unexplained, facts.unapproved)
+    paused = facts.at_least("gap_days", PAUSE_DAYS)
+    on_leave = all_of(facts.is_("actor_status", "on_leave"), paused, other, facts.unexplained, facts.unapproved)
     return all_of(any_of(facts.is_("actor_status", "left"), on_leave), facts.success)
 
 
@@ -52,8 +54,8 @@ RULE = Rule(
         base=case("used the day after the last day", actor_status="left"),
         holds=(
             case("left"),
-            case("on leave, with another device", {"new_device": 0.8}, actor_status="on_leave"),
-            case("on leave, a day's work", {"unexplained_day": 12}, actor_status="on_leave"),
+            case("on leave, with another device", {"gap_days": 5, "new_device": 0.8}, actor_status="on_leave"),
+            case("on leave, a day's work", {"gap_days": 5, "unexplained_day": 12}, actor_status="on_leave"),
             case("left, with a work item", explained="explained"),
             case("a service whose owner is gone", actor_type="service"),
         ),
@@ -65,14 +67,22 @@ RULE = Rule(
         ),
         look_alikes=(
             case("the lock held", outcome="denied"),
-            case("looks in from the usual device while on leave", actor_status="on_leave"),
+            case("looks in from the usual device while on leave", {"gap_days": 5}, actor_status="on_leave"),
+            case(
+                "on leave since yesterday says the file, busy until then", {"new_device": 0.8}, actor_status="on_leave"
+            ),
             case(
                 "holiday cover: called in for a case",
-                {"new_device": 0.8},
+                {"gap_days": 5, "new_device": 0.8},
                 actor_status="on_leave",
                 explained="explained",
             ),
-            case("return approved before the file says so", {"new_device": 0.8}, actor_status="on_leave", approved=1),
+            case(
+                "return approved before the file says so",
+                {"gap_days": 5, "new_device": 0.8},
+                actor_status="on_leave",
+                approved=1,
+            ),
         ),
     ),
 )

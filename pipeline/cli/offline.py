@@ -13,6 +13,7 @@ import click
 
 from detectors.evaluate import AlertRecord, Label, ScoreRecord, evaluate, report_lines
 from detectors.model import load, save
+from detectors.policy import level_in_words
 from pipeline.adapters.directory import read_directory
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
 from pipeline.errors import EXIT_DATA, UsageError
@@ -53,10 +54,11 @@ def train_command(
         "events": len(events),
         "invalid": len(events.faults),
         "threshold": trained.threshold / 100,
+        "rule_threshold": trained.rule_threshold / 100,
         **trained.about,
     }
     click.echo(
-        f"model {identity[:12]} written to {model}: {len(events):,} events, alerts from risk {trained.threshold / 100}",
+        f"model {identity[:12]} written to {model}: {len(events):,} events, alerts {level_in_words(trained.threshold)}",
         err=True,
     )
     if as_json:

@@ -16,6 +16,7 @@ import click
 
 from detectors.features import FEATURE_VERSION, N_FEATURES
 from detectors.model import load as load_model
+from detectors.policy import level_in_words
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import DAY_MS, RAW_AT_MOST_MS, TopicAdmin, topic_specs
@@ -117,7 +118,7 @@ def _model_finding(folder: Path | None) -> Finding:
         model = load_model(folder)
     except ModelRejected as exc:
         return Finding("model", FAULT, f"{exc.code}: {exc}")
-    return Finding("model", OK, f"{model.model_id[:12]}, alerts from risk {model.threshold / 100}")
+    return Finding("model", OK, f"{model.model_id[:12]}, alerts {level_in_words(model.threshold)}")
 
 
 @click.command("doctor")

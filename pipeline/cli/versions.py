@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
+from detectors.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, level_in_words
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.kafka import EventProducer
@@ -155,7 +156,7 @@ def show_command(settings: Settings, versions_id: str | None, *, as_json: bool) 
     click.echo(f"version set {row['versions_id']} ({state})")
     click.echo(f"  activation  {row['number']} ({row['kind']}) at {row['activated_at']} by {_by(row)}: {row['reason']}")
     click.echo(f"  judged      {document['events']:,} events in {document['batches']:,} sealed batches")
-    click.echo(f"  threshold   {row['threshold']:g}")
+    click.echo(f"  alerts      {level_in_words(round(row['threshold'] * 100))}")
     for name, value in sorted(row["parts"].items()):
         click.echo(f"  {name:22}  {value or '-'}")
     return EXIT_OK
@@ -348,17 +349,19 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
 
 
 @versions_command.command("threshold")
-@click.argument("risk", metavar="RISK", type=click.FloatRange(40, 100))
+@click.argument("level", metavar="LEVEL", type=click.FloatRange(LOWEST_THRESHOLD / 100, HIGHEST_THRESHOLD / 100))
 @_reasoned
 @settings_options
-def threshold_command(settings: Settings, risk: float, reason: str, by: str | None, *, as_json: bool) -> int:
-    """Let alerts fire from this RISK on (40 to 100); no restart.
+def threshold_command(settings: Settings, level: float, reason: str, by: str | None, *, as_json: bool) -> int:
+    """Let the model's alerts fire from this LEVEL on (40 to 600); no restart.
 
-    It stays with the model in use: a changed directory keeps it, another model brings its own.
+    LEVEL is the risk without its upper end at 100: 60 is one event in 1,000, 80 one in 10,000, 120 one in a million.
+    It stays with the model in use: a changed directory keeps it, another model brings its own. What rules alone must
+    reach stays as the model's training set it.
 
     \b
     Example:
-      accesstrail versions threshold 72.5 --reason 'twice the budget last week' --state ./state
+      accesstrail versions threshold 112.5 --reason 'twice the budget last week' --state ./state
 
     Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
     """
@@ -368,6 +371,6 @@ def threshold_command(settings: Settings, risk: float, reason: str, by: str | No
         if newest is not None:
             _refuse_unusable(change, newest.versions_id)
         made = change.activator.set_threshold(
-            change.access.evidence, change.access.activations, round(risk * 100), requester, why
+            change.access.evidence, change.access.activations, round(level * 100), requester, why
         )
         return _finish(change, made, as_json=as_json)

@@ -113,7 +113,10 @@ def _statuses(scorable: U8, duplicate: npt.NDArray[np.bool_], judged: str) -> U8
 def reasons_of(
     surprise: npt.NDArray[np.float32], risk: U16, floors: Sequence[U16]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Rules that hold, then the most surprising features, for every event from the watch level on."""
+    """Rules that hold, the highest first, then the most surprising features, for every event from the watch level on.
+
+    A rule that history lowers below the watch level comes last: it holds, but it is not why anybody should look.
+    """
     sizes = np.zeros(len(risk), np.int64)
     reasons: list[int] = []
     watched = np.flatnonzero(risk >= WATCH_RISK)
@@ -123,8 +126,10 @@ def reasons_of(
     for row, order, surprising in zip(
         watched.tolist(), largest.tolist(), (values >= MIN_SURPRISAL).tolist(), strict=True
     ):
-        own = [N_FEATURES + index for index, floor in enumerate(floors) if floor[row]]
+        held = sorted((-int(floor[row]), N_FEATURES + index) for index, floor in enumerate(floors) if floor[row])
+        own = [code for floor, code in held if -floor >= WATCH_RISK]
         own += [index for index, counts in zip(order, surprising, strict=True) if counts]
+        own += [code for floor, code in held if -floor < WATCH_RISK]
         sizes[row] = len(own)
         reasons += own
     return np.cumsum(sizes), np.array(reasons, np.int32)

@@ -52,7 +52,8 @@ def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Asse
     start = int(assessment.reason_ends[row - 1]) if row else 0
     indexes = assessment.reasons[start : assessment.reason_ends[row]].tolist()
     reasons = tuple(assessment.reason_codes[index] for index in indexes)
-    detector = next((code.removeprefix("rule:") for code in reasons if code.startswith("rule:")), MODEL_DETECTOR)
+    leading = reasons[0] if reasons else ""
+    detector = leading.removeprefix("rule:") if leading.startswith("rule:") else MODEL_DETECTOR
     english, chinese = explain(row, events, assessment, context)
     seen = {NAMES[index]: float(assessment.features[row, index]) for index in indexes if index < len(NAMES)}
     risk = int(assessment.risk[row])

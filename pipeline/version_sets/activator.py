@@ -146,7 +146,8 @@ class Activator:
                 raise UsageError("no model is in use, so nothing can alert: give the system a usable model first")
             if newest.threshold == threshold:
                 raise UsageError(f"the threshold is {threshold / 100:g} already")
-            parts = {**newest.parts, "policy": store.save_artefact("policy", Policy(threshold=threshold).content())}
+            policy = replace(_policy(store, newest), threshold=threshold)
+            parts = {**newest.parts, "policy": store.save_artefact("policy", policy.content())}
             store.save_artefact(ARTEFACT_KIND, VersionSet(parts).content())
             return _Wanted(parts, threshold)
 
@@ -207,6 +208,11 @@ class Activator:
             return plain  # nothing that was in force has changed: nothing to tell
         event = change_event(plain, requester, reason, changed_parts(newest.parts, wanted.parts))
         return replace(plain, event=sealed_event(event, plain, self.files.keyring))
+
+
+def _policy(store: EvidenceStore, activation: Activation) -> Policy:
+    """The alert policy of a set that is in force. Raises: StoreRefused: the store has lost it."""
+    return Policy.from_content(store.load_artefact(activation.parts["policy"]))
 
 
 def _threshold(candidate: Candidate, newest: Activation | None) -> int:

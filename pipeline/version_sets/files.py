@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,19 +33,24 @@ FileSignature = tuple[tuple[str, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A version set that could be put in force: its artefacts by part, its version words, the model's own threshold.
+    """A version set that could be put in force: its artefacts by part, its version words, the model's own alert policy.
 
     `fault`: the code why there is no usable model, or empty.
     """
 
     contents: Mapping[str, bytes]
     words: Mapping[str, str]
-    threshold: int
+    policy: Policy
     fault: str
 
+    @property
+    def threshold(self) -> int:
+        """The model's own alert threshold, in hundredths."""
+        return self.policy.threshold
+
     def with_policy(self, threshold: int) -> dict[str, bytes]:
-        """Every artefact's content by part, the alert policy included (`threshold`: hundredths of risk)."""
-        return {**self.contents, "policy": Policy(threshold=threshold).content()}
+        """Every artefact's content by part, the alert policy included (`threshold`: hundredths)."""
+        return {**self.contents, "policy": replace(self.policy, threshold=threshold).content()}
 
     def parts(self, threshold: int) -> dict[str, str]:
         """The set's parts under an alert threshold."""
@@ -116,7 +121,7 @@ class ConfiguredFiles:
         contents["rules"] = rules_content()
         contents["configuration"] = json.dumps(self.configuration, sort_keys=True).encode()
         # While no model can be used nothing is scored, so nothing may fire.
-        return Candidate(contents, self.words(fault), model.threshold if model else NEVER, fault)
+        return Candidate(contents, self.words(fault), model.policy if model else Policy(NEVER), fault)
 
 
 def usable_model(folder: Path | None) -> tuple[Model | None, str]:

@@ -98,14 +98,13 @@ def narrow(line: bytes) -> bytes:
 def stages(folder: Path, events: EventFile, batch: int) -> dict[str, float]:
     """CPU microseconds per event of each stage, memo tables warm."""
     from detectors.model import load as load_model
-    from detectors.policy import Policy
     from detectors.rules import all_rules
     from pipeline.version_sets.sets import VersionSet
 
     keyring, model = Keyring.offline(), load_model(folder / "model")
     directory = read_directory(folder / "directory", keyring)
     judgement = Judgement(
-        VersionSet({}), directory, model, all_rules(), Policy(model.threshold), "Asia/Shanghai",
+        VersionSet({}), directory, model, all_rules(), model.policy, "Asia/Shanghai",
         protection=Protection(partitions=8),
     )  # fmt: skip
     protector, memory = Protector(keyring, partitions=8), EnrichMemory()

@@ -155,7 +155,8 @@ def distance_km(latitude: float, longitude: float, other_latitude: float, other_
 def _look(actor: Actor, event: Event) -> Values:
     """Looks at single customers without a reason; a long list is a page, not a look at a person."""
     customers = [one for one in dict.fromkeys(event.subjects) if one]
-    if not event.open or not event.succeeded or event.own_subject or len(event.subjects) > _LONG_LIST:
+    touched = max(len(event.subjects), event.subject_count)
+    if not event.open or not event.succeeded or event.own_subject or touched > _LONG_LIST:
         customers = []
     # One after the other: what one of them leaves behind may be what the next one takes the place of.
     seen = [(one.looks, one.visits) for one in _looked_at(actor, customers, event.event_time_us // _MINUTE_US)]

@@ -34,7 +34,7 @@ def made() -> Model:
     forest = isolation_forest.fit(surprise[:600])
     calibration = calibrate(isolation_forest.scores(forest, surprise), surprise, np.arange(5000) // 2)
     about, cuts = {"rows": 5000, "note": "历史"}, {"bulk_export": 250}
-    return Model(forest, peers, calibration, 6543, rows(64, 2), about, cuts)
+    return Model(forest, peers, calibration, 6543, rows(64, 2), about, cuts, 8700)
 
 
 def judged(one: Model) -> bytes:
@@ -43,7 +43,7 @@ def judged(one: Model) -> bytes:
     table = one.peers.index(["retail/advisor", "客服/坐席", "unknown"], np.arange(500, dtype=np.int32) % 3)
     surprise = surprisal.surprisals(fresh, table, one.peers)
     numbers = judge(one.forest, one.calibration, surprise, np.arange(500) % 5 == 0)
-    words = f"{one.threshold} {sorted(one.about.items())} {sorted(one.rule_cuts.items())}"
+    words = f"{one.policy} {sorted(one.about.items())} {sorted(one.rule_cuts.items())}"
     return b"".join(part.tobytes() for part in (numbers.anomaly, numbers.top3, numbers.level)) + words.encode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,22 @@ def test_an_alert_is_explained_in_both_languages() -> None:
 
 def test_a_rule_that_holds_is_the_detector_else_the_model() -> None:
     assert [alert.detector for alert in decided()[0]] == [MODEL_DETECTOR, "enumeration"]
+
+
+def test_a_rule_that_history_lowered_holds_and_does_not_name_the_alert() -> None:
+    """It comes last among the reasons; the rarity told is the model's."""
+    events, profiles = event_arrays(1, actors=[0], explained=[3]), Profiles()
+    profiles.begin()
+    profiles.slots(events.actor_keys)
+    assessment = replace(judged([7000], [[RECORDS, ENUMERATION]]), floor=np.ones(1, np.uint16))
+    (alert,) = decide(columns_of(1), events, assessment, profiles, Policy(6000), None, RULES)
+    assert alert.detector == MODEL_DETECTOR
+    assert "about 1 event in 3,200" in alert.explanation_en
+    by_rule = replace(judged([9000], [[ENUMERATION]]), floor=np.array([9000], np.uint16))
+    profiles.begin()
+    profiles.slots(events.actor_keys)
+    (alert,) = decide(columns_of(1), events, by_rule, profiles, Policy(6000), None, RULES)
+    assert "a rule holds" in alert.explanation_en
 
 
 def test_an_alert_carries_its_reasons_and_the_features_behind_them() -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from detectors.model import save
+from detectors.policy import Policy
 from pipeline.errors import AccesstrailError, Away, BrokenInvariant, DirectoryError, UsageError
 from pipeline.events import SCORE_STATUSES
 from pipeline.stages.decode import decode
@@ -260,13 +261,15 @@ def test_a_threshold_is_part_of_the_set_and_stays_with_its_model(deployment: Dep
     worker = deployment.worker().started()
     deployment.activator().set_threshold(deployment.store, deployment.log, 8000, LIN, "too many")
     worker.look(1)
-    assert worker.judgements.current().policy.threshold == 8000
+    assert worker.judgements.current().policy == Policy(8000, small_model().rule_threshold)
     deployment.write_resources("invoice")
     worker.look()
-    assert (worker.types, worker.judgements.current().policy.threshold) == (["invoice"], 8000)
-    save(small_model(seed=2), deployment.folder / "model")
+    assert worker.types == ["invoice"]
+    assert worker.judgements.current().policy == Policy(8000, small_model().rule_threshold)
+    other = small_model(seed=2, rule_threshold=9100)
+    save(other, deployment.folder / "model")
     worker.look()
-    assert worker.judgements.current().policy.threshold == small_model(seed=2).threshold
+    assert worker.judgements.current().policy == other.policy == Policy(6543, 9100)
     assert _kinds(deployment) == [FIRST, THRESHOLD, FILES, FILES]
 
 
