@@ -301,9 +301,13 @@ class Alert:
             return False
         return time_us - self.newest_us < DAY_US and time_us - self.opened_us < 7 * DAY_US
 
-    def join(self, time_us: int, kinds: set[int]) -> None:
+    def join(self, time_us: int) -> None:
         """What a finding leaves behind, whether it fires or not."""
         self.newest_us = max(self.newest_us or 0, time_us)
+
+    def tell(self, strength: int, kinds: set[int]) -> None:
+        """What a finding that fires leaves behind."""
+        self.told = max(self.told, strength)
         self.kinds |= kinds
 
 
@@ -323,7 +327,7 @@ def plainly_fired(history: list[Judged]) -> list[int]:
         if is_open:
             leads_anew = bool(kinds) and kinds[0] not in alert.kinds and strength >= alert.told
             rises = strength - alert.told >= max(2000, alert.told * 30 // 100)
-            alert.join(time_us, set(kinds))
+            alert.join(time_us)
             if not leads_anew and not rises:
                 continue
         day = (one.actor, newest_day[one.actor])
@@ -332,7 +336,7 @@ def plainly_fired(history: list[Judged]) -> list[int]:
         a_day[day] += 1
         rows.append(row)
         if is_open:
-            alert.told = max(alert.told, strength)
+            alert.tell(strength, set(kinds))
         else:
             alerts[one.actor] = Alert(time_us, time_us, strength, set(kinds))
     return rows
