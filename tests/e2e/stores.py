@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pipeline.config import Settings, load
 from pipeline.migrations.runner import apply_all
 from tests.conftest import Stack
 
-PATIENCE_S = 500
+PATIENCE_S = 1500 if os.environ.get("ACCESSTRAIL_LONG") == "1" else 500
 
 
 @contextmanager
