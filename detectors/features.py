@@ -90,6 +90,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("return_visits", "returns to one customer without a work item", "无工单多次回访同一客户", "returns in two weeks", "次/两周", "log1p", "curiosity comes back", "open visits to one customer, at least two hours after the last look, fading over 14 days, but the first", "40 customers", "0–"),
     Feature("all_subjects_day", "many different customers today, explained accesses included", "今日查阅客户总数过多（含有工单的访问）", "customers today in all", "名客户（合计）", "log1p", "tickets can be invented", "distinct customers today, unlisted ones added, open or not", "bitmap", "0–"),
     Feature("all_records_day", "many records today, explained accesses included", "今日记录总数过多（含有工单的访问）", "records today in all", "条（合计）", "log1p", "tickets can be invented", "records today, open or not", "total", "0–"),
+    Feature("slow_rise", "a little more than this account's usual, day after day", "连日略高于本人平常", "deviations added up", "累计倍标准差", "", "a slow drip stays under every daily limit", "largest sum of small rises of customers, records or unmasked looks of open accesses: each active day adds its deviation above own days, 2 at most, less a quarter, and the sum is never below 0 (Page 1954)", "3 sums", "0–"),
 )  # fmt: skip
 NAMES = tuple(feature.name for feature in FEATURES)
 N_FEATURES = len(FEATURES)
@@ -111,7 +112,7 @@ KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("unexplained", ("unexplained_day", "unexplained_day_own", "unexplained_2w")),
     ("one customer", ("repeat_subject", "return_visits")),
     ("protected customers", ("vip_day",)),
-    ("slow rise", ("records_week", "subjects_week", "subjects_2w")),
+    ("slow rise", ("records_week", "subjects_week", "subjects_2w", "slow_rise")),
     ("origin", ("new_network", "new_device", "new_agent", "device_turns", "network_turns")),
     ("place", ("new_country", "travel")),
     ("habit", ("rare_resource", "rare_action", "rare_channel")),

@@ -30,7 +30,7 @@ ORDER = (
     "new_agent", "rare_resource", "rare_action", "travel", "denied_10m", "repeat_subject", "vip_day", "sequence",
     "device_turns", "off_region", "external_day", "subjects_1h_own", "exported_day_own", "unexplained_day_own",
     "rare_channel", "searches_day", "changes_day", "audit_day", "network_turns", "unexplained_2w", "subjects_2w",
-    "return_visits", "all_subjects_day", "all_records_day",
+    "return_visits", "all_subjects_day", "all_records_day", "slow_rise",
 )  # fmt: skip
 """The columns of the features; the constants below are their places."""
 (
@@ -40,7 +40,7 @@ ORDER = (
     NEW_AGENT, RARE_RESOURCE, RARE_ACTION, TRAVEL, DENIED_10M, REPEAT_SUBJECT, VIP_DAY, SEQUENCE,
     DEVICE_TURNS, OFF_REGION, EXTERNAL_DAY, SUBJECTS_1H_OWN, EXPORTED_DAY_OWN, UNEXPLAINED_DAY_OWN,
     RARE_CHANNEL, SEARCHES_DAY, CHANGES_DAY, AUDIT_DAY, NETWORK_TURNS, UNEXPLAINED_2W, SUBJECTS_2W,
-    RETURN_VISITS, ALL_SUBJECTS_DAY, ALL_RECORDS_DAY,
+    RETURN_VISITS, ALL_SUBJECTS_DAY, ALL_RECORDS_DAY, SLOW_RISE,
 ) = range(len(ORDER))  # fmt: skip
 # Places in `profile.DAY_MEASURES`
 (
@@ -205,6 +205,7 @@ def _turn_day(s: Any, e: Any) -> None:
 @numba.njit(cache=True)
 def _learn_levels(s: Any) -> None:
     """The finished day moves the actor's own levels: upwards no further than two of its own deviations."""
+    _learn_rise(s)
     weight = 1.0 / min(s.active_days + 1.0, 30.0)
     for m in range(s.today.shape[0]):
         level = math.log1p(s.today[m])
@@ -219,6 +220,23 @@ def _learn_levels(s: Any) -> None:
         s.day_ones[scope] = 0
         for j in range(s.day_bits.shape[1]):
             s.day_bits[scope, j] = 0
+
+
+@numba.njit(cache=True)
+def _risen(s: Any, place: int, measure: int) -> float:
+    """The sum of small rises with today's total: Page's one-sided CUSUM, a day worth two deviations less a quarter."""
+    if s.active_days < 5:
+        return 0.0
+    deviation = (math.log1p(s.today[measure]) - s.day_mean[measure]) / (math.sqrt(s.day_var[measure]) + 0.4)
+    risen: float = max(0.0, s.rises[place] + min(deviation, 2.0) - 0.25)
+    return risen
+
+
+@numba.njit(cache=True)
+def _learn_rise(s: Any) -> None:
+    """The finished day moves the sums of small rises."""
+    rises = _risen(s, 0, SUBJECTS), _risen(s, 1, TAKEN), _risen(s, 2, UNMASKED)
+    s.rises[0], s.rises[1], s.rises[2] = rises
 
 
 @numba.njit(cache=True)
@@ -546,6 +564,7 @@ def _totals(s: Any, i: int, out: F32, usual: F32, spread: F32) -> None:
     _own(s, i, EXPORTED_DAY_OWN, EXPORTED, s.today[EXPORTED], out, usual, spread)
     _own(s, i, UNMASKED_DAY_OWN, UNMASKED, s.today[UNMASKED], out, usual, spread)
     _own(s, i, UNEXPLAINED_DAY_OWN, UNEXPLAINED, s.today[UNEXPLAINED], out, usual, spread)
+    out[i, SLOW_RISE] = max(_risen(s, 0, SUBJECTS), _risen(s, 1, TAKEN), _risen(s, 2, UNMASKED))
     age_days = s.day - s.first_day
     out[i, RECORDS_WEEK] = _week(s.past_records[0] + s.today[TAKEN], s.past_records[1], age_days)
     out[i, SUBJECTS_WEEK] = _week(s.past_subjects[0] + s.today[SUBJECTS], s.past_subjects[1], age_days)

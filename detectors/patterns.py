@@ -42,7 +42,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern(
         "slow_drip",
         (
-            ("subjects_week", "records_week", "subjects_2w"),
+            ("subjects_week", "records_week", "subjects_2w", "slow_rise"),
             ("unexplained_2w", "unexplained_day_own", "unmasked_day_own"),
         ),
         "a little more each day, with nothing to explain it",

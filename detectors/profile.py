@@ -54,6 +54,7 @@ STATE = np.dtype(
         ("last_alert_reasons", "<u8"),
         ("day_mean", "<f4", (N_DAY,)),
         ("day_var", "<f4", (N_DAY,)),
+        ("rises", "<f4", (3,)),  # sums of small rises of open subjects, records and unmasked looks
         ("first_day", "<i4"),
         ("day", "<i4"),
         ("active_days", "<i4"),

@@ -48,6 +48,7 @@ def _turn_day(actor: Actor, event: Event) -> None:
     pause = (event.event_time_us - actor.newest_us) / _DAY_US
     if pause > 3.0:
         actor.pause_days, actor.pause_told_until_us = pause, event.event_time_us + _DAY_US
+    actor.rises = {name: _risen(actor, name) for name in actor.rises}
     for name, level in actor.own_days.items():
         level.learn(math.log1p(today.totals[name]))
     if actor.habits.close(today.used):
@@ -213,11 +214,21 @@ def _totals(actor: Actor) -> Values:
     return totals | {
         "subjects_1h": hour,
         "subjects_1h_own": actor.own_days["busiest_hour"].above(hour),
+        "slow_rise": max(_risen(actor, name) for name in actor.rises),
         "records_week": _week(actor, "records"),
         "subjects_week": _week(actor, "subjects"),
         "unexplained_2w": math.log1p(_sum(actor, "unexplained", 0, 13)),
         "subjects_2w": math.log1p(_sum(actor, "subjects", 0, 13)),
     }
+
+
+def _risen(actor: Actor, total: str) -> float:
+    """Page's one-sided CUSUM of the day's total in deviations above own days, a day worth two at most."""
+    if actor.closed_days < 5:
+        return 0.0
+    level = actor.own_days[total]
+    deviation = (math.log1p(actor.today.totals[total]) - level.mean) / (level.deviation + level.spread)
+    return max(0.0, actor.rises[total] + min(deviation, 2.0) - 0.25)
 
 
 def _week(actor: Actor, total: str) -> float:

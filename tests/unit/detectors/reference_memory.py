@@ -234,6 +234,7 @@ class Actor:
     pause_told_until_us: int = 0
     closed_days: int = 0
     own_days: dict[str, Level] = field(default_factory=lambda: {name: own_day() for name in TOTALS})
+    rises: Values = field(default_factory=lambda: dict.fromkeys(("subjects", "records", "unmasked"), 0.0))
     totals_of: dict[int, Values] = field(default_factory=dict)
     habits: Habits = field(default_factory=Habits)
     uses: dict[str, Uses] = field(default_factory=lambda: {name: Uses(size) for name, size in _TABLES.items()})

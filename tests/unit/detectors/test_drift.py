@@ -147,3 +147,18 @@ def test_sizes_of_single_accesses_are_learnt_access_by_access() -> None:
     assert features[0, INDEX["records_own"]] > 10
     assert features[100, INDEX["records_own"]] < 2.5
     assert features[-1, INDEX["records_day_own"]] > 4
+
+
+def test_a_drip_below_every_limit_adds_up_and_one_loud_day_does_not() -> None:
+    """About ten customers a day; from then on twenty: no day stands out, and after two weeks the sum does."""
+    account = Account(40)
+    drip = [account.day(20)[-1] for _ in range(14)]
+    assert max(float(day[INDEX["subjects_day_own"]]) for day in drip) < 1.5
+    rises = [float(day[INDEX["slow_rise"]]) for day in drip]
+    assert rises == sorted(rises)
+    assert rises[-1] > 5
+    loud = Account(40)
+    loud.day(400)
+    after = [float(loud.day(10)[-1, INDEX["slow_rise"]]) for _ in range(12)]
+    assert max(after) < 2
+    assert after[-1] < 0.5
