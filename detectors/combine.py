@@ -79,6 +79,16 @@ class Calibration:
             first = np.maximum(first, heard)
         return first + SECOND_WEIGHT * second
 
+    def leading(self, forest_score: F64, surprisals: F32) -> I64:
+        """The strongest witness of each event, (n,): 0 the forest, 1 the largest kind, then the patterns.
+
+        Compared in millionths, so that it is the same one on every machine; of equals it is the first.
+        """
+        scores_of = zip(self.witnesses, _scores(forest_score, surprisals), strict=True)
+        heard = np.stack([np.rint(tail.surprisal(score) * 1e6) for tail, score in scores_of])
+        strongest: I64 = heard.argmax(axis=0).astype(np.int64)
+        return strongest
+
 
 def _scores(forest_score: F64, surprisals: F32) -> list[F64]:
     """What each witness says, in their order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors import isolation_forest, policy, surprisal
+from detectors import attribution, isolation_forest, policy, surprisal
 from detectors.base import NO_LOCATION, EventArrays
 from detectors.features import N_FEATURES, compute
 from detectors.profile import Profiles
@@ -18,7 +18,9 @@ def main() -> None:
     rows = np.random.default_rng(1).gamma(1.0, 1.0, (256, N_FEATURES)).astype(np.float32)
     peers = surprisal.fit(rows, ["all"], np.zeros(256, np.int32))
     surprise = surprisal.surprisals(rows, np.zeros(256, np.int32), peers)
-    isolation_forest.scores(isolation_forest.fit(surprise), surprise)
+    forest = isolation_forest.fit(surprise)
+    isolation_forest.scores(forest, surprise)
+    attribution.of_features(forest, surprise[0])
     numbers = np.arange(4, dtype=np.int64)
     bits = numbers.astype(np.uint64)
     policy.count_fired(policy.Findings(numbers, numbers, numbers, numbers, bits, bits), policy.Policy(0))

@@ -108,7 +108,7 @@ class Alert:
     """One finding about one event, explained; the deterministic `alert_id` makes a replay repeat, never add.
 
     `risk` in hundredths (0–10000). `actor` and `event_id` are the stored forms (token, UUID bytes).
-    `seen` holds the numbers behind the explanation (feature name → value), never identifiers.
+    `seen` holds the numbers behind the explanation (feature, or feature:what, → value), never identifiers.
     """
 
     alert_id: str

@@ -44,7 +44,7 @@ def decide(
     if not len(fired):
         return []
     words = {code: reason for rule in rules for code, reason in rule.reasons.items()}
-    context = Context(model.peers if model else None, words, model.model_id if model else "")
+    context = Context(model, words)
     return [_alert(int(row), columns, events, assessment, context) for row in fired]
 
 
@@ -54,7 +54,7 @@ def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Asse
     reasons = tuple(assessment.reason_codes[index] for index in indexes)
     leading = reasons[0] if reasons else ""
     detector = leading.removeprefix("rule:") if leading.startswith("rule:") else MODEL_DETECTOR
-    english, chinese = explain(row, events, assessment, context)
+    explanation = explain(row, events, assessment, context)
     seen = {NAMES[index]: float(assessment.features[row, index]) for index in indexes if index < len(NAMES)}
     risk = int(assessment.risk[row])
     return Alert(
@@ -65,9 +65,9 @@ def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Asse
         risk=risk,
         severity=severity(risk, int(events.sensitivity[row]), explained=int(events.explained[row]) == _EXPLAINED),
         reasons=reasons,
-        explanation_en=english,
-        explanation_zh=chinese,
-        seen=seen,
+        explanation_en=explanation.text.en,
+        explanation_zh=explanation.text.zh,
+        seen={**seen, **explanation.numbers},
     )
 
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[3]
 KERNEL_TESTS = (
     "tests/properties/test_features.py",
     "tests/properties/test_row_bytes.py",
+    "tests/unit/detectors/test_attribution.py",
     "tests/unit/detectors/test_drift.py",
     "tests/unit/detectors/test_feature_cases.py",
     "tests/unit/detectors/test_features.py",
