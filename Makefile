@@ -55,7 +55,7 @@ bench-store: env ## bytes per event and a subject's history at ten million event
 soak: env ## half an hour under load with a fault every minute
 	$(BIN)/python -m tests.bench.soak
 
-evaluate: env ## how good detection is on ten simulated companies (more than an hour); EVALUATE_OPTIONS="--set tuning" for less
+evaluate: env ## how good detection is on ten simulated companies, minutes for each; EVALUATE_OPTIONS="--set tuning" for less
 	$(BIN)/python -m tests.evaluate $(EVALUATE_OPTIONS)
 
 fmt: env ## format the code

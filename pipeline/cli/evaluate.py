@@ -74,7 +74,11 @@ def evaluate_command(
         --events company/events.ndjson.zst --directory company/directory --report evaluation.md
     """
     truth = Truth(labels, attacks, existing(event_files), directory, twins, lookalikes)
-    report = report_of(scores, alerts_file, truth, Progress())
+    evidence = read_evidence(scores, alerts_file, truth, Progress())
+    lost = len(evidence.risk) - len(evidence.placed)
+    if event_files and lost:
+        click.echo(f"{lost:,} of {len(evidence.risk):,} scored events are not among --events", err=True)
+    report = evaluate(evidence, accounts_of(truth), happenings_of(truth), DEFAULT_TIME_ZONE)
     if report_file is not None:
         try:
             report_file.write_text(markdown(report), encoding="utf-8")
@@ -82,12 +86,6 @@ def evaluate_command(
             raise UsageError(f"{report_file} cannot be written: {exc.strerror}") from None
         click.echo(f"report written to {report_file}", err=True)
     click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(report_lines(report)))
-
-
-def report_of(scores: Path, alerts: Path, truth: Truth, progress: Progress | None = None) -> dict[str, Any]:
-    """The evaluation of these files. Raises: UsageError: one cannot be read as what it should be."""
-    evidence = read_evidence(scores, alerts, truth, progress)
-    return evaluate(evidence, accounts_of(truth), happenings_of(truth), DEFAULT_TIME_ZONE)
 
 
 def read_evidence(scores: Path, alerts: Path, truth: Truth, progress: Progress | None = None) -> Evidence:

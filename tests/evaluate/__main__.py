@@ -2,7 +2,7 @@
 
 One company at a time, each step a process of its own. A finished company's result is kept in the cache folder under the
 hash of all code that could change it, so an interrupted evaluation goes on where it was, and any change of the code
-begins anew. Ten companies take more than an hour.
+begins anew. A company of 144 accounts (467,000 events) takes two minutes of an idle core.
 """
 
 from __future__ import annotations
