@@ -26,7 +26,7 @@ def groups(evidence: Evidence, accounts: Mapping[str, Account]) -> dict[str, Any
     """The three tables: peer groups over all alerts, departments and sites over false ones."""
     false = evidence.is_false
     return {
-        "peer_groups": alert_shares(evidence, accounts, lambda one: f"{one.department}/{one.role}"),
+        "peer_groups": alert_shares(evidence, accounts, lambda one: f"{one.department}/{one.role}".strip("/")),
         "departments": alert_shares(evidence, accounts, lambda one: one.department, false),
         "sites": alert_shares(evidence, accounts, lambda one: one.site, false),
     }

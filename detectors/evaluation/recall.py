@@ -18,6 +18,7 @@ from detectors.base import I64
 from detectors.evaluation.evidence import DAY_US, Evidence
 from detectors.evaluation.shares import share, wilson
 
+_STRENGTHS = ("weak", "medium", "strong")
 NEVER_US = np.iinfo(np.int64).max
 
 
@@ -49,10 +50,15 @@ def recall(evidence: Evidence) -> dict[str, Any]:
 
 def _by(names: Sequence[str], found: Sequence[bool]) -> dict[str, Any]:
     rows = {}
-    for name in sorted({name for name in names if name}):
+    for name in sorted({name for name in names if name}, key=_order):
         here = [hit for other, hit in zip(names, found, strict=True) if other == name]
         rows[name] = {"attacks": len(here), "found": sum(here), "recall": share(sum(here), len(here))}
     return rows
+
+
+def _order(name: str) -> tuple[int, str]:
+    """Strengths from weak to strong, everything else by name."""
+    return (_STRENGTHS.index(name) if name in _STRENGTHS else len(_STRENGTHS)), name
 
 
 def minutes_to_detect(evidence: Evidence) -> dict[str, Any]:

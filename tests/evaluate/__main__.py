@@ -10,17 +10,21 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.evaluate.companies import SETS, drawn
+from tests.evaluate.companies import SETS, CompanyPlan, drawn
 from tests.evaluate.company_run import ROOT, run_company, versions
 from tests.evaluate.table import render
 
 PAGE = ROOT / "docs" / "reference" / "evaluation.md"
 
 
-def kept_or_run(seed: int, cache: Path) -> dict[str, Any]:
+Run = Callable[[CompanyPlan, Path, Callable[[str], None]], dict[str, Any]]
+
+
+def kept_or_run(seed: int, cache: Path, run: Run = run_company) -> dict[str, Any]:
     """The company's result, from the cache where the code is still the same."""
     place = cache / versions()["code"] / f"{seed}.json"
     if place.is_file():
@@ -29,7 +33,7 @@ def kept_or_run(seed: int, cache: Path) -> dict[str, Any]:
     plan = drawn(seed)
     begun = time.monotonic()
     print(f"company {seed}: {plan.actors} accounts, {len(plan.scenarios)} scenarios …", flush=True)
-    result = run_company(plan, cache / "work" / str(seed), lambda text: print(f"  {text}", flush=True))
+    result = run(plan, cache / "work" / str(seed), lambda text: print(f"  {text}", flush=True))
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.with_suffix(".part")
     temporary.write_text(json.dumps(result, ensure_ascii=False), encoding="utf-8")

@@ -332,6 +332,6 @@ def test_every_report_can_be_written_for_people(case: Case) -> None:
 def test_the_report_says_recall_by_scenario_and_strength() -> None:
     case = two_attacks()
     text = markdown(evaluate(case.evidence(), ACCOUNTS))
-    assert "| all | 1 of 2 | 0.5 | 1 of 1 | 0 of 1 |" in text
-    assert "| export | 1 of 1 | 1.0 | 1 of 1 | – |" in text
+    assert "| all | 1 of 2 | 0.5 | 0 of 1 | 1 of 1 |" in text
+    assert "| export | 1 of 1 | 1.0 | – | 1 of 1 |" in text
     assert "| it | 1 | 0.3333 | 1 | 1.0 | 3.0 |" in text

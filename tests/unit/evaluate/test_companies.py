@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import zstandard
 from detectors.evaluate import evaluate
 from detectors.evaluation.evidence import Account, Happening
 from pipeline.sources.simulate.catalogue import CATALOGUE
+from tests.evaluate.__main__ import kept_or_run
 from tests.evaluate.ablation import VARIANTS
-from tests.evaluate.companies import HELD_OUT, SETS, TUNING, drawn
+from tests.evaluate.companies import HELD_OUT, SETS, TUNING, CompanyPlan, drawn
 from tests.evaluate.split import split
 from tests.evaluate.table import by_set, pooled, render, scenarios_found
 from tests.evaluations import two_attacks
@@ -74,6 +76,19 @@ def test_attacks_are_pooled_over_companies_never_averaged() -> None:
     assert pooled(some) == (2, 4)
     assert pooled(some, ("strong",)) == (2, 2)
     assert scenarios_found(some) == {"drip": {"weak": (0, 2)}, "export": {"strong": (2, 2)}}
+
+
+def test_a_finished_company_is_kept_and_not_run_again(tmp_path: Path) -> None:
+    runs: list[int] = []
+
+    def run(plan: CompanyPlan, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+        runs.append(plan.seed)
+        return result(plan.seed)
+
+    first = kept_or_run(TUNING[0], tmp_path, run)
+    assert kept_or_run(TUNING[0], tmp_path, run) == json.loads(json.dumps(first))
+    kept_or_run(TUNING[1], tmp_path, run)
+    assert runs == [TUNING[0], TUNING[1]]
 
 
 def test_sets_stand_apart_and_in_order() -> None:
