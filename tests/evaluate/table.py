@@ -22,17 +22,20 @@ Groups = Mapping[str, Sequence[Result]]
 
 _HEAD = """# Evaluation
 
-How good detection is on simulated companies, written by `make evaluate` (`python -m tests.evaluate --write`). Each
-company is drawn by its seed (`accesstrail simulate --company-seed`): {least} to {most} accounts here, 84 days, some
-Monday of 2026 as the first; the model is trained on 56 days, the last 28 are scored at {budget:g} alerts a day for
-{actors} accounts, alerts really fired, after suppression. Nothing is taken out of the days of training: what was
-planned for their last six taught the model too, as nobody would have known of it yet. The number of scenarios grows
-with the company, each once in every strength. Tuning companies were looked at while detection was changed, held-out
-ones were not. Everything comes from this project's own simulator: expect less in real use.
+How good detection is on simulated companies, written by `make evaluate EVALUATE_OPTIONS=--write`. Each company is drawn
+by its seed (`accesstrail simulate --company-seed`): {sizes} accounts here, 84 days, some Monday of 2026 as the first.
+The model is trained on 56 days; the last 28 are scored at {budget:g} alerts a day for {actors} accounts, alerts really
+fired, after suppression. Nothing is taken out of the days of training: attacks planned for their last six taught the
+model too, as nobody would have known of them yet. The number of scenarios grows with the company; each is planned once
+in every strength. Tuning companies were looked at while detection was changed, held-out ones were not.
 
-模拟公司上的检测效果；“tuning”为调优时看过的公司，“held out”为从未看过的公司。
+A hit is an alert on an event of the attack; an attack counts when at least one of its events was scored. An alert of a
+scheduled detector stands at the time of its event, not at the end of its window. Everything comes from this project's
+own simulator: expect less in real use.
 
-Measured {dates}. {versions}
+模拟公司上的检测效果；“tuning”为调优时看过的公司，“held out”为从未看过的公司。命中：告警落在攻击事件上。
+
+Measured {dates}. {versions}{missing}
 """
 
 
@@ -51,8 +54,9 @@ def render(results: Sequence[Result]) -> str:
     groups = by_set(results)
     sizes = [one["plan"]["actors"] for one in results]
     head = _HEAD.format(
-        least=min(sizes), most=max(sizes), budget=BUDGET_PER_DAY, actors=BUDGET_ACTORS,
+        sizes=f"{min(sizes)} to {max(sizes)}", budget=BUDGET_PER_DAY, actors=BUDGET_ACTORS,
         dates=_span(date.fromisoformat(one["date"]) for one in results), versions=_versions(results),
+        missing=_missing(results),
     )  # fmt: skip
     parts = [head]
     for title, body in (
@@ -78,6 +82,14 @@ def _versions(results: Sequence[Result]) -> str:
     kinds = {tuple(sorted(one["versions"].items())) for one in results}
     texts = sorted(", ".join(f"{name} {value}" for name, value in kind) for kind in kinds)
     return f"Versions: {'; '.join(texts)}."
+
+
+def _missing(results: Sequence[Result]) -> str:
+    """Which companies of the sets are not in this table."""
+    measured = {one["plan"]["seed"] for one in results}
+    lacking = {name: [seed for seed in seeds if seed not in measured] for name, seeds in SETS.items()}
+    texts = [f"{name} {', '.join(map(str, seeds))}" for name, seeds in lacking.items() if seeds]
+    return f" Not measured yet: {'; '.join(texts)}." if texts else ""
 
 
 def pooled(results: Iterable[Result], strengths: Sequence[str] = ()) -> tuple[int, int]:

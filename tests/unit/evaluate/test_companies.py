@@ -112,6 +112,7 @@ def test_every_row_of_the_page_has_as_many_cells_as_its_header(seeds: tuple[int,
 def test_the_page_says_date_seeds_versions_and_the_difference_of_the_sets() -> None:
     page = render([result(TUNING[0]), result(HELD_OUT[0])])
     assert "Measured on 2026-11-26. Versions: features 3." in page
+    assert f"Not measured yet: tuning {TUNING[1]}, " in page
     assert f"| {TUNING[0]} |" in page
     assert f"| {HELD_OUT[0]} |" in page
     assert "| recall, all · 召回率 | ≥ 0.80 | 0.5 | 0.5 | 0.0 |" in page
