@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults determinism bench bench-latency bench-start bench-memory bench-outage bench-store soak fmt env lock clean
+.PHONY: help demo test check faults determinism bench bench-latency bench-start bench-memory bench-outage bench-store soak evaluate fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench-store: env ## bytes per event and a subject's history at ten million event
 
 soak: env ## half an hour under load with a fault every minute
 	$(BIN)/python -m tests.bench.soak
+
+evaluate: env ## how good detection is on ten simulated companies, minutes for each; EVALUATE_OPTIONS="--set tuning" for less
+	$(BIN)/python -m tests.evaluate $(EVALUATE_OPTIONS)
 
 fmt: env ## format the code
 	$(BIN)/ruff format .

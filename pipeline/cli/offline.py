@@ -1,8 +1,7 @@
-"""`accesstrail train`, `score`, `evaluate`: no servers; the same code as the stream."""
+"""`accesstrail train`, `score`: no servers; the same code as the stream."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,15 +10,13 @@ from typing import Any
 
 import click
 
-from detectors.evaluate import AlertRecord, Label, ScoreRecord, evaluate, report_lines
 from detectors.model import load, save
 from detectors.policy import level_in_words
 from pipeline.adapters.directory import read_directory
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
-from pipeline.errors import EXIT_DATA, UsageError
+from pipeline.errors import EXIT_DATA
 from pipeline.offline import FiredAlert, Score, read_events, score_events, train_model
 from pipeline.privacy.keys import Keyring
-from pipeline.timestamps import utc_us
 
 
 @click.command("train")
@@ -144,61 +141,3 @@ def _write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     finally:
         if out is not sys.stdout:
             out.close()
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"{path} cannot be read as one JSON object a line: {type(exc).__name__}") from None
-
-
-@click.command("evaluate")
-@click.option("--scores", type=click.Path(path_type=Path), required=True, help="Output of `accesstrail score`.")
-@click.option("--alerts", "alerts_file", type=click.Path(path_type=Path), required=True, help="Its alerts.")
-@click.option("--labels", type=click.Path(path_type=Path), required=True, help="event_id, scenario, attack_id.")
-@click.option("--attacks", type=click.Path(path_type=Path), help="attack_id, scenario, strength.")
-@click.option("--events", "event_files", multiple=True, help="The scored events: needed for days and actors.")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
-def evaluate_command(
-    scores: Path, alerts_file: Path, labels: Path, attacks: Path | None, event_files: tuple[str, ...], as_json: bool
-) -> None:
-    """Compare scores and alerts with labels: recall by scenario, PR-AUC by actor-day, time to detect.
-
-    \b
-    Example:
-      accesstrail evaluate --scores s.ndjson --alerts a.ndjson --labels labels.csv --events events.ndjson.zst
-    """
-    strengths = {row["attack_id"]: row["strength"] for row in _table(attacks)} if attacks else {}
-    found = [Label(row["event_id"], row["scenario"], row["attack_id"]) for row in _table(labels)]
-    places = _places(existing(event_files))
-    scored = [
-        ScoreRecord(
-            line["event_id"], float(line["risk"]), float(line["anomaly_score"]), *places.get(line["event_id"], ("", 0))
-        )
-        for line in _read_lines(scores)
-    ]
-    fired = [
-        AlertRecord(line["event_id"], str(line["actor_id"]), utc_us(line["event_time"]))
-        for line in _read_lines(alerts_file)
-    ]
-    report = evaluate(scored, fired, found, strengths)
-    click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(report_lines(report)))
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read as CSV: {type(exc).__name__}") from None
-
-
-def _places(paths: list[str]) -> dict[str, tuple[str, int]]:
-    """Event id → actor and event time (UTC µs)."""
-    places: dict[str, tuple[str, int]] = {}
-    if paths:
-        events = read_events(paths)
-        for event_id, line, at_us in zip(events.ids, events.lines, events.time_us.tolist(), strict=True):
-            places[event_id] = (str(json.loads(line)["actor_id"]), at_us)
-    return places

@@ -41,7 +41,7 @@ def test_the_readme_shows_commands_at_all() -> None:
     assert len(_lines()) > 10
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "fmt", "help"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "evaluate", "fmt", "help"])
 def test_every_make_target_explains_itself(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:.*## \w", makefile, re.MULTILINE)

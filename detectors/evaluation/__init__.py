@@ -1,0 +1,1 @@
+"""The measures of an evaluation, one theme a file; `detectors.evaluate` puts them together and writes the report."""
