@@ -62,7 +62,7 @@ def _scenario(
 
 SCENARIOS: tuple[Scenario, ...] = (
     _scenario("D01", "bulk export or download", "批量导出或下载", "records records_own bytes records_day records_day_own all_records_day exported_day exported_day_own"),
-    _scenario("D02", "slow drip", "长期少量窃取", "records_week subjects_week subjects_2w unexplained_2w", "slow_drip"),
+    _scenario("D02", "slow drip", "长期少量窃取", "slow_rise records_week subjects_week subjects_2w unexplained_2w", "slow_drip"),
     _scenario("D03", "off-hours access", "非工作时段访问", "hour_rarity", unseen=Text("rosters and on-call lists: own habit stands in for them", "排班与待命名单：以本人作息代替")),
     _scenario("D04", "new country, cross-border", "新国家或地区、数据出境", "new_country external_day"),
     _scenario("D05", "impossible travel", "不可能的移动", "travel"),

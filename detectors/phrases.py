@@ -93,6 +93,7 @@ PHRASES: Mapping[str, Phrase] = {
     "network_turns": _amount("{n} changes of network within 30 minutes", "30 分钟内切换网络 {n} 次"),
     "unexplained_2w": _amount("{n} sensitive accesses within 14 days without a work item", "14 天内无工单访问敏感数据 {n} 次"),
     "subjects_2w": _amount("{n} customers within 14 days without a work item, counted day by day", "14 天内无工单查阅客户 {n} 人次（按日累计）"),
+    "slow_rise": _amount("small rises above this account's own usual that add up to {n} deviations", "连日略高于本人平常，累计偏离 {n} 倍标准差"),
     "return_visits": _amount("{n} returns to one customer within 14 days without a work item", "14 天内无工单回访同一客户 {n} 次"),
     "all_subjects_day": _amount("{n} customers today in all", "今日共查阅 {n} 名客户"),
     "all_records_day": _amount("{n} records today in all", "今日共访问 {n} 条记录"),
