@@ -48,8 +48,8 @@ _SCOPES: Mapping[Scope, Text] = {
     "self": Text("more than usual for this account", "高于本人平常水平"),
 }
 _RARE: Mapping[Scope, Text] = {
-    "organisation": Text("rare in the whole company", "全公司少见"),
-    "peers": Text("rare among colleagues", "同事中少见"),
+    "organisation": Text("rare in the whole company", "在全公司少见"),
+    "peers": Text("rare among colleagues", "在同事中少见"),
 }
 
 
@@ -225,18 +225,16 @@ def _notes(seen: Measure) -> list[Text]:
 
 def _rarity(seen: Measure, rarity: int) -> Text:
     """Beside a range the words "as much" do; without one it is said whose days are counted."""
-    who = Text("a colleague", "每名同事") if seen.of_group else Text("any account", "每个账号")
-    what, whose = Text("as much", "达到"), Text("", "")
-    if seen.peers is None:
-        what, whose = Text("as unusual", "出现"), Text(f" of {who.en}", who.zh)
-    elif seen.is_rise:
-        what = Text("such a rise", "有此增幅")
+    days = Text("days of all accounts", "每个账号")
+    if seen.of_group:
+        days = Text("of colleagues' days", "每名同事")
+    what = Text("", "出现")
+    if seen.peers is not None:
+        days, what = Text("days", ""), Text("such a rise ", "有此增幅") if seen.is_rise else Text("as much ", "达到")
     if rarity > RAREST:
-        return Text(
-            f"{what.en} on fewer than 1 in {RAREST:,} days{whose.en}",
-            f"{whose.zh} {RAREST:,} 天不到 1 天{what.zh}".strip(),
-        )
-    return Text(f"{what.en} on 1 in {rarity:,} days{whose.en}", f"{whose.zh}约 {rarity:,} 天中有 1 天{what.zh}")
+        about = f"{days.zh} {RAREST:,} 天中不到 1 天{what.zh}".strip()
+        return Text(f"{what.en}on fewer than 1 in {RAREST:,} {days.en}", about)
+    return Text(f"{what.en}on 1 in {rarity:,} {days.en}", f"{days.zh}约 {rarity:,} 天中有 1 天{what.zh}")
 
 
 def _range(usual: Range) -> str:

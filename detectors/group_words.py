@@ -71,8 +71,16 @@ def group_in_words(group: str) -> Text:
         return _NO_GROUP
     return Text(
         ", ".join(_ENGLISH.get(part, _plain(part)) for part, _ in named),
-        "，".join(words.get(part, _plain(part)) for part, words in named),
+        "，".join(_translated(part, words) for part, words in named),
     )
+
+
+def _translated(part: str, words: Mapping[str, str]) -> str:
+    """A listed word, also where it carries a number ("stores_2"); anything else as it was given."""
+    stem, _, number = part.rpartition("_")
+    if part in words or not (number.isdecimal() and stem in words):
+        return words.get(part, _plain(part))
+    return f"{words[stem]} {number}"
 
 
 def _plain(part: str) -> str:

@@ -52,13 +52,13 @@ def _first(noun_en: str, noun_zh: str, verb: Text = _USED) -> Phrase:
 
 
 def _seldom(en: str, zh: str, more_en: str, more_zh: str) -> Phrase:
-    return Phrase(
-        "seldom", Text(f"{en} on at most 1 in {{n}} of its days", f"{zh}至多 1/{{n}}"), Text(more_en, more_zh)
-    )
+    """`zh` follows on the days."""
+    few = Text(f"{en} on at most 1 in {{n}} of its days", f"至多 1/{{n}} 的活跃日{zh}")
+    return Phrase("seldom", few, Text(more_en, more_zh))
 
 
 PHRASES: Mapping[str, Phrase] = {
-    "hour_rarity": _seldom("an hour at which this account was active", "在此时段活跃的天数占比", "an unusual hour for this account", "不常用的时段"),
+    "hour_rarity": _seldom("an hour at which this account was active", "在此时段活动过", "an unusual hour for this account", "不常用的时段"),
     "gap_days": _amount("active again after {n} days of silence", "沉寂 {n} 天后重新活跃"),
     "records": _amount("{n} records in one access", "单次访问 {n} 条记录", own="records_own"),
     "bytes": _amount("{n} kB in one access", "单次访问 {n} KB", scale=0.001),
@@ -76,9 +76,9 @@ PHRASES: Mapping[str, Phrase] = {
     "new_device": _first("a device", "设备"),
     "new_country": _first("a country", "国家或地区", Text("seen", "出现")),
     "new_agent": _first("a program", "程序"),
-    "rare_resource": _seldom("a kind of data that this account used", "接触此类数据的天数占比", "a kind of data that this account rarely uses", "很少接触的数据类型"),
-    "rare_action": _seldom("an action that this account took", "执行此操作的天数占比", "an action that this account rarely takes", "很少执行的操作"),
-    "rare_channel": _seldom("a way of access that this account used", "使用此访问方式的天数占比", "a way of access that this account rarely uses", "很少使用的访问方式"),
+    "rare_resource": _seldom("a kind of data that this account used", "接触过此类数据", "a kind of data that this account rarely uses", "很少接触的数据类型"),
+    "rare_action": _seldom("an action that this account took", "执行过此操作", "an action that this account rarely takes", "很少执行的操作"),
+    "rare_channel": _seldom("a way of access that this account used", "用过此访问方式", "a way of access that this account rarely uses", "很少使用的访问方式"),
     "travel": _amount("two places in a row at {n} km/h", "前后两地之间移动速度达 {n} 公里/小时"),
     "denied_10m": _amount("{n} refused accesses within 10 minutes", "10 分钟内被拒绝 {n} 次"),
     "repeat_subject": _amount("{n} looks at one customer within 7 days without a work item", "7 天内无工单查看同一客户 {n} 次"),

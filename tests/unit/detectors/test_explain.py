@@ -213,10 +213,10 @@ def test_the_widest_circle_that_is_exceeded_is_named(group: str, amount: float, 
 @pytest.mark.parametrize(
     ("group", "value", "rare", "words"),
     [
-        (AGENTS, 6.95, 3.0, "rare in the whole company (as unusual on 1 in 1,000 days of a colleague)"),
-        (AGENTS, 4.6, 3.0, "rare among colleagues (as unusual on 1 in 1,000 days of a colleague)"),
-        (AGENTS, 4.6, 1.3, "of its days (as unusual on 1 in 20 days of a colleague)"),
-        (SMALL, 4.6, 3.0, "rare in the whole company (as unusual on 1 in 1,000 days of any account)"),
+        (AGENTS, 6.95, 3.0, "rare in the whole company (on 1 in 1,000 of colleagues' days)"),
+        (AGENTS, 4.6, 3.0, "rare among colleagues (on 1 in 1,000 of colleagues' days)"),
+        (AGENTS, 4.6, 1.3, "of its days (on 1 in 20 of colleagues' days)"),
+        (SMALL, 4.6, 3.0, "rare in the whole company (on 1 in 1,000 days of all accounts)"),
     ],
 )
 def test_what_is_seldom_is_called_rare_among_those_who_seldom_do_it(
@@ -265,7 +265,7 @@ def test_as_much_as_usual_in_shown_numbers_is_not_called_more() -> None:
 @pytest.mark.parametrize(
     ("rare", "english", "chinese"),
     [
-        (5.3, "as much on fewer than 1 in 10,000 days", "10,000 天不到 1 天达到"),
+        (5.3, "as much on fewer than 1 in 10,000 days", "10,000 天中不到 1 天达到"),
         (3.0913, "as much on 1 in 1,200 days", "约 1,200 天中有 1 天达到"),
     ],
 )
@@ -323,6 +323,7 @@ def test_a_new_account_is_said_to_be_measured_by_colleagues_alone(tenure: int, n
         ("it_operations/dba", "IT operations, DBA", "信息技术运维部，数据库管理员"),
         ("type:ai_agent", "AI agent", "智能体"),
         ("华东区_客服/坐席", "华东区 客服, 坐席", "华东区 客服，坐席"),
+        ("stores_2/technician", "stores 2, technician", "门店 2，技术员"),
         ("deep_sea/diver", "deep sea, diver", "deep sea，diver"),
         ("legal/", "legal", "法务部"),
         ("/counsel", "counsel", "法律顾问"),
