@@ -52,6 +52,7 @@ def by_set(results: Iterable[Result]) -> dict[str, list[Result]]:
 def render(results: Sequence[Result]) -> str:
     """The whole page."""
     groups = by_set(results)
+    results = [one for some in groups.values() for one in some]
     sizes = [one["plan"]["actors"] for one in results]
     head = _HEAD.format(
         sizes=f"{min(sizes)} to {max(sizes)}", budget=BUDGET_PER_DAY, actors=BUDGET_ACTORS,
