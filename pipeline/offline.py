@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from detectors.base import EventArrays
 from detectors.model import Model
-from detectors.policy import Policy, row_kinds, threshold_for_budget
+from detectors.policy import Policy, row_kinds
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
@@ -23,6 +23,7 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
+from pipeline.offline_schedule import Candidate, Collector, StreamCandidates, budget_threshold, fires
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.reading import protect_events
@@ -215,6 +216,39 @@ class Scored:
     threshold: int
 
 
+@dataclass(frozen=True, slots=True)
+class ScoringRun:
+    """What a scoring run stands on; every pass over the events begins anew with it."""
+
+    events: EventFile
+    warm_up: EventFile | None
+    directory: DirectorySnapshot
+    keyring: Keyring
+    model: Model
+    time_zone: str
+    batch: int = BATCH
+    progress: Progress | None = None
+
+    def judged(
+        self, threshold: int, collector: Collector | None = None
+    ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
+        """One pass: profiles are warmed up, then events judged; each batch with its actors' places."""
+        chain = OfflineChain(self.directory, self.keyring, self.model, 10_001, self.time_zone)
+        for one in chain.run(self.warm_up, batch=self.batch, progress=self.progress) if self.warm_up else ():
+            if collector is not None:
+                collector.add(one.judged.columns)
+        chain.set_threshold(threshold)
+        for one in chain.run(self.events, batch=self.batch, progress=self.progress):
+            if collector is not None:
+                collector.add(one.judged.columns)
+            yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+
+    @property
+    def first_offset(self) -> int:
+        """The offset that the first scored event has."""
+        return len(self.warm_up) if self.warm_up is not None else 0
+
+
 def score_events(
     events: EventFile,
     warm_up: EventFile | None,
@@ -226,44 +260,32 @@ def score_events(
     budget_per_day: float | None = None,
     batch: int = BATCH,
     progress: Progress | None = None,
+    collector: Collector | None = None,
 ) -> Scored:
-    """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many."""
-    threshold = model.threshold
+    """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many.
+
+    `collector`: where scheduled detectors run too; their alerts count in the budget. Alerts come by event time.
+    """
+    run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
+    threshold, scheduled = model.threshold, None
     if budget_per_day is not None:
-        # The first run fires nothing: it finds the threshold that keeps the budget over the whole input.
-        silent = _run(events, warm_up, directory, keyring, model, 10_001, time_zone, batch, progress)
-        threshold = _threshold(silent, budget_per_day * events.days)
-    judged = _run(events, warm_up, directory, keyring, model, threshold, time_zone, batch, progress)
+        # The first pass fires nothing: it finds the threshold that keeps the budget over the whole input.
+        stream = _stream_candidates(run.judged(10_001, collector))
+        scheduled = collector.candidates(events.time_us, run.first_offset) if collector is not None else []
+        threshold = budget_threshold(stream, scheduled, budget_per_day * events.days)
     scores: list[Score] = []
     alerts: list[FiredAlert] = []
-    for one, _ in judged:
+    for one, _ in run.judged(threshold, collector if scheduled is None else None):
         scores += _scores(events, one)
         alerts += _alerts(one)
+    if scheduled is None:
+        scheduled = collector.candidates(events.time_us, run.first_offset) if collector is not None else []
+    alerts += [_scheduled_alert(events, one) for one in scheduled if fires(one.risk, threshold)]
     return Scored(scores, alerts, threshold)
 
 
-def _run(
-    events: EventFile,
-    warm_up: EventFile | None,
-    directory: DirectorySnapshot,
-    keyring: Keyring,
-    model: Model,
-    threshold: int,
-    time_zone: str,
-    batch: int,
-    progress: Progress | None,
-) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
-    chain = OfflineChain(directory, keyring, model, 10_001, time_zone)
-    if warm_up is not None:
-        for _ in chain.run(warm_up, batch=batch, progress=progress):
-            pass
-    chain.set_threshold(threshold)
-    for one in chain.run(events, batch=batch, progress=progress):
-        yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
-
-
-def _threshold(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_at_most: float) -> int:
-    actors, times, risks, kinds = [], [], [], []
+def _stream_candidates(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]]) -> StreamCandidates:
+    actors, times, risks, kinds = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
     for one, slots in judged:
         assessment = one.judged.assessment
         rows = np.flatnonzero(assessment.status == 1)
@@ -271,11 +293,13 @@ def _threshold(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fire
         times.append(one.judged.arrays.event_time_us[rows])
         risks.append(assessment.risk[rows].astype(np.int64))
         kinds.append(row_kinds(assessment)[rows])
-    if not actors:
-        return 10_001
-    return threshold_for_budget(
-        np.concatenate(actors), np.concatenate(times), np.concatenate(risks), np.concatenate(kinds), fired_at_most
-    )
+    all_kinds = np.concatenate(kinds) if kinds else np.zeros(0, np.uint64)
+    return StreamCandidates(np.concatenate(actors), np.concatenate(times), np.concatenate(risks), all_kinds)
+
+
+def _scheduled_alert(events: EventFile, candidate: Candidate) -> FiredAlert:
+    event = decode_values([events.lines[candidate.row]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
+    return FiredAlert(candidate.alert(), event.event_id, event.event_time, event.actor_id)
 
 
 def _scores(events: EventFile, one: JudgedBatch) -> Iterator[Score]:
