@@ -26,7 +26,7 @@ Treatment = Literal["token", "mask", "clear", "vault", "drop", "hash"]
 
 _INTEGER_DTYPES = {
     "UInt8": "u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8",
-    "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
+    "Int32": "<i4", "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
 }  # fmt: skip
 
 

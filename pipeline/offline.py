@@ -23,11 +23,11 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.offline_schedule import Candidate, Collector, StreamCandidates, budget_threshold, fires
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.reading import protect_events
+from pipeline.schedule.simulated import Candidate, Collector, StreamCandidates, budget_threshold, fired_candidates
 from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
 from pipeline.stages.decode import Decoded, decode_values
@@ -323,7 +323,7 @@ def score_events(
         alerts += _alerts(one)
     if scheduled is None:
         scheduled = collector.candidates(events.time_us, run.first_offset) if collector is not None else []
-    alerts += [_scheduled_alert(events, one) for one in scheduled if fires(one.risk, threshold)]
+    alerts += [_scheduled_alert(events, one) for one in fired_candidates(scheduled, threshold)]
     return Scored(scores, alerts, threshold)
 
 

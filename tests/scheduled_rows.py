@@ -24,7 +24,7 @@ from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn,
 from pipeline.columns import ACCESS_EVENT_COLUMNS, NO_TOKEN, ColumnSpec
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import WorkItems
-from pipeline.schedule import Slots, find, work_item_rows
+from pipeline.schedule.findings import Slots, find, work_item_rows
 
 ZONE = ZoneInfo("Asia/Shanghai")
 DAY_ZERO = date(2026, 3, 2)

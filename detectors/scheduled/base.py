@@ -59,8 +59,9 @@ class Parameter:
 class Cadence:
     """Which time a detector looks at: slots of one `unit`, windows of `reach` slots, `history_days` to compare with.
 
-    A window is final `lateness_s` after its end; until then its results are provisional. A key that raised an alert
-    stays silent for `quiet_slots` unless its risk rises by `RISE`.
+    A window is final `lateness_s` after its end. Until then, also while the slot runs, a detector with `early_s` is
+    asked that often and its results are provisional; None: what is not there yet would look like a finding. A key that
+    raised an alert stays silent for `quiet_slots` unless its risk rises much.
     """
 
     unit: Literal["hour", "day"]
@@ -68,6 +69,7 @@ class Cadence:
     history_days: int
     quiet_slots: int
     reach: int = 1
+    early_s: int | None = 1800
 
     def slot_of(self, at_us: int, zone: ZoneInfo) -> int:
         """The slot a moment lies in."""

@@ -101,7 +101,7 @@ CREDENTIAL_MANY_PLACES = ScheduledDetector(
     attack_ids=("T1078", "T1550.001", "T1539"),
     articles=("pipl-51", "csl-21"),
     state_key="credential",
-    cadence=Cadence(unit="hour", lateness_s=900, history_days=28, quiet_slots=7 * 24),
+    cadence=Cadence(unit="hour", lateness_s=900, history_days=28, quiet_slots=7 * 24, early_s=300),
     cold_start=Words(
         "Devices and countries count from the first hour; many networks only after 24 active hours of the credential.",
         "设备与国家首小时即生效；多网络条件须该凭据活跃满 24 小时。",

@@ -94,7 +94,7 @@ DISTRIBUTED_SCRAPING = ScheduledDetector(
     attack_ids=("T1119", "T1090"),
     articles=("pipl-51", "dsl-27"),
     state_key="endpoint",
-    cadence=Cadence(unit="hour", lateness_s=900, history_days=29, quiet_slots=24),
+    cadence=Cadence(unit="hour", lateness_s=900, history_days=29, quiet_slots=24, early_s=300),
     cold_start=Words(
         "Silent for a route until it was used in 24 different hours.",
         "接口在 24 个不同小时内被使用之前不告警。",

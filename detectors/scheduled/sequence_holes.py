@@ -74,7 +74,7 @@ SEQUENCE_HOLES = ScheduledDetector(
     attack_ids=("T1070", "T1562.008"),
     articles=("pipl-54", "csl-21"),
     state_key="source",
-    cadence=Cadence(unit="day", lateness_s=6 * 3600, history_days=29, quiet_slots=7),
+    cadence=Cadence(unit="day", lateness_s=6 * 3600, history_days=29, quiet_slots=7, early_s=None),
     cold_start=Words(
         "Works from the first day for a source that reports at least nine of ten numbers that day.",
         "来源当天上报九成以上序号时，首日即生效。",

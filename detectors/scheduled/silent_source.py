@@ -68,7 +68,7 @@ SILENT_SOURCE = ScheduledDetector(
     attack_ids=("T1562.008",),
     articles=("pipl-54", "csl-21"),
     state_key="source",
-    cadence=Cadence(unit="hour", lateness_s=300, history_days=29, quiet_slots=24),
+    cadence=Cadence(unit="hour", lateness_s=300, history_days=29, quiet_slots=24, early_s=60),
     parameters=(
         Parameter("sources", "Array(String)", "sources.csv: source_system/source_instance"),
         Parameter("silences", "Array(Int64)", "max_silence_s of each"),

@@ -73,7 +73,7 @@ UNEXPLAINED_ACCESS = ScheduledDetector(
     attack_ids=("T1213",),
     articles=("pipl-51",),
     state_key="actor",
-    cadence=Cadence(unit="day", lateness_s=24 * 3600, history_days=28, quiet_slots=7),
+    cadence=Cadence(unit="day", lateness_s=24 * 3600, history_days=28, quiet_slots=7, early_s=None),
     cold_start=Words(
         "Silent until 50 actor-days of looks without a work item are known; peers count from 50 actor-days of theirs.",
         "在积累 50 个“人·日”的无工单访问之前不告警；同岗位满 50 个“人·日”后才与同岗位比较。",

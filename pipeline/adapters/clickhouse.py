@@ -225,6 +225,17 @@ class ClickHouse:
         self._check_server()
         return self._run(sql, parameters, settings)
 
+    def named_rows(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Rows of one statement by column name. Raises: as `query`."""
+        self._check_server()
+        try:
+            rows, columns = self._client.execute(sql, dict(parameters), with_column_types=True)
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        names = [name for name, _ in columns]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     def query_with_columns(
         self, sql: str, parameters: Mapping[str, object] | None = None
     ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:

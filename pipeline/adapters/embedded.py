@@ -41,7 +41,7 @@ _TABLES: Mapping[str, tuple[Sequence[ColumnSpec], str]] = {
 
 
 class EmbeddedEngine:
-    """Use as a context manager. Role `schedule.QueryEngine`."""
+    """Use as a context manager. Role `schedule.findings.QueryEngine`."""
 
     def __enter__(self) -> EmbeddedEngine:
         """Starts the engine over empty tables in a new temporary folder."""

@@ -22,8 +22,8 @@ from pipeline.cli.options import settings_of
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import EXIT_DATA, UsageError
 from pipeline.offline import EventFile, FiredAlert, Score, read_events, score_events, train_model
-from pipeline.offline_schedule import Collector
 from pipeline.privacy.keys import Keyring
+from pipeline.schedule.simulated import Collector
 from pipeline.stages.decode import REASONS
 from pipeline.timestamps import utc_us
 

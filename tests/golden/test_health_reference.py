@@ -64,7 +64,7 @@ def test_every_explanation_is_whole_in_both_languages(code: str) -> None:
 
 
 def test_every_label_of_a_metric_is_of_low_cardinality() -> None:
-    allowed = {"partition", "code", "state", "step", "dependency", "reason", "versions_id"}
+    allowed = {"partition", "code", "state", "step", "dependency", "reason", "versions_id", "detector"}
     assert {label for one in METRICS for label in one.labels} <= allowed
     assert len({one.name for one in METRICS}) == len(METRICS)
     for one in METRICS:

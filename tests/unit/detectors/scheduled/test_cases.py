@@ -11,7 +11,7 @@ import pytest
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import HIGHEST_RISK, LOWEST_RISK, ScheduledDetector
 from pipeline.adapters.embedded import EmbeddedEngine
-from pipeline.schedule import Slots, find, without_repetitions
+from pipeline.schedule.findings import Slots, find
 from tests.scheduled_cases import CASES
 from tests.scheduled_rows import ZONE, Case, of_tenant, rows_of, run_case, slots_of, without_place
 
@@ -42,7 +42,7 @@ def test_a_case_gives_the_keys_it_must_and_no_others(
     found = run_case(engine, detector, case)
     last = max(one["event_time"] for one in case.events)
     assert {one.key for one in found} == set(case.found)
-    for one in without_repetitions(found, detector.cadence.quiet_slots):
+    for one in found:
         assert LOWEST_RISK <= one.risk <= HIGHEST_RISK
         assert (
             one.window_start_us <= one.contributor.event_time_us < one.window_end_us or detector.name == "silent_source"

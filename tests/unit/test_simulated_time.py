@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 from detectors.scheduled.base import Contributor, Finding
-from pipeline.offline_schedule import NEVER, Candidate, StreamCandidates, budget_threshold, fires
+from pipeline.schedule.findings import NEVER, RISE
+from pipeline.schedule.simulated import Candidate, StreamCandidates, budget_threshold, fired_candidates
 
 HOUR_US = 3_600_000_000
 
 
-def candidate(risk: int) -> Candidate:
+def candidate(risk: int, key: str = "", slot: int = 0) -> Candidate:
     where = Contributor("id", 0, 0, "00", "offline", "offline", 0, 0, 3)
     finding = Finding(
-        detector="slow_drip", tenant_id="default", key="00", slot=0, window_start_us=0, window_end_us=1, risk=risk,
-        numbers={}, contributor=where, explanation_en="", explanation_zh="",
+        detector="slow_drip", tenant_id="default", key=key or str(risk), slot=slot, window_start_us=0, window_end_us=1,
+        risk=risk, numbers={}, contributor=where, explanation_en="", explanation_zh="",
     )  # fmt: skip
     return Candidate(0, 0, risk, 1 << 60, finding)
 
@@ -37,9 +38,19 @@ def test_both_kinds_of_alerts_together_stay_within_the_budget_and_use_it(budget:
 
 
 def test_without_a_threshold_every_scheduled_alert_fires() -> None:
-    assert fires(7000, NEVER)
-    assert not fires(7000, 7001)
-    assert fires(9000, 7001)
+    candidates = [candidate(7000), candidate(9000)]
+    assert fired_candidates(candidates, NEVER) == candidates
+    assert fired_candidates(candidates, 7001) == candidates[1:]
+
+
+def test_a_key_is_told_once_in_its_quiet_time_unless_its_risk_rises() -> None:
+    told = [candidate(7000, "k", 0), candidate(7000 + RISE, "k", 2), candidate(7000, "k", 40)]
+    silent = [candidate(7000 + RISE - 1, "k", 1), candidate(9000, "k", 3)]
+    assert [one.finding.slot for one in fired_candidates([*silent, *told], 7000)] == [0, 2, 40]
+
+
+def test_what_does_not_fire_silences_nothing() -> None:
+    assert [one.risk for one in fired_candidates([candidate(7000, "k", 0), candidate(7900, "k", 1)], 7500)] == [7900]
 
 
 def test_a_candidate_becomes_an_alert_of_the_streams_form() -> None:
@@ -47,4 +58,4 @@ def test_a_candidate_becomes_an_alert_of_the_streams_form() -> None:
     assert (alert.detector, alert.risk, alert.severity, alert.reasons) == (
         "slow_drip", 9000, "high", ("scheduled:slow_drip",)
     )  # fmt: skip
-    assert alert.alert_id == candidate(7000).alert().alert_id
+    assert alert.alert_id == candidate(7000, key="9000").alert().alert_id

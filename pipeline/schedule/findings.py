@@ -1,7 +1,7 @@
-"""The runner of scheduled detectors: which windows are due, what is asked, and what becomes of the findings.
+"""From windows to alerts: what a detector is asked, what repeats, and what an alert of a finding is called.
 
-Place in the flow: beside it, over sealed rows. Live, `Runner` (`schedule_runner.py`) asks ClickHouse window by window;
-offline, `run_over` asks the embedded engine for all windows of the input at once. The same SQL, the same verdicts.
+Place in the flow: beside it, over sealed rows. Live, `runner.py` asks ClickHouse window by window; offline,
+`simulated.py` asks the embedded engine for all windows of the input at once. The same SQL, the same verdicts.
 
 A key that raised an alert stays silent for its detector's quiet time, unless its risk rises by `RISE`: findings of
 neighbouring windows tell of one thing. Alert ids are functions of (detector, tenant, key, window).
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from detectors.scheduled.base import DAY_US, Finding, ScheduledDetector, Value
+from detectors.scheduled.base import DAY_US, LOWEST_RISK, Finding, ScheduledDetector, Value
 from pipeline.column_batch import ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import STILL_OPEN, WorkItems
@@ -39,11 +39,15 @@ class QueryEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Slots of one detector, both ends included, and when what counts for them was received at the latest."""
+    """Slots of one detector, both ends included, and when what counts for them was received at the latest.
+
+    `until_us`: where the last slot is not over yet, how far events are looked at.
+    """
 
     first: int
     last: int
     received_before_us: int = _NO_END_US
+    until_us: int = _NO_END_US
 
 
 def find(
@@ -64,7 +68,7 @@ def parameters(
         "last_slot": slots.last,
         "zone": zone.key,
         "since": time_text(since_us),
-        "until": time_text(cadence.start_us(slots.last + 1, zone)),
+        "until": time_text(min(cadence.start_us(slots.last + 1, zone), slots.until_us)),
         "received_before": time_text(slots.received_before_us),
     }
     known = _directory_values(directory)
@@ -133,38 +137,30 @@ def incident_key(finding: Finding, detector: ScheduledDetector) -> str:
     return f"{finding.tenant_id}:{detector.state_key}:{finding.key}"
 
 
-def without_repetitions(findings: Iterable[Finding], quiet_slots: int) -> list[Finding]:
-    """Findings in slot order without those that repeat a key's last alert within the quiet time."""
+NEVER = 10_001
+"""The threshold under which nothing fires: there is no model to choose one."""
+
+
+def reaches(risk: int, threshold: int) -> bool:
+    """Whether a finding's risk suffices for an alert; without a threshold that of every finding does."""
+    return risk >= (threshold if threshold < NEVER else LOWEST_RISK)
+
+
+def repeats(finding: Finding, before: Finding | None, quiet_slots: int) -> bool:
+    """Whether a finding tells again what the alert before it about the same key told."""
+    return before is not None and finding.slot <= before.slot + quiet_slots and finding.risk < before.risk + RISE
+
+
+def fired(findings: Iterable[Finding], threshold: int, quiet_slots: int) -> list[Finding]:
+    """Which findings of one detector, in slot order, raise an alert under a threshold (hundredths of risk)."""
     kept: list[Finding] = []
     last: dict[tuple[str, str], Finding] = {}
     for one in findings:
-        before = last.get((one.tenant_id, one.key))
-        if before is None or one.slot > before.slot + quiet_slots or one.risk >= before.risk + RISE:
+        key = (one.tenant_id, one.key)
+        if reaches(one.risk, threshold) and not repeats(one, last.get(key), quiet_slots):
             kept.append(one)
-            last[(one.tenant_id, one.key)] = one
+            last[key] = one
     return kept
-
-
-def run_over(
-    engine: QueryEngine,
-    detectors: Sequence[ScheduledDetector],
-    directory: DirectorySnapshot,
-    zone: ZoneInfo,
-    first_us: int,
-    last_us: int,
-) -> list[Finding]:
-    """Every detector over simulated time: all slots that end with events from `first_us` to `last_us`, final at once.
-
-    Silencing looks at nothing before `first_us`, as a system that begins then. Findings come by time and detector.
-    """
-    found: list[Finding] = []
-    for detector in detectors:
-        slots = Slots(detector.cadence.slot_of(first_us, zone), detector.cadence.slot_of(last_us, zone))
-        findings = find(engine, detector, slots, directory, zone)
-        # The first slot may have begun before: what it names must be an event that is judged.
-        judged = [one for one in findings if first_us <= one.contributor.event_time_us <= last_us]
-        found += without_repetitions(judged, detector.cadence.quiet_slots)
-    return sorted(found, key=lambda one: (one.contributor.event_time_us, one.detector, one.tenant_id, one.key))
 
 
 def work_item_rows(items: WorkItems, tenant_id: str) -> ColumnBatch:

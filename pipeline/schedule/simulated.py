@@ -1,8 +1,8 @@
 """Scheduled detectors in `accesstrail score`: the judged rows go into the embedded engine, findings come out as alerts.
 
-Place in the flow: beside `offline.py`. `Collector` takes what the stages made, warm-up included; `candidates` runs
-every detector over the time of the scored events. A candidate is an alert that fires where its risk reaches the
-threshold: `budget_threshold` chooses one threshold for the stream's and the scheduled alerts together.
+Place in the flow: below `offline.py`. `Collector` takes what the stages made, warm-up included; `candidates` runs
+every detector over the time of the scored events. `fired_candidates` says which of them raise an alert under a
+threshold, and `budget_threshold` chooses one threshold for the stream's and the scheduled alerts together.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import numpy.typing as npt
 
 from detectors.policy import count_fired
 from detectors.scheduled import SCHEDULED
-from detectors.scheduled.base import LOWEST_RISK, Finding
+from detectors.scheduled.base import Finding
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert
-from pipeline.schedule import QueryEngine, alert_id, run_over, work_item_rows
+from pipeline.schedule.findings import NEVER, QueryEngine, Slots, alert_id, find, fired, work_item_rows
 from pipeline.stages.decide import severity
 
-NEVER = 10_001
 _LOWEST_THRESHOLD = 4000
 _HIGHEST_KIND_BIT = 63
 _KIND_OF: Mapping[str, int] = {one.name: 1 << (_HIGHEST_KIND_BIT - place) for place, one in enumerate(SCHEDULED)}
@@ -90,7 +89,12 @@ class Collector:
         """
         if not len(times_us):
             return []
-        found = run_over(self._engine, SCHEDULED, self._directory, self._zone, int(times_us.min()), int(times_us.max()))
+        first_us, last_us = int(times_us.min()), int(times_us.max())
+        found: list[Finding] = []
+        for detector in SCHEDULED:
+            slots = Slots(detector.cadence.slot_of(first_us, self._zone), detector.cadence.slot_of(last_us, self._zone))
+            found += find(self._engine, detector, slots, self._directory, self._zone)
+        found.sort(key=lambda one: (one.slot, one.detector, one.tenant_id, one.key))
         return [
             Candidate(
                 row=one.contributor.offset - first_offset,
@@ -100,13 +104,19 @@ class Collector:
                 finding=one,
             )
             for one in found
+            # The first slot may have begun before: what an alert names must be an event that is scored.
             if first_offset <= one.contributor.offset < first_offset + len(times_us)
         ]
 
 
-def fires(risk: int, threshold: int) -> bool:
-    """Whether a scheduled alert fires; without any threshold (no model) all of them do."""
-    return risk >= (threshold if threshold < NEVER else LOWEST_RISK)
+def fired_candidates(candidates: Sequence[Candidate], threshold: int) -> list[Candidate]:
+    """The candidates that raise an alert under a threshold, by time; repetitions of a key are left out."""
+    kept: list[Candidate] = []
+    for detector in SCHEDULED:
+        own = {id(one.finding): one for one in candidates if one.finding.detector == detector.name}
+        findings = sorted((one.finding for one in own.values()), key=lambda one: one.slot)
+        kept += [own[id(one)] for one in fired(findings, threshold, detector.cadence.quiet_slots)]
+    return sorted(kept, key=lambda one: (one.time_us, one.finding.detector, one.finding.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +135,10 @@ class StreamCandidates:
 
 def budget_threshold(stream: StreamCandidates, scheduled: Sequence[Candidate], fired_at_most: float) -> int:
     """The smallest risk threshold (hundredths) under which both together fire at most this often; 10,001: never."""
-    risks = np.array([one.risk for one in scheduled], np.int64)
     low, high = _LOWEST_THRESHOLD, NEVER
     while low < high:
         middle = (low + high) // 2
-        if stream.fired(middle) + int((risks >= middle).sum()) <= fired_at_most:
+        if stream.fired(middle) + len(fired_candidates(scheduled, middle)) <= fired_at_most:
             high = middle
         else:
             low = middle + 1
