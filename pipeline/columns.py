@@ -361,7 +361,7 @@ RUN_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("detector", _LOW, "schedule", "the scheduled detector", evidence=False),
     ColumnSpec("version", _LOW, "schedule", "version of the scheduled detectors", evidence=False),
     ColumnSpec("stage", _LOW, "schedule", "provisional or final", evidence=False),
-    ColumnSpec("result", _LOW, "schedule", "done or failed", evidence=False),
+    ColumnSpec("result", _LOW, "schedule", "done, failed, or begun: from here on windows are run", evidence=False),
     ColumnSpec("error", _LOW, "schedule", "code of what went wrong, empty where nothing did", evidence=False),
     ColumnSpec("runner", _LOW, "schedule", "the process that ran it", evidence=False),
 )

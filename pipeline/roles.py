@@ -70,7 +70,7 @@ ROLES: tuple[Role, ...] = (
     ),
     Role(
         "scheduler",
-        "Runs scheduled detectors: reads the views, adds their runs, alerts, final verdicts and the work items they ask.",
+        "Runs scheduled detectors: reads the views; adds their runs, alerts, verdicts and work items.",
         (
             f"GRANT SELECT ON {VIEW_DATABASE}.*",
             *(f"GRANT SELECT, INSERT ON {RAW_DATABASE}.{table}" for table in _SCHEDULED_TABLES),
@@ -81,6 +81,7 @@ ROLES: tuple[Role, ...] = (
         ),
         (
             Limit("async_insert", 0),
+            Limit("max_execution_time", 600),
             Limit("max_memory_usage", 2 * _GIB),
             Limit("max_bytes_before_external_group_by", _GIB // 2),
             Limit("max_bytes_before_external_sort", _GIB // 2),

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.column_batch import ColumnBatch, FixedColumn, Interner, TextColumn, take_rows
@@ -44,7 +45,7 @@ class ClickHouseSchedule:
 
     def __init__(self, client: ClickHouse) -> None:
         self._client = client
-        self._kept_items = np.zeros(0, np.uint64)
+        self._kept_items: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -64,8 +65,8 @@ class ClickHouseSchedule:
 
         def holder() -> str | None:
             rows = self._client.query(
-                f"SELECT runner FROM {RAW}.scheduled_leases WHERE topic = {{topic:String}} AND number = {{number:UInt64}} "
-                "ORDER BY taken_at LIMIT 1",
+                f"SELECT runner FROM {RAW}.scheduled_leases WHERE topic = {{topic:String}} "
+                "AND number = {number:UInt64} ORDER BY taken_at LIMIT 1",
                 place,
             )
             return str(rows[0][0]) if rows else None
@@ -88,18 +89,19 @@ class ClickHouseSchedule:
     def sealed(self, topic: str, topic_id: str) -> Mapping[int, SealedPoint]:
         """How far each partition of this life of the topic is sealed; a life begun anew has the id and a number."""
         rows = self._client.query(
-            "SELECT partition, argMax((last_offset, toUnixTimestamp64Micro(last_received_at)), (sealed_at, first_offset)) "
-            "FROM accesstrail.ledger WHERE topic = {topic:String} "
-            "AND (incarnation = {life:String} OR startsWith(incarnation, concat({life:String}, '+'))) GROUP BY partition",
+            "SELECT partition, argMax((last_offset, toUnixTimestamp64Micro(last_received_at)), "
+            "(sealed_at, first_offset)) FROM accesstrail.ledger WHERE topic = {topic:String} AND (incarnation = "
+            "{life:String} OR startsWith(incarnation, concat({life:String}, '+'))) GROUP BY partition",
             {"topic": topic, "life": topic_id},
         )
         return {int(partition): SealedPoint(int(last) + 1, int(received)) for partition, (last, received) in rows}
 
-    def last_final(self, topic: str) -> Mapping[str, int]:
-        """The newest slot of each detector that is done for good."""
+    def next_slots(self, topic: str) -> Mapping[str, int]:
+        """The oldest slot of each detector that is not done for good; none of a detector that was never begun."""
+        final = "stage = 'final' AND result = 'done'"
         rows = self._client.query(
-            "SELECT detector, max(slot) FROM accesstrail.scheduled_runs "
-            "WHERE topic = {topic:String} AND stage = 'final' AND result = 'done' GROUP BY detector",
+            f"SELECT detector, if(countIf({final}) > 0, maxIf(slot, {final}) + 1, min(slot)) "
+            "FROM accesstrail.scheduled_runs WHERE topic = {topic:String} GROUP BY detector",
             {"topic": topic},
         )
         return {str(name): int(slot) for name, slot in rows}
@@ -107,8 +109,9 @@ class ClickHouseSchedule:
     def add_work_items(self, directory: DirectorySnapshot) -> None:
         """Keeps the work items of the last hundred days that this process has not kept yet; repetitions replace."""
         items = directory.work_items
-        keys = first_half(items.cases) ^ (first_half(items.actors) * np.uint64(3)) ^ items.closed_us.view(np.uint64)
-        keys ^= items.opened_us.view(np.uint64) * np.uint64(5)
+        keys: npt.NDArray[np.uint64]
+        keys = first_half(items.cases) ^ (first_half(items.actors) * np.uint64(3))
+        keys = keys ^ items.closed_us.view(np.uint64) ^ (items.opened_us.view(np.uint64) * np.uint64(5))
         recent = items.opened_us >= self.now_us() - _ITEM_DAYS * _DAY_US
         fresh = np.flatnonzero(recent & ~np.isin(keys, self._kept_items))
         rows = work_item_rows(items, directory.tenant)

@@ -1,8 +1,7 @@
 """Running the local stack: the order in which its parts start, in this process or in one of its own.
 
 Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker and scheduler
-side by side → ready. Whatever
-fails says what to do, and what had started is stopped again.
+side by side → ready. Whatever fails says what to do, and what had started is stopped again.
 """
 
 from __future__ import annotations

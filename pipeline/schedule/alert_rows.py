@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,18 +78,31 @@ def alert_rows(findings: Sequence[Finding], versions_id: bytes, stage: str, rete
     return _rows(ALERT_COLUMNS, values, special, len(findings))
 
 
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the rows of one turn share. Times UTC microseconds."""
+
+    topic: str
+    runner: str
+    versions: Versions
+    mark_us: int
+    started_us: int
+    ended_us: int
+    version: str
+
+
 def run_row(
-    detector: ScheduledDetector, slot: int, stage: str, topic: str, versions: Versions, mark_us: int, runner: str,
-    code: str, counts: tuple[int, int], attempt: int, started_us: int, ended_us: int, version: str,
+    detector: ScheduledDetector, slot: int, stage: str, result: str, code: str, counts: tuple[int, int], attempt: int,
+    facts: RunFacts,
 ) -> ColumnBatch:  # fmt: skip
-    """One run as a row."""
-    start_us, end_us = detector.cadence.window(slot, versions.zone)
+    """One run as a row; `counts`: findings, and alerts written."""
+    start_us, end_us = detector.cadence.window(slot, facts.versions.zone)
     values: dict[str, Any] = {
-        "slot": slot, "window_start": start_us, "window_end": end_us, "watermark": mark_us, "started_at": started_us,
-        "attempt": attempt, "findings": counts[0], "alerts": counts[1],
-        "duration_ms": min(max(0, ended_us - started_us) // 1000, 2**32 - 1), "versions_id": versions.versions_id,
-        "topic": topic, "detector": detector.name, "version": version, "stage": stage,
-        "result": "failed" if code else "done", "error": code, "runner": runner,
+        "slot": slot, "window_start": start_us, "window_end": end_us, "watermark": facts.mark_us,
+        "started_at": facts.started_us, "attempt": attempt, "findings": counts[0], "alerts": counts[1],
+        "duration_ms": min(max(0, facts.ended_us - facts.started_us) // 1000, 2**32 - 1),
+        "versions_id": facts.versions.versions_id, "topic": facts.topic, "detector": detector.name,
+        "version": facts.version, "stage": stage, "result": result, "error": code, "runner": facts.runner,
     }  # fmt: skip
     return _rows(RUN_COLUMNS, {name: [value] for name, value in values.items()}, {}, 1)
 

@@ -27,8 +27,8 @@ from detectors.scheduled.base import Finding, ScheduledDetector
 from detectors.scheduled.unexplained_access import UNEXPLAINED_ACCESS, VERDICTS
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
-from pipeline.errors import AccesstrailError, Away
-from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, alert_rows, run_row
+from pipeline.errors import AccesstrailError
+from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, RunFacts, alert_rows, run_row
 from pipeline.schedule.findings import (
     NEVER,
     QueryEngine,
@@ -95,8 +95,8 @@ class ScheduleStore(QueryEngine, Protocol):
         """How far each partition of this life of the topic is sealed."""
         ...
 
-    def last_final(self, topic: str) -> Mapping[str, int]:
-        """The newest slot of each detector that is done for good."""
+    def next_slots(self, topic: str) -> Mapping[str, int]:
+        """The oldest slot of each detector that is not done for good; none of a detector that was never begun."""
         ...
 
     def add_work_items(self, directory: DirectorySnapshot) -> None:
@@ -183,17 +183,15 @@ def watermark_us(now_us: int, ends: Mapping[int, LogEnd], sealed: Mapping[int, S
 
 
 def due_windows(
-    detector: ScheduledDetector, mark_us: int, last_final: int | None, asked_us: Mapping[int, int], zone: ZoneInfo
+    detector: ScheduledDetector, mark_us: int, next_slot: int, asked_us: Mapping[int, int], zone: ZoneInfo
 ) -> list[Due]:
     """The windows of a detector to ask about now, oldest first.
 
-    `last_final`: the newest slot that is done for good; None: this is the beginning, and the running slot is the first.
-    `asked_us`: when, by the watermark, open slots were asked last.
+    `next_slot`: the oldest one that is not done for good. `asked_us`: the watermark when open slots were asked last.
     """
     cadence = detector.cadence
-    running = cadence.slot_of(mark_us, zone)
     found = []
-    for slot in range(running if last_final is None else last_final + 1, running + 1):
+    for slot in range(next_slot, cadence.slot_of(mark_us, zone) + 1):
         end_us = cadence.start_us(slot + 1, zone)
         close_us = end_us + cadence.lateness_s * 1_000_000
         if close_us <= mark_us:
@@ -256,9 +254,9 @@ class Runner:
         return watermark_us(now_us, ends, self._store.sealed(self._topic, topic_id))
 
     def _run_all(self, mark_us: int, versions: Versions) -> None:
-        final = self._store.last_final(self._topic)
+        begun = self._begun(mark_us, versions)
         windows = {
-            one.name: due_windows(one, mark_us, final.get(one.name), self._asked_us[one.name], versions.zone)
+            one.name: due_windows(one, mark_us, begun[one.name], self._asked_us[one.name], versions.zone)
             for one in self._detectors
         }
         self.progress.waiting = sum(len(found) for found in windows.values())
@@ -272,25 +270,35 @@ class Runner:
                     self.progress.holds_lease = False
                     return
 
+    def _begun(self, mark_us: int, versions: Versions) -> Mapping[str, int]:
+        """The next slot of each detector. One that never ran begins with the running slot, and a row says so."""
+        begun = dict(self._store.next_slots(self._topic))
+        for one in self._detectors:
+            if one.name not in begun:
+                begun[one.name] = one.cadence.slot_of(mark_us, versions.zone)
+                row = RunFacts(self._topic, self._name, versions, mark_us, mark_us, mark_us, SCHEDULED_VERSION)
+                self._store.record_run(run_row(one, begun[one.name], PROVISIONAL, "begun", "", (0, 0), 0, row))
+        return begun
+
     def _run(self, due: Due, mark_us: int, versions: Versions) -> bool:
-        """One run and its row; False where it failed and will be repeated. Raises: Away."""
+        """One run and its row; False where it failed and will be repeated. Raises: Away: not even the row was taken.
+
+        A query that the store cannot serve (its memory, its time) fails alone: the other detectors go on.
+        """
         name, progress = due.detector.name, self.progress
         key = (name, due.slot, due.stage)
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
         started_us, code, counts = self._store.now_us(), "", (0, 0)
         try:
             counts = self._findings(due, versions)
-        except Away:
-            raise  # nothing can be written either: the whole turn is repeated
         except AccesstrailError as exc:
             code = exc.code
             _log.error("scheduled detector failed: detector=%s slot=%d code=%s: %s", name, due.slot, code, exc)
-        row = run_row(
-            due.detector, due.slot, due.stage, self._topic, versions, mark_us, self._name, code, counts, attempt,
-            started_us, self._store.now_us(), SCHEDULED_VERSION,
-        )  # fmt: skip
-        self._store.record_run(row)
         result = "failed" if code else "done"
+        facts = RunFacts(
+            self._topic, self._name, versions, mark_us, started_us, self._store.now_us(), SCHEDULED_VERSION
+        )
+        self._store.record_run(run_row(due.detector, due.slot, due.stage, result, code, counts, attempt, facts))
         progress.runs[name, result] = progress.runs.get((name, result), 0) + 1
         if code:
             progress.failing[name] = code
