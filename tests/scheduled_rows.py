@@ -103,7 +103,8 @@ def rows_of(events: Sequence[EventFields]) -> ColumnBatch:
 
 def _row(one: EventFields, number: int) -> EventFields:
     row = {**_DEFAULTS, **{name: value for name, value in one.items() if name in EVENT_COLUMNS}}
-    identity = one.get("event_id") or uuid.uuid5(uuid.NAMESPACE_OID, repr(sorted(one.items())))
+    content = repr(sorted(item for item in one.items() if item[0] != "tenant_id"))
+    identity = one.get("event_id") or uuid.uuid5(uuid.NAMESPACE_OID, content)
     subjects = one.get("subjects", ())
     row |= {
         "event_id": identity.bytes[7::-1] + identity.bytes[:7:-1],

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from detectors.scheduled.base import Value
 from detectors.scheduled.sql import EVENT_COLUMNS
 from pipeline.adapters.block import native_block
 from pipeline.column_batch import ColumnBatch
@@ -84,15 +85,16 @@ class EmbeddedEngine:
         """Takes work items."""
         self._add("work_items", rows)
 
-    def rows(self, sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The rows of one query by column name; `parameters` as the texts the engine reads.
+    def rows(self, sql: str, parameters: Mapping[str, Value]) -> list[dict[str, Any]]:
+        """The rows of one query by column name.
 
         Raises: StoreRefused: the engine cannot run it (its words hold no data of ours: they are not repeated).
         """
         for name in _TABLES:
             self._send(name)
+        texts = {name: _text(value) for name, value in parameters.items()}
         try:
-            answer = self._session.query(sql, "JSONEachRow", params=dict(parameters))
+            answer = self._session.query(sql, "JSONEachRow", params=texts)
         except self._error as exc:
             code = str(exc).partition("Code: ")[2].partition(".")[0]
             raise StoreRefused(f"the embedded engine cannot run a detector (its code {code or 'unknown'})") from exc
@@ -114,6 +116,17 @@ class EmbeddedEngine:
                 insert.append(block)
             insert.finish()
         self._waiting[table], self._waiting_rows[table] = [], 0
+
+
+def _text(value: Value) -> str:
+    """A parameter as the engine reads it."""
+    if isinstance(value, str | int):
+        return str(value)
+    return "[" + ",".join(str(one) if isinstance(one, int) else _quoted(one) for one in value) + "]"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @contextlib.contextmanager

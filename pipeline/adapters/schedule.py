@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detectors.scheduled.base import Value
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.column_batch import ColumnBatch, FixedColumn, Interner, TextColumn, take_rows
 from pipeline.columns import (
@@ -51,7 +52,7 @@ class ClickHouseSchedule:
         """Ends the connection."""
         self._client.close()
 
-    def rows(self, sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Mapping[str, Value]) -> list[dict[str, Any]]:
         """The rows of a detector's SQL by column name."""
         return self._client.named_rows(sql, parameters)
 
@@ -119,7 +120,7 @@ class ClickHouseSchedule:
             self._insert("work_items", take_rows(rows, fresh[first : first + _ITEMS_AT_ONCE]), WORK_ITEM_COLUMNS)
         self._kept_items = keys[recent]
 
-    def write_verdicts(self, sql: str, parameters: Mapping[str, str], versions_id: bytes) -> None:
+    def write_verdicts(self, sql: str, parameters: Mapping[str, Value], versions_id: bytes) -> None:
         """Keeps the rows of a query in `access_explanations`; they never leave the store."""
         names = [spec.name for spec in EXPLANATION_COLUMNS]
         chosen = ", ".join("unhex({versions:String})" if name == "versions_id" else f"`{name}`" for name in names)
@@ -134,7 +135,7 @@ class ClickHouseSchedule:
         rows = self._client.query(
             f"SELECT toString(alert_id), risk, has(reasons, '{_REASON_WITHDRAWN}') FROM accesstrail.alerts "
             "WHERE detector = {detector:String} AND alert_id IN ({ids:Array(UUID)})",
-            {"detector": detector, "ids": _array(ids)},
+            {"detector": detector, "ids": list(ids)},
         )
         return {str(one): KnownAlert(int(risk), bool(withdrawn)) for one, risk, withdrawn in rows}
 
@@ -166,7 +167,7 @@ class ClickHouseSchedule:
         self._client.query(
             f"INSERT INTO {RAW}.alerts ({target}) SELECT {chosen} FROM accesstrail.alerts "
             "WHERE batch_id = 0 AND alert_id IN ({ids:Array(UUID)})",
-            {"ids": _array(ids)}, {"insert_deduplicate": 0},
+            {"ids": list(ids)}, {"insert_deduplicate": 0},
         )  # fmt: skip
 
     def record_run(self, row: ColumnBatch) -> None:
@@ -177,10 +178,6 @@ class ClickHouseSchedule:
         # A token of its own each time: a server that was killed may know a token whose rows it lost, and here repeated
         # rows replace themselves.
         self._client.insert(f"{RAW}.{table}", rows, specs, token=uuid.uuid4().hex)
-
-
-def _array(ids: Sequence[str]) -> str:
-    return "[" + ",".join(f"'{one}'" for one in ids) + "]"
 
 
 def open_schedule(settings: ClickHouseSettings) -> ClickHouseSchedule:

@@ -35,6 +35,8 @@ from pipeline.version_sets.files import DIRECTORY
 _log = logging.getLogger(__name__)
 _JSON = "application/json; charset=utf-8"
 _POLL_S = 5.0
+_ONCE_PATIENCE_S = 75.0
+"""A scheduler that was ended keeps its lease for half a minute."""
 
 
 class StoredVersions:
@@ -151,7 +153,7 @@ def build_runner(settings: Settings, name: str) -> Runner:
 
 @click.command("scheduler")
 @settings_options
-@click.option("--once", is_flag=True, help="Run what is due now, then end.")
+@click.option("--once", is_flag=True, help="Run what is due, then end; a lease of another is waited for.")
 def scheduler_command(settings: Settings, *, once: bool) -> int:
     """Run the scheduled detectors in the foreground: SQL over sealed rows, alerts out.
 
@@ -170,14 +172,14 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    name = uuid.uuid4().hex[:16]
+    name, began_s = uuid.uuid4().hex[:16], time.monotonic()
     runner = build_runner(settings, name)
     pages = SchedulerPages(settings, name)
     try:
         while not ended.is_set():
             runner.tick()
             pages.turned(runner.progress)
-            if once:
+            if once and (runner.progress.holds_lease or time.monotonic() - began_s > _ONCE_PATIENCE_S):
                 return 0 if runner.progress.holds_lease and not runner.progress.code else Away.exit_code
             ended.wait(_POLL_S)
     finally:

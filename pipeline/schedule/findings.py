@@ -32,8 +32,8 @@ _FIRST_DAY, _LAST_DAY = -1_000_000, 1_000_000
 class QueryEngine(Protocol):
     """Whatever runs a detector's SQL."""
 
-    def rows(self, sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The rows by column name; parameters are texts that the engine reads as the types named in the SQL."""
+    def rows(self, sql: str, parameters: Mapping[str, Value]) -> list[dict[str, Any]]:
+        """The rows by column name; the engine reads each parameter as the type that the SQL names."""
         ...
 
 
@@ -59,8 +59,8 @@ def find(
 
 def parameters(
     detector: ScheduledDetector, slots: Slots, directory: DirectorySnapshot, zone: ZoneInfo
-) -> dict[str, str]:
-    """Every typed parameter of a detector's SQL as text."""
+) -> dict[str, Value]:
+    """Every typed parameter of a detector's SQL; times as texts."""
     cadence = detector.cadence
     since_us = cadence.start_us(slots.first, zone) - (cadence.history_days + 1) * DAY_US
     given: dict[str, Value] = {
@@ -73,7 +73,7 @@ def parameters(
     }
     known = _directory_values(directory)
     given.update({one.name: known[one.name] for one in detector.parameters})
-    return {name: _text(value) for name, value in given.items()}
+    return given
 
 
 def _directory_values(directory: DirectorySnapshot) -> dict[str, Sequence[str] | Sequence[int]]:
@@ -101,16 +101,6 @@ def _directory_values(directory: DirectorySnapshot) -> dict[str, Sequence[str] |
         "sources": [f"{row.source_system}/{row.source_instance}" for row in directory.sources],
         "silences": [row.max_silence_s for row in directory.sources],
     }
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, str | int):
-        return str(value)
-    return "[" + ",".join(str(one) if isinstance(one, int) else _quoted(one) for one in value) + "]"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def time_text(at_us: int) -> str:

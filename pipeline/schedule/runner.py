@@ -23,7 +23,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from detectors.scheduled import SCHEDULED, SCHEDULED_VERSION
-from detectors.scheduled.base import Finding, ScheduledDetector
+from detectors.scheduled.base import Finding, ScheduledDetector, Value
 from detectors.scheduled.unexplained_access import UNEXPLAINED_ACCESS, VERDICTS
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
@@ -103,7 +103,7 @@ class ScheduleStore(QueryEngine, Protocol):
         """Keeps the directory's work items that are not kept yet."""
         ...
 
-    def write_verdicts(self, sql: str, parameters: Mapping[str, str], versions_id: bytes) -> None:
+    def write_verdicts(self, sql: str, parameters: Mapping[str, Value], versions_id: bytes) -> None:
         """Keeps the rows of a query in `access_explanations`."""
         ...
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.scheduled import SCHEDULED
-from detectors.scheduled.base import HOUR_US, Finding, Row, ScheduledDetector, Verdict, Words
+from detectors.scheduled.base import HOUR_US, Finding, Row, ScheduledDetector, Value, Verdict, Words
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import AccesstrailError, Away, StoreRefused
@@ -67,10 +67,10 @@ class Store:
         if self.faults[step]:
             raise self.faults[step].pop(0)
 
-    def rows(self, sql: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Mapping[str, Value]) -> list[dict[str, Any]]:
         self.fault(f"ask {sql}")
-        slot = int(parameters["first_slot"])
-        self.asked.append((sql, slot, parameters["until"], parameters["received_before"]))
+        slot = int(str(parameters["first_slot"]))
+        self.asked.append((sql, slot, str(parameters["until"]), str(parameters["received_before"])))
         return [row for row in self.findings[sql] if row["slot"] == slot]
 
     def now_us(self) -> int:
@@ -94,7 +94,7 @@ class Store:
     def add_work_items(self, directory: DirectorySnapshot) -> None:
         self.items.append(directory)
 
-    def write_verdicts(self, sql: str, parameters: Mapping[str, str], versions_id: bytes) -> None:
+    def write_verdicts(self, sql: str, parameters: Mapping[str, Value], versions_id: bytes) -> None:
         raise AssertionError("only unexplained_access has verdicts")
 
     def known_alerts(self, detector: str, ids: Sequence[str]) -> Mapping[str, KnownAlert]:
