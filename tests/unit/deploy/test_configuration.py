@@ -70,7 +70,7 @@ def test_secrets_can_be_read_by_their_owner_only_and_hold_nothing_but_the_secret
     assert {_mode(path) for path in files} == {0o600}
     assert {_mode(path) for path in (state, state / "secrets", state / "keys")} == {0o700}
     passwords = [path.read_text() for path in (state / "secrets").iterdir()]
-    assert len(set(passwords)) == 3
+    assert len(set(passwords)) == 4
     assert all(len(password) >= 32 and password == password.strip() for password in passwords)
 
 
