@@ -140,6 +140,15 @@ def test_a_budget_is_kept(company: Path) -> None:
     assert len(score(company, "budget", "--budget", "2")[1]) <= 2 * (days + 0.5)
 
 
+def test_scheduled_detectors_run_too_unless_they_are_not_wanted(company: Path) -> None:
+    with_them = {str(one["alert_id"]): one for one in score(company, "scheduled")[1]}
+    without = {str(one["alert_id"]): one for one in score(company, "unscheduled", "--no-scheduled")[1]}
+    added = [one for identity, one in with_them.items() if identity not in without]
+    assert without.items() <= with_them.items()
+    assert added
+    assert all(one["reasons"] == [f"scheduled:{one['detector']}"] for one in added)
+
+
 def test_the_same_history_gives_the_same_model(company: Path, tmp_path: Path) -> None:
     command = ("train", str(company / "history.ndjson"), "--directory", str(company / "directory"))
     assert run(*command, "--model", str(tmp_path / "again")) == 0
