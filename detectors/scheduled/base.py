@@ -144,6 +144,8 @@ class ScheduledDetector:
     judge: Callable[[Row], Verdict | None]
     parameters: tuple[Parameter, ...] = ()
     look_alikes: tuple[str, ...] = field(default=())
+    of_absence: bool = False
+    """What is not there is the finding: where a file ends, nothing is absent."""
 
     def findings(self, rows: Iterable[Row], zone: ZoneInfo) -> list[Finding]:
         """The findings among the rows of the SQL, by slot, then by key."""

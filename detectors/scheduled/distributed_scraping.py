@@ -1,7 +1,7 @@
 """Scheduled detector distributed_scraping: many accounts or addresses empty one route together, each of them slowly.
 
 State is keyed by the route (endpoint, else kind of resource). What must be beyond its history is the number of
-different customers read there in an hour without a work item; a new browser version, an office move or a VPN change
+different customers read there in an hour without a work item (its two busiest days left out); a new browser version, an office move or a VPN change
 alter who and where, not how many. On top of that the readers must be new to the route, or all alike and never look
 twice. One account that does most of it is the business of the detectors of accounts.
 """
@@ -9,16 +9,28 @@ twice. One account that does most of it is the business of the detectors of acco
 from __future__ import annotations
 
 from detectors.scheduled.base import LOWEST_RISK, Cadence, Row, ScheduledDetector, Verdict, Words, beyond, numbers_of
-from detectors.scheduled.sql import DAY_SLOT, EVENT, HOUR_SLOT, IN_SLOTS, LOOK, NETWORK, PICKED, ROWS, UNEXPLAINED
+from detectors.scheduled.sql import (
+    DAY_SLOT,
+    EVENT,
+    HOUR_SLOT,
+    IN_SLOTS,
+    LOOK,
+    NETWORK,
+    OWN_BEFORE,
+    PICKED,
+    ROWS,
+    UNEXPLAINED,
+)
 
 FLOOR = 50
 FACTOR = 1.5
 SOURCES = 5
 _HOURS_KNOWN = 24
-_BEFORE = "ORDER BY slot RANGE BETWEEN 672 PRECEDING AND 1 PRECEDING"
+_DAYS_KNOWN, _DAYS_LEFT_OUT = 10, 2
 
 _ROUTE = "if(endpoint = '', toString(resource_type), toString(endpoint))"
-_READS = f"""SELECT tenant_id, {_ROUTE} AS route, {HOUR_SLOT} AS slot, {DAY_SLOT} AS day, actor_token, actor_type,
+_DAY = "toInt32(toDate(toTimeZone(toDateTime(slot * 3600, 'UTC'), {zone:String})))"
+_READS = f"""SELECT tenant_id, {_ROUTE} AS route, {HOUR_SLOT} AS slot, {_DAY} AS day, actor_token, actor_type,
             arrayJoin(subject_tokens) AS subject, cityHash64({NETWORK}) AS network,
             network_kind IN ('office', 'vpn') AS is_own_network,
             cityHash64(user_agent_hash, query_fingerprint) AS one_shape, {EVENT} AS event
@@ -30,16 +42,23 @@ _BY_ACTOR = f"""SELECT tenant_id, route, slot, day, actor_token, groupUniqArray(
         FROM ({_READS})
         GROUP BY tenant_id, route, slot, day, actor_token
         HAVING max(actor_type) != 'customer' OR length(subjects) >= 3"""
-_CANDIDATES = f"""SELECT tenant_id, route, slot, toFloat64(largest_before) AS usual
-        FROM (
-            SELECT *, max(subjects) OVER before AS largest_before, count() OVER before AS hours_before
-            FROM (
-                SELECT tenant_id, route, slot, uniqExactArray(subjects) AS subjects, count() AS actors
+_HOURS = f"""SELECT tenant_id, route, slot, day, uniqExactArray(subjects) AS subjects
                 FROM ({_BY_ACTOR})
-                GROUP BY tenant_id, route, slot
+                GROUP BY tenant_id, route, slot, day"""
+# What a burst of one or two days reached does not become the measure of the days after it.
+_CANDIDATES = f"""SELECT hours.tenant_id AS tenant_id, hours.route AS route, slot, usual
+        FROM ({_HOURS}) AS hours
+        JOIN (
+            SELECT tenant_id, route, day, sum(hours) OVER before AS hours_before,
+                arrayReverseSort(groupArray(busiest) OVER before) AS days_before,
+                toFloat64(days_before[if(length(days_before) >= {_DAYS_KNOWN}, {_DAYS_LEFT_OUT} + 1, 1)]) AS usual
+            FROM (
+                SELECT tenant_id, route, day, max(subjects) AS busiest, count() AS hours
+                FROM ({_HOURS})
+                GROUP BY tenant_id, route, day
             )
-            WINDOW before AS (PARTITION BY tenant_id, route {_BEFORE})
-        )
+            WINDOW before AS (PARTITION BY tenant_id, route ORDER BY day {OWN_BEFORE})
+        ) AS days ON days.tenant_id = hours.tenant_id AND days.route = hours.route AND days.day = hours.day
         WHERE {IN_SLOTS} AND hours_before >= {_HOURS_KNOWN} AND subjects >= {FLOOR} AND subjects > {FACTOR} * usual"""
 _KNOWN_ACTORS = f"""SELECT tenant_id, {_ROUTE} AS route, actor_token, groupUniqArray({DAY_SLOT}) AS days
         {ROWS} AND {LOOK} GROUP BY tenant_id, route, actor_token"""
@@ -80,9 +99,9 @@ def _judge(row: Row) -> Verdict | None:
         beyond(customers, bound, floor=floor),
         Words(
             "{customers} different customers in one hour without a work item, by {accounts} accounts from {addresses} "
-            "networks, {new_percent} percent of them by readers new to this route. Largest hour of the 28 days before: {usual}.",
+            "networks, {new_percent} percent of them by readers new to this route. Usual busiest hour of a day in the 28 days before: at most {usual}.",
             "一小时内 {accounts} 个账号从 {addresses} 个网络无工单读取了 {customers} 名不同客户，其中 {new_percent}% 来自此前未使用该接口的访问者。"
-            "此前 28 天单小时最多 {usual} 名。",
+            "此前 28 天每日最忙一小时通常不超过 {usual} 名。",
         ),
         numbers,
     )

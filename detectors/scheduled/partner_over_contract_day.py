@@ -1,8 +1,8 @@
 """Scheduled detector partner_over_contract_day: all agents of one partner together against its contract.
 
 State is keyed by the organisation: each agent may stay below every limit of its own. Judged are customers a day,
-the contract's dates, and kinds of data or purposes that the contract does not name. What was approved or has a work
-item is beside the contract and does not count.
+the contracts' dates, and kinds of data or purposes that no contract of the day names; of several contracts that hold on
+a day the widest limit counts. What was approved or has a work item is beside the contract and does not count.
 """
 
 from __future__ import annotations
@@ -13,33 +13,37 @@ from detectors.scheduled.sql import DAY_SLOT, EVENT, IN_SLOTS, NO_TOKEN, OWN_BEF
 OFF_CONTRACT_FLOOR = 20
 UNLIMITED_FLOOR, UNLIMITED_FACTOR = 100, 3.0
 
-_AT = "indexOf({orgs:Array(String)}, actor_org)"
-_SQL = f"""WITH {_AT} AS at,
-    splitByChar(';', arrayElement({{resource_types:Array(String)}}, at)) AS types,
-    splitByChar(';', arrayElement({{purposes:Array(String)}}, at)) AS allowed
-SELECT tenant_id, slot, actor_org AS key, subjects, off_contract, is_outside_dates, agents,
-    arrayElement({{limits:Array(Int64)}}, {_AT}) AS daily_limit, toFloat64(most_before) AS usual,
-    toFloat64(off_before) AS off_usual, days_before, {PICKED}
+_HERE = """{orgs:Array(String)}[at] = actor_org
+                        AND slot BETWEEN {valid_from:Array(Int64)}[at] AND {valid_to:Array(Int64)}[at]"""
+_ALLOWS = """({resource_types:Array(String)}[at] = ''
+                        OR has(splitByChar(';', {resource_types:Array(String)}[at]), resource_type))
+                    AND (purpose = '' OR {purposes:Array(String)}[at] = ''
+                        OR has(splitByChar(';', {purposes:Array(String)}[at]), purpose))"""
+_LIMIT = """if(empty(terms) OR arrayExists(at -> {limits:Array(Int64)}[at] < 0, terms), -1,
+                        arrayMax(at -> {limits:Array(Int64)}[at], terms))"""
+_SQL = f"""SELECT tenant_id, slot, actor_org AS key, subjects, off_contract, is_outside_dates, agents, daily_limit,
+    toFloat64(most_before) AS usual, toFloat64(off_before) AS off_usual, days_before, {PICKED}
 FROM (
     SELECT *, max(subjects) OVER before AS most_before, max(off_contract) OVER before AS off_before,
         count() OVER before AS days_before
     FROM (
-        SELECT tenant_id, slot, actor_org, sum(own_subjects) AS listed,
-            greatest(uniqExactArray(tokens), 0) + sum(unlisted) AS subjects, uniqExactArray(off_tokens) AS off_contract,
-            max(outside) AS is_outside_dates, count() AS agents, argMin(event, (-own_subjects, event)) AS picked
+        SELECT tenant_id, slot, actor_org, uniqExactArray(tokens) + sum(unlisted) AS subjects,
+            uniqExactArray(off_tokens) AS off_contract, max(outside) AS is_outside_dates, max(day_limit) AS daily_limit,
+            count() AS agents, argMin(event, (-own_subjects, event)) AS picked
         FROM (
             SELECT tenant_id, slot, actor_org, actor_token, groupUniqArrayArray(subject_tokens) AS tokens,
                 groupUniqArrayArrayIf(subject_tokens, off) AS off_tokens,
                 sum(greatest(subject_count - toInt64(length(subject_tokens)), 0)) AS unlisted,
-                length(tokens) + unlisted AS own_subjects, max(out_of_dates) AS outside, min(one) AS event
+                length(tokens) + unlisted AS own_subjects, max(out_of_dates) AS outside, max(one_limit) AS day_limit,
+                min(one) AS event
             FROM (
                 SELECT tenant_id, {DAY_SLOT} AS slot, actor_org, actor_token, subject_tokens, subject_count,
-                    (notEmpty(types[1]) AND NOT has(types, resource_type))
-                        OR (notEmpty(allowed[1]) AND purpose != '' AND NOT has(allowed, purpose)) AS off,
-                    slot < arrayElement({{valid_from:Array(Int64)}}, at)
-                        OR slot > arrayElement({{valid_to:Array(Int64)}}, at) AS out_of_dates, {EVENT} AS one
-                {ROWS} AND at > 0 AND outcome = 'success' AND subject_count > 0 AND explained != 'explained'
-                    AND approval_token = {NO_TOKEN}
+                    arrayFilter(at -> {_HERE}, arrayEnumerate({{orgs:Array(String)}})) AS terms,
+                    empty(terms) AS out_of_dates,
+                    NOT out_of_dates AND NOT arrayExists(at -> {_ALLOWS}, terms) AS off,
+                    {_LIMIT} AS one_limit, {EVENT} AS one
+                {ROWS} AND has({{orgs:Array(String)}}, actor_org) AND outcome = 'success' AND subject_count > 0
+                    AND explained != 'explained' AND approval_token = {NO_TOKEN}
             )
             GROUP BY tenant_id, slot, actor_org, actor_token
         )
@@ -105,8 +109,8 @@ PARTNER_OVER_CONTRACT_DAY = ScheduledDetector(
     state_key="partner",
     cadence=Cadence(unit="day", lateness_s=3600, history_days=28, quiet_slots=7),
     parameters=(
-        Parameter("orgs", "Array(String)", "partners.csv: organisations, each once"),
-        Parameter("limits", "Array(Int64)", "daily_subject_limit of each, -1 where there is none"),
+        Parameter("orgs", "Array(String)", "partners.csv: organisation of each contract"),
+        Parameter("limits", "Array(Int64)", "daily_subject_limit of each contract, -1 where there is none"),
         Parameter("resource_types", "Array(String)", "resource types of each, parted by ;"),
         Parameter("purposes", "Array(String)", "purposes of each, parted by ;"),
         Parameter("valid_from", "Array(Int64)", "first day of each contract, days since 1970"),

@@ -1,6 +1,7 @@
 """Scheduled detector silent_source: a source that must report has stopped.
 
-State is keyed by the source. Silence is measured between receipts; heartbeats are signs of life. A silence is told
+State is keyed by the source's instance; a line of sources.csv without an instance holds for every instance of its
+system. Silence is measured between receipts; heartbeats are signs of life. A silence is told
 once, in the hour in which it grows longer than the owner allows; a source whose pauses have often been as long in the
 28 days before has a wrong bound, not an incident, and is left alone.
 """
@@ -12,6 +13,9 @@ from detectors.scheduled.sql import PICKED, ROWS
 
 OFTEN = 3
 
+_SOURCES = "{sources:Array(String)}"
+_OWN = f"indexOf({_SOURCES}, concat(source_system, '/', source_instance))"
+_LISTED = f"if({_OWN} > 0, {_OWN}, indexOf({_SOURCES}, concat(source_system, '/')))"
 _EVENT = "tuple(-toInt64(toUnixTimestamp64Micro(received_at)), event_time, event_id, actor_token, topic, incarnation, partition, offset, received_at, sensitivity)"
 _SQL = f"""WITH {{until:DateTime64(6, 'UTC')}} AS now_at
 SELECT tenant_id, toInt32(intDiv(toUnixTimestamp64Micro(overdue_at) , 3600000000)) AS slot,
@@ -31,10 +35,9 @@ FROM (
                     ORDER BY minute ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS next_at
             FROM (
                 SELECT tenant_id, source_system, source_instance, toStartOfMinute(received_at) AS minute,
-                    arrayElement({{silences:Array(Int64)}}, any(indexOf({{sources:Array(String)}},
-                        concat(source_system, '/', source_instance)))) AS allowed,
+                    arrayElement({{silences:Array(Int64)}}, {_LISTED}) AS allowed,
                     min(received_at) AS first_at, max(received_at) AS last_at, min({_EVENT}) AS event
-                {ROWS} AND has({{sources:Array(String)}}, concat(source_system, '/', source_instance))
+                {ROWS} AND {_LISTED} > 0
                 GROUP BY tenant_id, source_system, source_instance, minute
             )
         )
@@ -70,7 +73,7 @@ SILENT_SOURCE = ScheduledDetector(
     state_key="source",
     cadence=Cadence(unit="hour", lateness_s=300, history_days=29, quiet_slots=24, early_s=60),
     parameters=(
-        Parameter("sources", "Array(String)", "sources.csv: source_system/source_instance"),
+        Parameter("sources", "Array(String)", "sources.csv: source_system/source_instance; nothing after the / means every instance"),
         Parameter("silences", "Array(Int64)", "max_silence_s of each"),
     ),
     cold_start=Words(
@@ -89,5 +92,6 @@ SILENT_SOURCE = ScheduledDetector(
     ),
     sql=_SQL,
     judge=_judge,
+    of_absence=True,
     look_alikes=("a pause within the bound", "a source that pauses every night", "late delivery within the lateness"),
 )  # fmt: skip

@@ -1,9 +1,12 @@
 """Scheduled detector slow_drip: little every day, much in a month.
 
-Counts each account's distinct customers of the last 30 days that it looked at without a work item, exactly, and
-compares the logarithm with the peers' median by their median absolute deviation. Each pair of account and customer
-counts once: a look adds it for 30 days, or until the next look. Told on a day that adds at least the month's average,
-so that what is over is not told late.
+Counts each account's distinct customers of the last 30 days that it looked at without a work item, exactly, leaves the
+three largest days out (a busy day is no drip), and compares the logarithm with the peers' median by their median
+absolute deviation. Each pair of account and customer counts once: a look adds it for 30 days, or until the next look.
+Told on a day that adds at least the month's average, so that what is over is not told late.
+
+Peers are staff of the same department and role on the same day, partners and agent programs among themselves. Two to
+four are too few for a spread of their own: the larger of their middle and everybody's counts.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from detectors.scheduled.base import Cadence, Row, ScheduledDetector, Verdict, W
 from detectors.scheduled.sql import DAY_SLOT, EVENT, IN_SLOTS, LOOK, PEER_GROUP, PEOPLE, PICKED, ROWS, UNEXPLAINED
 
 DAYS = 30
-FLOOR = 40
-DEVIATIONS = 3.5
+FLOOR, FLOOR_STEADY = 40, 30
+PEAKS = 3
+DEVIATIONS = 4.5
 _SMALLEST_DEVIATION = 0.25
 _FIRST_DAYS = 13
 _PEERS = 5
@@ -32,7 +36,7 @@ _PAIRS = f"""SELECT tenant_id, actor_token, arraySort(groupUniqArray(slot)) AS a
                 GROUP BY tenant_id, actor_token, subject"""
 _ENDS = "arrayMap((d, n) -> (least(d + {days}, n), {all}, {open}), {list}, arraySlice(arrayPushBack({list}, {far}), 2))"
 _CHANGES = f"""SELECT tenant_id, actor_token, change.1 AS slot, sum(change.2) AS added_all, sum(change.3) AS added_open,
-                countIf(change.3 > 0) AS open_today, '' AS peer
+                countIf(change.3 > 0) AS open_today, '' AS peer, '' AS kind
             FROM (
                 SELECT tenant_id, actor_token, arrayJoin(arrayConcat(
                     arrayMap(d -> (d, 1, 0), all_days),
@@ -42,19 +46,22 @@ _CHANGES = f"""SELECT tenant_id, actor_token, change.1 AS slot, sum(change.2) AS
                 FROM ({_PAIRS})
             )
             GROUP BY tenant_id, actor_token, slot"""
-_PEERS_OF_DAYS = f"""SELECT tenant_id, actor_token, {DAY_SLOT} AS slot, 0, 0, 0, max({PEER_GROUP})
+_PEERS_OF_DAYS = f"""SELECT tenant_id, actor_token, {DAY_SLOT} AS slot, 0, 0, 0, max({PEER_GROUP}),
+                max(if(actor_type IN ('partner', 'ai_agent'), toString(actor_type), 'staff'))
             {ROWS} AND {LOOK} AND {PEOPLE}
             GROUP BY tenant_id, actor_token, slot"""
 # Every account on every day, so that peers are compared on the same day.
-_GRID = f"""SELECT tenant_id, actor_token, arrayJoin(range({{first_slot:Int32}}, {{last_slot:Int32}} + 1)), 0, 0, 0, ''
+_GRID = f"""SELECT tenant_id, actor_token, arrayJoin(range({{first_slot:Int32}}, {{last_slot:Int32}} + 1)), 0, 0, 0, '', ''
             {ROWS} AND {LOOK} AND {PEOPLE}
             GROUP BY tenant_id, actor_token"""
 _RUNNING = f"""SELECT tenant_id, actor_token, slot, open_today,
             sum(added_all) OVER so_far AS all_subjects, sum(added_open) OVER so_far AS subjects,
-            anyLast(nullIf(group, '')) OVER so_far AS peer_group, min(slot) OVER (PARTITION BY tenant_id) AS first_day
+            anyLast(nullIf(group, '')) OVER so_far AS peer_group, anyLast(nullIf(kind_today, '')) OVER so_far AS kind,
+            arraySum(arraySlice(arrayReverseSort(groupArray(open_today) OVER month), 1, {PEAKS})) AS peaks, min(slot) OVER (PARTITION BY tenant_id) AS first_day
         FROM (
             SELECT tenant_id, actor_token, toInt32(slot) AS slot, sum(added_all) AS added_all,
-                sum(added_open) AS added_open, sum(open_today) AS open_today, max(peer) AS group
+                sum(added_open) AS added_open, sum(open_today) AS open_today, max(peer) AS group,
+                max(kind) AS kind_today
             FROM (
             {_CHANGES}
             UNION ALL
@@ -64,23 +71,27 @@ _RUNNING = f"""SELECT tenant_id, actor_token, slot, open_today,
             )
             GROUP BY tenant_id, actor_token, slot
         )
-        WINDOW so_far AS (PARTITION BY tenant_id, actor_token ORDER BY slot ROWS UNBOUNDED PRECEDING)"""
-_MEDIANS = f"""SELECT *, log1p(subjects) AS height,
-            if(count() OVER peers >= {_PEERS}, quantileExact(0.5)(log1p(subjects)) OVER peers,
-                quantileExact(0.5)(log1p(subjects)) OVER everyone) AS middle, count() OVER peers AS peers_seen
+        WINDOW so_far AS (PARTITION BY tenant_id, actor_token ORDER BY slot ROWS UNBOUNDED PRECEDING),
+            month AS (PARTITION BY tenant_id, actor_token ORDER BY slot RANGE BETWEEN {DAYS - 1} PRECEDING AND CURRENT ROW)"""
+_MEDIANS = f"""SELECT *, greatest(toInt64(subjects) - toInt64(peaks), 0) AS steady, log1p(steady) AS height,
+            count() OVER peers AS peers_seen, quantileExactLow(0.5)(log1p(steady)) OVER peers AS of_peers,
+            quantileExact(0.5)(log1p(steady)) OVER everyone AS of_all,
+            multiIf(peers_seen >= {_PEERS}, of_peers, peers_seen > 1, greatest(of_peers, of_all), of_all) AS middle
         FROM ({_RUNNING})
         WHERE {IN_SLOTS} AND all_subjects > 0 AND slot - first_day >= {_FIRST_DAYS}
-        WINDOW peers AS (PARTITION BY tenant_id, slot, peer_group), everyone AS (PARTITION BY tenant_id, slot)"""
+        WINDOW peers AS (PARTITION BY tenant_id, slot, peer_group), everyone AS (PARTITION BY tenant_id, slot, kind)"""
 _DEVIATIONS = f"""SELECT *, greatest({_SMALLEST_DEVIATION}, 1.4826 * if(peers_seen >= {_PEERS},
             quantileExact(0.5)(abs(height - middle)) OVER peers,
             quantileExact(0.5)(abs(height - middle)) OVER everyone)) AS deviation
         FROM ({_MEDIANS})
-        WINDOW peers AS (PARTITION BY tenant_id, slot, peer_group), everyone AS (PARTITION BY tenant_id, slot)"""
+        WINDOW peers AS (PARTITION BY tenant_id, slot, peer_group), everyone AS (PARTITION BY tenant_id, slot, kind)"""
 _FOUND = f"""SELECT * FROM ({_DEVIATIONS})
-    WHERE open_today * {DAYS} >= subjects AND subjects >= {FLOOR} AND subjects >= 2 * (exp(middle) - 1)
+    WHERE open_today * {DAYS} >= subjects AND subjects >= {FLOOR} AND steady >= {FLOOR_STEADY}
+        AND steady >= 2 * (exp(middle) - 1)
         AND height >= middle + {DEVIATIONS} * deviation"""
 _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT found.tenant_id AS tenant_id, found.slot AS slot, lower(hex(found.actor_token)) AS key,
     any(found.subjects) AS subjects, any(found.all_subjects) AS all_subjects, any(found.open_today) AS open_today,
+    any(found.steady) AS steady,
     round(exp(any(middle)) - 1) AS usual, any((height - middle) / deviation) AS deviations, min(event) AS picked
 FROM (
     SELECT tenant_id, actor_token, {DAY_SLOT} AS slot, {EVENT} AS event {ROWS} AND {LOOK} AND {PEOPLE} AND {UNEXPLAINED}
@@ -99,9 +110,10 @@ def _judge(row: Row) -> Verdict:
         min(9300, max(7000, risk)),
         Words(
             "{subjects} different customers in 30 days without a work item, {share_percent} percent of all this account "
-            "looked at. Colleagues' median is {usual}; this lies {deviations} median deviations above it.",
-            "30 天内在没有工单的情况下访问了 {subjects} 名不同客户，占其访问客户的 {share_percent}%。"
-            "同事中位数为 {usual} 名，高出 {deviations} 个中位绝对偏差。",
+            "looked at, {steady} of them outside its three busiest days. Colleagues' median of these is {usual}; this lies "
+            "{deviations} median deviations above it.",
+            "30 天内在没有工单的情况下访问了 {subjects} 名不同客户，占其访问客户的 {share_percent}%，"
+            "其中 {steady} 名不在其最忙的三天内。同事的该项中位数为 {usual} 名，高出 {deviations} 个中位绝对偏差。",
         ),
         numbers,
     )
@@ -115,9 +127,9 @@ SLOW_DRIP = ScheduledDetector(
     state_key="actor",
     cadence=Cadence(unit="day", lateness_s=3600, history_days=31, quiet_slots=30, reach=DAYS),
     cold_start=Words(
-        "Silent for the first 13 days of data; until day 30 everybody is compared over the same shorter time. Departments "
-        "with fewer than five people are compared with everybody.",
-        "数据的前 13 天不告警；第 30 天之前所有人按同样较短的时间比较。不足五人的岗位与全体比较。",
+        "Silent for the first 13 days of data; until day 30 everybody is compared over the same shorter time. Roles with "
+        "fewer than five people are compared with everybody too.",
+        "数据的前 13 天不告警；第 30 天之前所有人按同样较短的时间比较。不足五人的岗位同时与全体比较。",
     ),
     title=Words("A little every day", "长期少量访问"),
     next_step=Words(

@@ -47,8 +47,17 @@ OWN_BEFORE = "RANGE BETWEEN 28 PRECEDING AND 1 PRECEDING"
 """The 28 days before a day, as the frame of a window over day slots."""
 
 
+INPUT_END = """SELECT toUnixTimestamp64Micro(quantileExact(0.5)(last_at)) AS end_us FROM (
+    SELECT max(event_time) AS last_at FROM accesstrail.access_events WHERE duplicate_of < 0
+    GROUP BY tenant_id, source_system, source_instance)"""
+"""Where a file of events ends for whoever looks for silence: half of its sources are not heard after it."""
+
+
 def against_usual(counted: str, count: str, floor: int, factor: float, *, more: str = "") -> str:
     """SQL that compares each actor's day with the 28 days before: own largest, and the 99th percentile of peers.
+
+    And with the same day: where five peers or more were at work, the upper quartile of them, so that a day on which
+    everybody does more (a promotion, a ticket system that is down) is nobody's finding.
 
     `counted`: a query of (tenant_id, slot, actor_token, peer, picked, `count`), one row an actor and day. Peers are the
     department and role; where these have fewer than 50 actor-days, everybody. Without 50 actor-days of anybody: no row.
@@ -57,16 +66,19 @@ def against_usual(counted: str, count: str, floor: int, factor: float, *, more: 
     frame = f"ORDER BY slot {OWN_BEFORE}"
     return f"""SELECT tenant_id, slot, lower(hex(actor_token)) AS key, {count}, {more}
     toFloat64(own) AS own_usual, toFloat64(if(peer_days >= 50, of_peers, of_all)) AS peer_usual,
-    greatest(own_usual, peer_usual) AS usual, {PICKED}
+    toFloat64(if(peers_today >= 5, of_today, 0)) AS today_usual, greatest(own_usual, peer_usual, today_usual) AS usual,
+    {PICKED}
 FROM (
     SELECT *, max({count}) OVER own AS own, quantileExact(0.99)({count}) OVER peers AS of_peers,
-        count() OVER peers AS peer_days, quantileExact(0.99)({count}) OVER everyone AS of_all,
+        count() OVER peers AS peer_days, quantileExact(0.75)({count}) OVER today AS of_today,
+        count() OVER today AS peers_today, quantileExact(0.99)({count}) OVER everyone AS of_all,
         count() OVER everyone AS all_days
     FROM (
 {counted}
     )
     WINDOW own AS (PARTITION BY tenant_id, actor_token {frame}),
         peers AS (PARTITION BY tenant_id, peer {frame}),
+        today AS (PARTITION BY tenant_id, peer, slot),
         everyone AS (PARTITION BY tenant_id {frame})
 )
 WHERE {IN_SLOTS} AND all_days >= 50 AND {count} >= {floor} AND {count} > {factor} * usual"""

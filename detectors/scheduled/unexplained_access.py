@@ -12,8 +12,8 @@ from __future__ import annotations
 from detectors.scheduled.base import Cadence, Row, ScheduledDetector, Verdict, Words, beyond, numbers_of
 from detectors.scheduled.sql import DAY_SLOT, EVENT, LOOK, NO_TOKEN, PEER_GROUP, PEOPLE, ROWS, against_usual
 
-FLOOR = 12
-FACTOR = 1.5
+FLOOR = 20
+FACTOR = 2.5
 
 _COVERS = """(span.1 - toIntervalHour(24) <= event_time
             AND (event_time <= span.2 OR event_time <= span.1 + toIntervalHour(24)))"""

@@ -16,6 +16,7 @@ import click
 from detectors.evaluate import AlertRecord, Label, ScoreRecord, evaluate, report_lines
 from detectors.model import load, save
 from detectors.policy import level_in_words
+from detectors.source_labels import Sighting, hits_by_source
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
@@ -194,14 +195,14 @@ def evaluate_command(
     places = _places(existing(event_files))
     scored = [
         ScoreRecord(
-            line["event_id"], float(line["risk"]), float(line["anomaly_score"]), *places.get(line["event_id"], ("", 0))
+            line["event_id"],
+            float(line["risk"]),
+            float(line["anomaly_score"]),
+            *places.get(line["event_id"], _NOWHERE)[:2],
         )
         for line in _read_lines(scores)
     ]
-    fired = [
-        AlertRecord(line["event_id"], str(line["actor_id"]), utc_us(line["event_time"]))
-        for line in _read_lines(alerts_file)
-    ]
+    fired = _fired(_read_lines(alerts_file), found, places)
     report = evaluate(scored, fired, found, strengths)
     click.echo(json.dumps(report, ensure_ascii=False) if as_json else "\n".join(report_lines(report)))
 
@@ -214,11 +215,36 @@ def _table(path: Path) -> list[dict[str, str]]:
         raise UsageError(f"{path} cannot be read as CSV: {type(exc).__name__}") from None
 
 
-def _places(paths: list[str]) -> dict[str, tuple[str, int]]:
-    """Event id → actor and event time (UTC µs)."""
-    places: dict[str, tuple[str, int]] = {}
+_Place = tuple[str, int, str]
+_NOWHERE: _Place = ("", 0, "")
+
+
+def _fired(lines: list[dict[str, Any]], labels: list[Label], places: Mapping[str, _Place]) -> list[AlertRecord]:
+    """The alerts; one about a source stands for the labelled event of the same instance that it hits, if any."""
+
+    def sighting(name: str, event_id: str) -> Sighting:
+        _, at_us, instance = places.get(event_id, _NOWHERE)
+        return Sighting(name, event_id, instance, at_us)
+
+    labelled = [sighting(label.scenario, label.event_id) for label in labels if label.event_id in places]
+    hits = hits_by_source([sighting(str(line["detector"]), line["event_id"]) for line in lines], labelled)
+    return [
+        AlertRecord(
+            hit.event_id if hit else line["event_id"],
+            str(line["actor_id"]),
+            max(utc_us(line["event_time"]), hit.time_us if hit else 0),
+        )
+        for line, hit in zip(lines, hits, strict=True)
+    ]
+
+
+def _places(paths: list[str]) -> dict[str, _Place]:
+    """Event id → actor, event time (UTC µs) and source instance."""
+    places: dict[str, _Place] = {}
     if paths:
         events = read_events(paths)
         for event_id, line, at_us in zip(events.ids, events.lines, events.time_us.tolist(), strict=True):
-            places[event_id] = (str(json.loads(line)["actor_id"]), at_us)
+            event = json.loads(line)
+            instance = sys.intern(f"{event['source_system']}/{event.get('source_instance', '')}")
+            places[event_id] = (str(event["actor_id"]), at_us, instance)
     return places

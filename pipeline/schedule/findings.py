@@ -77,29 +77,17 @@ def parameters(
 
 
 def _directory_values(directory: DirectorySnapshot) -> dict[str, Sequence[str] | Sequence[int]]:
-    """What the directory says, as arrays; of several contracts of one organisation the widest terms hold."""
-    partners: dict[str, list[Any]] = {}
-    for row in directory.partners:
-        limit = -1 if row.daily_subject_limit is None else row.daily_subject_limit
-        first = _FIRST_DAY if row.valid_from is None else row.valid_from
-        last = _LAST_DAY if row.valid_to is None else row.valid_to
-        terms = partners.setdefault(row.org, [limit, set(), set(), first, last, False, False])
-        terms[0] = -1 if -1 in (terms[0], limit) else max(terms[0], limit)
-        terms[1] |= set(row.resource_types)
-        terms[2] |= set(row.purposes)
-        terms[3], terms[4] = min(terms[3], first), max(terms[4], last)
-        # A contract that names no kinds allows all.
-        terms[5], terms[6] = terms[5] or not row.resource_types, terms[6] or not row.purposes
-    values = list(partners.values())
+    """What the directory says, as arrays: one element a contract, one a source."""
+    partners, sources = directory.partners, directory.sources
     return {
-        "orgs": list(partners),
-        "limits": [one[0] for one in values],
-        "resource_types": ["" if one[5] else ";".join(sorted(one[1])) for one in values],
-        "purposes": ["" if one[6] else ";".join(sorted(one[2])) for one in values],
-        "valid_from": [one[3] for one in values],
-        "valid_to": [one[4] for one in values],
-        "sources": [f"{row.source_system}/{row.source_instance}" for row in directory.sources],
-        "silences": [row.max_silence_s for row in directory.sources],
+        "orgs": [row.org for row in partners],
+        "limits": [-1 if row.daily_subject_limit is None else row.daily_subject_limit for row in partners],
+        "resource_types": [";".join(sorted(row.resource_types)) for row in partners],
+        "purposes": [";".join(sorted(row.purposes)) for row in partners],
+        "valid_from": [_FIRST_DAY if row.valid_from is None else row.valid_from for row in partners],
+        "valid_to": [_LAST_DAY if row.valid_to is None else row.valid_to for row in partners],
+        "sources": [f"{row.source_system}/{row.source_instance}" for row in sources],
+        "silences": [row.max_silence_s for row in sources],
     }
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import Finding
+from detectors.scheduled.sql import INPUT_END
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert
@@ -80,12 +81,19 @@ class Collector:
         first_us, last_us = int(times_us.min()), int(times_us.max())
         found: list[Finding] = []
         for detector in SCHEDULED:
-            slots = Slots(detector.cadence.slot_of(first_us, self._zone), detector.cadence.slot_of(last_us, self._zone))
+            end_us = self._end_us() if detector.of_absence else last_us + 1
+            slots = Slots(
+                detector.cadence.slot_of(first_us, self._zone), detector.cadence.slot_of(last_us, self._zone),
+                until_us=end_us,
+            )  # fmt: skip
             own = find(self._engine, detector, slots, self._directory, self._zone)
             # The first slot may have begun before: what an alert names must be an event that is scored.
             scored = [one for one in own if first_offset <= one.contributor.offset < first_offset + len(times_us)]
             found += fired(scored, detector.cadence.quiet_slots)
         return [Candidate(one.contributor.offset - first_offset, one) for one in sorted(found, key=_in_time)]
+
+    def _end_us(self) -> int:
+        return int(self._engine.rows(INPUT_END, {})[0]["end_us"])
 
 
 def within_budget(candidates: Sequence[Candidate], fired_at_most: float) -> list[Candidate]:

@@ -49,6 +49,8 @@ UNEXPLAINED: Sequence[Case] = (
          explained="claimed")], (), [item("bulk", "p1", "", at(LAST, 8))]),
     Case("look_alike", "a department that never writes tickets",
          [*_BASE, *ordinary(range(LAST + 1), actors=6, count=30, actor_dept="sales", tenant_id="default")]),
+    Case("look_alike", "the ticket system is down for everybody",
+         [*_BASE, *[one for n in range(6) for one in looks(f"p{n}", LAST, 40 - n, first=9000 + 100 * n)]]),
     Case("look_alike", "approved in writing, without a ticket",
          [*_BASE, *looks("p1", LAST, 40, first=9000, approval="a1", explained="claimed")]),
 )  # fmt: skip

@@ -26,7 +26,7 @@ def _payments(actor: str, day: int, count: int, **more: Any) -> list[EventFields
 
 DRIP: Sequence[Case] = (
     Case("true", "fifteen a day for two weeks", [*_BASE, *_drip("p1", range(15, 29), 15)], (P1,)),
-    Case("true", "eight a day for three weeks", [*_BASE, *_drip("p1", range(8, 29), 8)], (P1,)),
+    Case("true", "ten a day for three weeks", [*_BASE, *_drip("p1", range(8, 29), 10)], (P1,)),
     Case("true", "two people at once", [*_BASE, *_drip("p1", range(15, 29), 15), *_drip("p2", range(15, 29), 15)], (P1, P2)),
     Case("true", "in a department of one, against everybody",
          [*_BASE, *_drip("new", range(8, 29), 25, actor_dept="legal", actor_role="counsel")], (NEW,)),
@@ -39,6 +39,11 @@ DRIP: Sequence[Case] = (
     Case("look_alike", "a department that writes no tickets",
          [*_BASE, *ordinary(range(30), count=25, actor_dept="sales")]),
     Case("look_alike", "the busiest colleague, with twice the work", [*_BASE, *_drip("p1", range(30), 3)]),
+    Case("look_alike", "three busy days", [*_BASE, *_drip("p1", range(20, 23), 90), *_drip("p1", range(25, 29), 3)]),
+    Case("look_alike", "three people of whom none writes tickets",
+         [*_BASE, *ordinary(range(30), actors=3, count=25, actor_dept="audit", actor_role="auditor")]),
+    Case("look_alike", "two agents of a partner, who have no tickets",
+         [*_BASE, *ordinary(range(30), actors=2, count=40, actor_type="partner", actor_dept="", actor_role="")]),
     Case("look_alike", "the first days of a new system", [*ordinary(range(10)), *_drip("p1", range(2, 10), 20)]),
 )  # fmt: skip
 

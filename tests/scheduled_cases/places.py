@@ -72,11 +72,15 @@ def _swarm(accounts: int, each: int, *, day: int = 6, hour: float = 3, **more: A
 
 
 _KNOWN = _hours(range(6))
+_KNOWN_LONG = _hours(range(12))
 
 SCRAPING: Sequence[Case] = (
     Case("true", "twenty new accounts, ten customers each", [*_KNOWN, *_swarm(20, 10)], (_ROUTE,)),
     Case("true", "known accounts from thirty new networks", [*_KNOWN, *[
          {**one, "actor": f"u{n % 8}", "src_ip": f"81.{n % 30}.1.1"} for n, one in enumerate(_swarm(20, 10))]], (_ROUTE,)),
+    Case("true", "two loud days before do not hide it", [*_KNOWN_LONG, *_swarm(20, 40, day=9), *_swarm(20, 40, day=10),
+         *[{**one, "actor": f"new{one['actor']}", "src_ip": f"66.{n % 30}.1.1"}
+           for n, one in enumerate(_swarm(20, 10, day=12))]], (_ROUTE,)),
     Case("true", "customers' accounts that read others", [*_KNOWN, *_swarm(20, 10, actor_type="customer")], (_ROUTE,)),
     Case("true", "known accounts, all alike, never twice", [*_KNOWN, *_hours(range(6, 7), count=25, offset=90_000,
          user_agent="python")], (_ROUTE,)),

@@ -22,6 +22,12 @@ def _contract(
     return DirectorySnapshot(partners=(row,))
 
 
+def _larger_for(first: int, last: int) -> DirectorySnapshot:
+    """The usual contract, and a larger one for some days."""
+    larger = PartnerRow(ORG, "k2", ("order",), ("delivery",), 400, _ZERO + first, _ZERO + last)
+    return DirectorySnapshot(partners=(*_contract().partners, larger))
+
+
 def _partner(day: int, count: int, *, agents: int = 2, first: int = 0, **more: Any) -> list[EventFields]:
     fields = {"resource_type": "order", "purpose": "delivery", "actor_type": "partner", "actor_org": ORG, **more}
     return [look(f"g{n % agents}", f"d{first + n}", at(day, 10, 30 * n), **fields) for n in range(count)]
@@ -36,11 +42,15 @@ PARTNER: Sequence[Case] = (
          [*_USUAL, *_partner(10, 30, first=5000, resource_type="payment")], (ORG,), (), _contract()),
     Case("true", "another purpose", [*_USUAL, *_partner(10, 30, first=5000, purpose="marketing")], (ORG,), (), _contract()),
     Case("true", "no limit, far above its own usual", [*_USUAL, *_partner(10, 150, first=5000)], (ORG,), (), _contract(None)),
+    Case("true", "a larger contract that was over yesterday", [*_USUAL, *_partner(10, 60, first=5000)], (ORG,), (),
+         _larger_for(5, 9)),
     Case("true", "customers that a file names only by number", [*_USUAL, event("g0", at(10), subject_count=500,
          actor_org=ORG, actor_type="partner", resource_type="order", action="export")], (ORG,), (), _contract()),
     Case("false", "below the limit", [*_USUAL, *_partner(10, 35, first=5000)], (), (), _contract()),
     Case("false", "another organisation", [*_USUAL, *_partner(10, 60, first=5000, actor_org="bank")], (), (), _contract()),
     Case("false", "refused", [*_USUAL, *_partner(10, 60, first=5000, outcome="denied")], (), (), _contract()),
+    Case("look_alike", "a larger contract for these days", [*_USUAL, *_partner(10, 60, first=5000)], (), (),
+         _larger_for(10, 11)),
     Case("look_alike", "a sales holiday within the limit", [*_USUAL, *_partner(10, 190, first=5000)], (), (), _contract(200)),
     Case("look_alike", "the same thirty customers again and again",
          [*_USUAL, *_partner(10, 30, first=5000), *_partner(10, 30, first=5000, outcome="success", risk=1)], (), (),
@@ -61,6 +71,7 @@ def _source(days: range, *, hours: range = range(24), minutes: int = 10, **more:
     ]  # fmt: skip
 
 
+_WATCHED_SYSTEM = DirectorySnapshot(sources=(SourceRow("crm", "", 3600, "team-crm"),))
 _WATCHED = DirectorySnapshot(sources=(SourceRow("crm", "crm-1", 3600, "team-crm"),))
 
 SILENCE: Sequence[Case] = (
@@ -68,6 +79,8 @@ SILENCE: Sequence[Case] = (
     Case("true", "six hours, then it is back",
          [*_source(range(3)), *_source(range(3, 4), hours=range(6)), *_source(range(3, 4), hours=range(12, 24))],
          (CRM,), (), _WATCHED),
+    Case("true", "one instance of a system that is listed as a whole",
+         [*_source(range(3)), *_source(range(5), source_instance="crm-2")], (CRM,), (), _WATCHED_SYSTEM),
     Case("true", "other sources go on", [*_source(range(3)), *_source(range(5), source_instance="crm-2")], (CRM,), (), _WATCHED),
     Case("false", "it reports", _source(range(4)), (), (), _WATCHED),
     Case("false", "not listed", _source(range(3)), (), (), DirectorySnapshot(), 3),
@@ -75,6 +88,8 @@ SILENCE: Sequence[Case] = (
     Case("look_alike", "a pause within the bound", [*_source(range(3)), *_source(range(3, 4), minutes=59)], (), (), _WATCHED),
     Case("look_alike", "it sleeps every night", _source(range(8), hours=range(8, 20))[6 * 12 * 4 :], (), (),
          DirectorySnapshot(sources=(SourceRow("crm", "crm-1", 13 * 3600, "team-crm"),))),
+    Case("look_alike", "an instance with a bound of its own beside its system's", _source(range(3), minutes=59), (), (),
+         DirectorySnapshot(sources=(SourceRow("crm", "", 600, "t"), SourceRow("crm", "crm-1", 3600, "t")))),
     Case("look_alike", "no work, but heartbeats", [*_source(range(4), minutes=30)], (), (), _WATCHED),
 )  # fmt: skip
 

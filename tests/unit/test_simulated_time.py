@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import Contributor, Finding, Value
+from detectors.scheduled.sql import INPUT_END
+from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
+from pipeline.directory.snapshot import SourceRow
 from pipeline.schedule.findings import RISE, fired
 from pipeline.schedule.simulated import Candidate, Collector, within_budget
+from tests.scheduled_rows import EventFields, at, event, rows_of
 
 HOUR_US = 3_600_000_000
 
@@ -82,13 +86,15 @@ class Engine:
         pass
 
     def rows(self, sql: str, parameters: Mapping[str, Value]) -> list[dict[str, Any]]:
+        if sql == INPUT_END:
+            return [{"end_us": 5}]
         if sql != next(one.sql for one in SCHEDULED if one.name == "slow_drip"):
             return []
         return [
             {
                 "tenant_id": "default", "slot": 1, "key": str(offset), "subjects": 50, "all_subjects": 50, "usual": 4,
-                "open_today": 2, "deviations": 4.0, "event_time_us": offset, "received_at_us": 0, "event_id": "id",
-                "actor": "00", "topic": "offline", "incarnation": "offline", "partition": 0, "offset": offset,
+                "open_today": 2, "steady": 45, "deviations": 4.0, "event_time_us": offset, "received_at_us": 0,
+                "event_id": "id", "actor": "00", "topic": "offline", "incarnation": "offline", "partition": 0, "offset": offset,
                 "sensitivity": 3,
             }
             for offset in self._offsets
@@ -106,3 +112,30 @@ def test_only_events_that_are_scored_are_named_never_those_of_the_warm_up(warmed
 def test_without_scored_events_nothing_is_asked() -> None:
     collector = Collector(Engine([0]), DirectorySnapshot(), ZoneInfo("Asia/Shanghai"))
     assert collector.candidates(np.zeros(0, np.int64), 0) == []
+
+
+def _reports(instance: str, until_h: float) -> list[EventFields]:
+    """A source that reports every ten minutes of some hours."""
+    return [
+        event(
+            "svc", at(0, 0, 600 * n), action="log_control", resource_type="heartbeat", source_instance=instance
+        )
+        for n in range(int(6 * until_h))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("until_h", "silent"),
+    [((20, 20, 20, 30), set()), ((12, 20, 20, 30), {"crm/crm-0"}), ((20, 20, 12, 12), {"crm/crm-2", "crm/crm-3"})],
+)
+def test_where_a_file_ends_no_source_has_fallen_silent(until_h: tuple[int, ...], silent: set[str]) -> None:
+    events = sorted(
+        (one for number, hours in enumerate(until_h) for one in _reports(f"crm-{number}", hours)),
+        key=lambda one: int(one["event_time"]),
+    )
+    watched = DirectorySnapshot(sources=(SourceRow("crm", "", 3600, "team"),))
+    with EmbeddedEngine() as engine:
+        collector = Collector(engine, watched, ZoneInfo("Asia/Shanghai"))
+        collector.add(rows_of(events))
+        found = collector.candidates(np.array([one["event_time"] for one in events], np.int64), 0)
+    assert {one.finding.key for one in found} == silent
