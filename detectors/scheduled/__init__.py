@@ -1,7 +1,7 @@
 """Detectors whose state is not keyed by the actor of one event: SQL on a schedule over sealed rows, one file each.
 
 A detector is data (`base.ScheduledDetector`): SQL text, typed parameters, cadence, and a function from a row to a
-verdict. Whoever runs it is elsewhere: `pipeline/schedule.py`, live over ClickHouse and offline over the embedded engine.
+verdict. Whoever runs it is elsewhere: `pipeline/schedule/`, live over ClickHouse and offline over the embedded engine.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ SCHEDULED: Sequence[ScheduledDetector] = (
 )  # fmt: skip
 """Every scheduled detector, by name."""
 
-SCHEDULED_VERSION = "1"
+SCHEDULED_VERSION = "2"
 """Raised with every change of SQL or verdicts; part of each run's row."""

@@ -1,6 +1,6 @@
 """What a scheduled detector is: SQL over sealed rows with typed parameters, and rows in, findings out. Pure.
 
-Place in the flow: beside the stream. `pipeline/schedule.py` asks the store (live) or the embedded engine (offline) and
+Place in the flow: beside the stream. `pipeline/schedule/` asks the store (live) or the embedded engine (offline) and
 hands the rows to `findings`. Time is event time, cut into *slots*: hours (UTC) or days (of the deployment's time zone).
 A detector's window is its slot and, where `reach` is larger than one, the slots before it. The SQL judges every slot
 from `first_slot` to `last_slot`, each by itself: asking for many slots at once gives what asking one by one gives.

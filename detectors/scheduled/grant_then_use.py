@@ -2,7 +2,8 @@
 
 State is keyed by the receiving account, which is another actor than the one of the grant. `resource_token` of a grant
 is the receiver's actor token. A right given to oneself counts from the first look; one given by somebody else when
-customers are read, without a work item, in kinds of data that the account did not read in the 28 days before.
+customers are read, without a work item, in kinds of data that the account did not read in the 28 days before. In the
+first week of data every account would look new, so only rights given to oneself count.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from detectors.scheduled.sql import DAY_SLOT, EVENT, IN_SLOTS, LOOK, PICKED, ROW
 
 FLOOR, FLOOR_NEWCOMER = 5, 20
 HOURS = 8
+DAYS_KNOWN = 7
 _SENSITIVE = 3
 
 _GRANTS = f"""SELECT tenant_id, resource_token AS receiver, event_time AS granted_at,
@@ -25,21 +27,24 @@ _KNOWN = f"""SELECT tenant_id, actor_token, groupUniqArray((resource_type, {DAY_
         {ROWS} AND {LOOK}
             AND (tenant_id, actor_token) IN (SELECT tenant_id, receiver FROM ({_GRANTS}))
         GROUP BY tenant_id, actor_token"""
+_FIRST_DAYS = f"""SELECT tenant_id, min({DAY_SLOT}) AS first_day {ROWS} GROUP BY tenant_id"""
 _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT tenant_id, slot, lower(hex(receiver)) AS key, uniqExact(subject) AS subjects,
     uniqExactIf(subject, is_new) AS new_subjects, max(by_itself) AS is_self_grant, max(newcomer) AS is_newcomer,
     min(minutes) AS minutes_after, if(is_self_grant, minIf(event, by_itself), minIf(event, is_new)) AS picked
 FROM (
     SELECT uses.tenant_id AS tenant_id, grants.receiver AS receiver, slot, subject, by_itself, event,
+        slot - first_day >= {DAYS_KNOWN} AS is_known,
         dateDiff('minute', granted_at, event_time) AS minutes,
         NOT arrayExists(one -> one.1 = resource_type AND one.2 < slot AND one.2 >= slot - 28, known) AS is_new,
         NOT arrayExists(one -> one.2 < slot AND one.2 >= slot - 28, known) AS newcomer
     FROM ({_USES}) AS uses
     JOIN ({_GRANTS}) AS grants ON grants.tenant_id = uses.tenant_id AND grants.receiver = uses.actor_token
     JOIN ({_KNOWN}) AS before ON before.tenant_id = uses.tenant_id AND before.actor_token = uses.actor_token
+    JOIN ({_FIRST_DAYS}) AS data ON data.tenant_id = uses.tenant_id
     WHERE event_time > granted_at AND event_time <= granted_at + toIntervalHour({HOURS}) AND {IN_SLOTS}
 )
 GROUP BY tenant_id, slot, receiver
-HAVING is_self_grant OR new_subjects >= if(is_newcomer, {FLOOR_NEWCOMER}, {FLOOR}))"""
+HAVING is_self_grant OR max(is_known) AND new_subjects >= if(is_newcomer, {FLOOR_NEWCOMER}, {FLOOR}))"""
 
 
 def _judge(row: Row) -> Verdict:
@@ -73,8 +78,9 @@ GRANT_THEN_USE = ScheduledDetector(
     state_key="actor",
     cadence=Cadence(unit="day", lateness_s=3600, history_days=29, quiet_slots=7),
     cold_start=Words(
-        "Works from the first day; an account without earlier reads is taken for a newcomer, whose bound is 20 customers.",
-        "首日即生效；没有历史读取的账号视为新入职，下限为 20 名客户。",
+        "Rights given to oneself count from the first day, others after 7 days of data; an account without earlier reads is "
+        "taken for a newcomer, whose bound is 20 customers.",
+        "自我授权首日即生效，其他授权须积累 7 天数据；没有历史读取的账号视为新入职，下限为 20 名客户。",
     ),
     title=Words("A right given and used at once", "授权后立即使用"),
     next_step=Words(

@@ -94,8 +94,8 @@ class Engine:
             {
                 "tenant_id": "default", "slot": 1, "key": str(offset), "subjects": 50, "all_subjects": 50, "usual": 4,
                 "open_today": 2, "steady": 45, "deviations": 4.0, "event_time_us": offset, "received_at_us": 0,
-                "event_id": "id", "actor": "00", "topic": "offline", "incarnation": "offline", "partition": 0, "offset": offset,
-                "sensitivity": 3,
+                "event_id": "id", "actor": "00", "topic": "offline", "incarnation": "offline", "partition": 0,
+                "offset": offset, "sensitivity": 3,
             }
             for offset in self._offsets
         ]  # fmt: skip
