@@ -26,7 +26,7 @@ Treatment = Literal["token", "mask", "clear", "vault", "drop", "hash"]
 
 _INTEGER_DTYPES = {
     "UInt8": "u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8",
-    "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
+    "Int32": "<i4", "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
 }  # fmt: skip
 
 
@@ -318,6 +318,58 @@ ANNOUNCEMENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec(
         "number", "UInt64", "versions", "the activation whose access event Kafka has acknowledged", evidence=False
     ),
+)
+
+WORK_ITEM_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("case_token", _TOKEN, "directory", "the work item, keyed pseudonym", evidence=False),
+    ColumnSpec("actor_token", _TOKEN, "directory", "whose work it is", evidence=False),
+    ColumnSpec("subject_token", _TOKEN, "directory", "whom it is about; zero for bulk jobs", evidence=False),
+    ColumnSpec("opened_at", _TIME, "directory", "when it was opened", evidence=False),
+    ColumnSpec("closed_at", _TIME, "directory", "when it was closed; 2100-01-01 while open", evidence=False),
+    ColumnSpec("tenant_id", _LOW, "directory", "tenant", evidence=False),
+    ColumnSpec("kind", _LOW, "directory", "kind of work", evidence=False),
+)
+
+EXPLANATION_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition of the access", evidence=False),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset of the access", evidence=False),
+    ColumnSpec("event_id", "UUID", "position", "the access", evidence=False),
+    ColumnSpec("event_time", _TIME, "position", "when the access happened", evidence=False),
+    ColumnSpec("actor_token", _TOKEN, "position", "who acted", evidence=False),
+    ColumnSpec("tenant_id", _LOW, "position", "tenant", evidence=False),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic", evidence=False),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic", evidence=False),
+    ColumnSpec(
+        "stream_verdict", _LOW, "schedule", "what the stream said: claimed or not_yet_explained", evidence=False
+    ),
+    ColumnSpec("verdict", _LOW, "schedule", "a day later: explained, claimed or unexplained", evidence=False),
+    ColumnSpec("versions_id", _HASH, "schedule", "version set whose work items were asked", evidence=False),
+)
+
+RUN_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("slot", "Int32", "schedule", "the hour or day, counted since 1970", evidence=False),
+    ColumnSpec("window_start", _TIME, "schedule", "begin of the window", evidence=False),
+    ColumnSpec("window_end", _TIME, "schedule", "end of the window, not in it", evidence=False),
+    ColumnSpec("watermark", _TIME, "schedule", "everything received before is in the store", evidence=False),
+    ColumnSpec("started_at", _TIME, "schedule", "when the run began", evidence=False),
+    ColumnSpec("attempt", "UInt32", "schedule", "how often this window was tried", evidence=False),
+    ColumnSpec("findings", "UInt32", "schedule", "how many findings it had", evidence=False),
+    ColumnSpec("alerts", "UInt32", "schedule", "how many of them raised or changed an alert", evidence=False),
+    ColumnSpec("duration_ms", "UInt32", "schedule", "how long it took", evidence=False),
+    ColumnSpec("versions_id", _HASH, "schedule", "version set whose directory was used", evidence=False),
+    ColumnSpec("topic", _LOW, "schedule", "the topic whose events are judged", evidence=False),
+    ColumnSpec("detector", _LOW, "schedule", "the scheduled detector", evidence=False),
+    ColumnSpec("version", _LOW, "schedule", "version of the scheduled detectors", evidence=False),
+    ColumnSpec("stage", _LOW, "schedule", "provisional or final", evidence=False),
+    ColumnSpec("result", _LOW, "schedule", "done, failed, or begun: from here on windows are run", evidence=False),
+    ColumnSpec("error", _LOW, "schedule", "code of what went wrong, empty where nothing did", evidence=False),
+    ColumnSpec("runner", _LOW, "schedule", "the process that ran it", evidence=False),
+)
+
+LEASE_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("number", "UInt64", "schedule", "leases are numbered from 1; the largest counts", evidence=False),
+    ColumnSpec("topic", _LOW, "schedule", "the topic whose events are judged", evidence=False),
+    ColumnSpec("runner", _LOW, "schedule", "the process that holds it", evidence=False),
 )
 
 # wire field -> (treatment, kind of token where the treatment is token or hash)

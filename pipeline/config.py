@@ -21,6 +21,8 @@ from pipeline.time_zones import zone_data
 ENVIRONMENT_PREFIX = "ACCESSTRAIL_"
 CONFIG_VARIABLE = "ACCESSTRAIL_CONFIG"
 ROLES = ("migrator", "writer", "reader")
+SCHEDULER = "scheduler"
+"""The role of scheduled detectors: only a system that runs them needs its password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,12 +232,15 @@ def _kafka(reader: _Reader) -> KafkaSettings:
 
 
 def _clickhouse(reader: _Reader) -> ClickHouseSettings:
+    password_files = {role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES}
+    if reader.text("clickhouse", f"{SCHEDULER}_password_file", "", empty_ok=True):
+        password_files[SCHEDULER] = reader.path("clickhouse", f"{SCHEDULER}_password_file", kind="secret")
     return ClickHouseSettings(
         host=reader.text("clickhouse", "host", "127.0.0.1"),
         native_port=reader.whole("clickhouse", "native_port", 9000, 1, 65535),
         http_port=reader.whole("clickhouse", "http_port", 8123, 1, 65535),
         database=reader.text("clickhouse", "database", "accesstrail"),
-        password_files={role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES},
+        password_files=password_files,
         timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
         commits_at_once=reader.whole("clickhouse", "commits_at_once", 2, 1, 1000),
     )

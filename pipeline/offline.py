@@ -13,9 +13,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import EventArrays
+from detectors.base import Assessment, EventArrays
 from detectors.model import Model
-from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Policy, findings_of, joined, policy_for_budget
+from detectors.policy import (
+    LOWEST_THRESHOLD,
+    NEVER,
+    RULE_THRESHOLD,
+    Findings,
+    Policy,
+    findings_of,
+    joined,
+    policy_for_budget,
+)
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
@@ -23,9 +32,11 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
+from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.reading import protect_events
+from pipeline.schedule.simulated import Candidate, Collector, within_budget
 from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
 from pipeline.stages.decode import Decoded, decode_values
@@ -44,7 +55,7 @@ Progress = Callable[[str, int], None]
 class EventFile:
     """All valid events of some files: raw lines, times (UTC µs) and ids, in the order they are judged in."""
 
-    lines: list[bytes]
+    lines: Sequence[bytes]
     time_us: npt.NDArray[np.int64]
     ids: list[str]
     faults: list[tuple[str, int, str]] = field(default_factory=list)
@@ -65,7 +76,7 @@ def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Pr
 
     A repeated event id keeps its first line. Raises: UsageError: a file cannot be read.
     """
-    lines: list[bytes] = []
+    lines = PackedLines()
     ids: list[str] = []
     times: list[npt.NDArray[np.int64]] = []
     faults: list[tuple[str, int, str]] = []
@@ -76,7 +87,7 @@ def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Pr
         faults += [(chunk[bad.index].path, chunk[bad.index].number, bad.reason) for bad in decoded.rejected]
         fresh = np.array([_first(event.event_id, seen) for event in decoded.events], bool)
         kept = np.flatnonzero(fresh)
-        lines += [values[row] or b"" for row in decoded.rows[kept]]
+        lines.extend(values[row] or b"" for row in decoded.rows[kept])
         ids += [decoded.events[i].event_id for i in kept]
         times.append(decoded.event_time_us[kept])
         if progress is not None:
@@ -84,8 +95,8 @@ def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Pr
     time_us = np.concatenate(times) if times else np.zeros(0, np.int64)
     if order == "input":
         return EventFile(lines, time_us, ids, faults)
-    places = sorted(range(len(lines)), key=lambda place: (time_us[place], ids[place]))
-    return EventFile([lines[i] for i in places], time_us[places], [ids[i] for i in places], faults)
+    places = np.lexsort((np.array(ids, "S36"), time_us))
+    return EventFile(lines.ordered(places), time_us[places], [ids[i] for i in places.tolist()], faults)
 
 
 def _first(event_id: str, seen: set[str]) -> bool:
@@ -194,6 +205,48 @@ class Score:
     reasons: tuple[str, ...]
 
 
+class Scores:
+    """One score an event, in the events' order; held as numbers, since two million objects take half a gigabyte."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+        self._parts: list[_ScoredBatch] = []
+
+    def add(self, assessment: Assessment) -> None:
+        """The scores of the next batch."""
+        codes = np.min_scalar_type(max(1, len(assessment.reason_codes)))
+        self._parts.append(
+            _ScoredBatch(
+                assessment.anomaly_score.copy(), assessment.risk.copy(),
+                np.diff(assessment.reason_ends, prepend=0).astype(np.uint8),
+                assessment.reasons.astype(codes), assessment.reason_codes,
+            )
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return sum(len(part.risk) for part in self._parts)
+
+    def __iter__(self) -> Iterator[Score]:
+        place = 0
+        for part in self._parts:
+            begin, names, reasons = 0, part.names, part.reasons.tolist()
+            rows = zip(part.anomaly_score.tolist(), part.risk.tolist(), part.counts.tolist(), strict=True)
+            for anomaly_score, risk, count in rows:
+                found = tuple(names[index] for index in reasons[begin : begin + count])
+                yield Score(self._ids[place], anomaly_score / 1e6, risk / 100, found)
+                begin += count
+                place += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoredBatch:
+    anomaly_score: npt.NDArray[np.uint32]
+    risk: npt.NDArray[np.uint16]
+    counts: npt.NDArray[np.uint8]
+    reasons: npt.NDArray[np.unsignedinteger]
+    names: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class FiredAlert:
     """One alert with its event's own time and actor as they were given."""
@@ -208,9 +261,42 @@ class FiredAlert:
 class Scored:
     """What a scoring run gives."""
 
-    scores: list[Score]
+    scores: Scores
     alerts: list[FiredAlert]
     threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRun:
+    """What a scoring run stands on; every pass over the events begins anew with it."""
+
+    events: EventFile
+    warm_up: EventFile | None
+    directory: DirectorySnapshot
+    keyring: Keyring
+    model: Model
+    time_zone: str
+    batch: int = BATCH
+    progress: Progress | None = None
+
+    def judged(
+        self, policy: Policy, collector: Collector | None = None
+    ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
+        """One pass: profiles are warmed up, then events judged; each batch with its actors' places."""
+        chain = OfflineChain(self.directory, self.keyring, self.model, Policy(NEVER), self.time_zone)
+        for one in chain.run(self.warm_up, batch=self.batch, progress=self.progress) if self.warm_up else ():
+            if collector is not None:
+                collector.add(one.judged.columns)
+        chain.set_policy(policy)
+        for one in chain.run(self.events, batch=self.batch, progress=self.progress):
+            if collector is not None:
+                collector.add(one.judged.columns)
+            yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+
+    @property
+    def first_offset(self) -> int:
+        """The offset that the first scored event has."""
+        return len(self.warm_up) if self.warm_up is not None else 0
 
 
 def score_events(
@@ -224,62 +310,45 @@ def score_events(
     budget_per_day: float | None = None,
     batch: int = BATCH,
     progress: Progress | None = None,
+    collector: Collector | None = None,
 ) -> Scored:
-    """Scores events after warming profiles up; a budget sets the threshold so that it really fires that many."""
-    policy = model.policy
+    """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
+
+    `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
+    rest. Alerts: the stream's in its order, then the scheduled ones by event time.
+    """
+    run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
+    policy, scheduled = model.policy, None
     if budget_per_day is not None:
-        # The first run fires nothing: it finds the thresholds that keep the budget over the whole input.
-        silent = _run(events, warm_up, directory, keyring, model, Policy(NEVER), time_zone, batch, progress)
-        policy = _policy(silent, budget_per_day * events.days)
-    judged = _run(events, warm_up, directory, keyring, model, policy, time_zone, batch, progress)
-    scores: list[Score] = []
+        # The first pass fires nothing: it shows what the budget has to be kept over, which is the whole input.
+        fired_at_most = budget_per_day * events.days
+        parts = [_reachable(*one) for one in run.judged(Policy(NEVER), collector)]
+        scheduled = within_budget(_candidates(run, collector), fired_at_most)
+        policy = policy_for_budget(joined(parts), fired_at_most - len(scheduled)) if parts else Policy(NEVER)
+    scores = Scores(events.ids)
     alerts: list[FiredAlert] = []
-    for one, _ in judged:
-        scores += _scores(events, one)
+    for one, _ in run.judged(policy, collector if scheduled is None else None):
+        scores.add(one.judged.assessment)
         alerts += _alerts(one)
+    if scheduled is None:
+        scheduled = _candidates(run, collector)
+    alerts += [_scheduled_alert(events, one) for one in scheduled]
     return Scored(scores, alerts, policy.threshold)
 
 
-def _run(
-    events: EventFile,
-    warm_up: EventFile | None,
-    directory: DirectorySnapshot,
-    keyring: Keyring,
-    model: Model,
-    policy: Policy,
-    time_zone: str,
-    batch: int,
-    progress: Progress | None,
-) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
-    chain = OfflineChain(directory, keyring, model, Policy(NEVER), time_zone)
-    if warm_up is not None:
-        for _ in chain.run(warm_up, batch=batch, progress=progress):
-            pass
-    chain.set_policy(policy)
-    for one in chain.run(events, batch=batch, progress=progress):
-        yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+def _reachable(one: JudgedBatch, slots: npt.NDArray[np.int64]) -> Findings:
+    """What of a batch could fire under any threshold that is worth trying."""
+    found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
+    return found.at(found.reach(Policy(LOWEST_THRESHOLD, RULE_THRESHOLD)))
 
 
-def _policy(judged: Iterable[tuple[JudgedBatch, npt.NDArray[np.int64]]], fired_at_most: float) -> Policy:
-    parts = []
-    for one, slots in judged:
-        found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
-        parts.append(found.at(found.reach(Policy(LOWEST_THRESHOLD, RULE_THRESHOLD))))
-    return policy_for_budget(joined(parts), fired_at_most) if parts else Policy(NEVER)
+def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]:
+    return collector.candidates(run.events.time_us, run.first_offset) if collector is not None else []
 
 
-def _scores(events: EventFile, one: JudgedBatch) -> Iterator[Score]:
-    assessment = one.judged.assessment
-    names: Sequence[str] = assessment.reason_codes
-    begin = 0
-    for row, end in enumerate(assessment.reason_ends.tolist()):
-        yield Score(
-            events.ids[one.start + row],
-            int(assessment.anomaly_score[row]) / 1e6,
-            int(assessment.risk[row]) / 100,
-            tuple(names[index] for index in assessment.reasons[begin:end]),
-        )
-        begin = end
+def _scheduled_alert(events: EventFile, candidate: Candidate) -> FiredAlert:
+    event = decode_values([events.lines[candidate.row]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
+    return FiredAlert(candidate.alert(), event.event_id, event.event_time, event.actor_id)
 
 
 def _alerts(one: JudgedBatch) -> Iterator[FiredAlert]:

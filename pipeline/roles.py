@@ -20,6 +20,7 @@ _NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
 _SYSTEM_TABLES = (
     "columns", "databases", "disks", "merges", "mutations", "one", "parts", "server_settings", "tables",
 )  # fmt: skip
+_SCHEDULED_TABLES = ("alerts", "access_explanations", "scheduled_runs", "scheduled_leases", "work_items")
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
 
 
@@ -66,6 +67,26 @@ ROLES: tuple[Role, ...] = (
         ),
         # Evidence is acknowledged when it is on disk, never when it is in a buffer.
         (Limit("async_insert", 0),),
+    ),
+    Role(
+        "scheduler",
+        "Runs scheduled detectors: reads the views; adds their runs, alerts, verdicts and work items.",
+        (
+            f"GRANT SELECT ON {VIEW_DATABASE}.*",
+            *(f"GRANT SELECT, INSERT ON {RAW_DATABASE}.{table}" for table in _SCHEDULED_TABLES),
+            *(f"GRANT SELECT ON {RAW_DATABASE}.{table}" for table in ("artefacts", "version_activations")),
+            "GRANT SELECT ON system.one",
+            # Whether an insert of another runner still runs; never anyone's text.
+            "GRANT SELECT(query_kind, user, elapsed) ON system.processes",
+        ),
+        (
+            Limit("async_insert", 0),
+            Limit("max_execution_time", 600),
+            Limit("max_memory_usage", 2 * _GIB),
+            Limit("max_bytes_before_external_group_by", _GIB // 2),
+            Limit("max_bytes_before_external_sort", _GIB // 2),
+            Limit("max_threads", 2, (1, 4)),
+        ),
     ),
     Role(
         "reader",

@@ -98,6 +98,17 @@ def _counted(block: BaseBlock, name: str) -> int:
     return sum(int(row[value]) for row in block.get_rows() if row[at] == name)
 
 
+def native_block(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> bytes:
+    """The rows as one block of the file format Native, which has no byte for custom serialisation."""
+    parts: list[bytes] = [leb128(len(specs)), leb128(columns.count)]
+    for spec in specs:
+        for text in (spec.name, spec.type):
+            raw = text.encode()
+            parts += (leb128(len(raw)), raw)
+        _write(columns.columns[spec.name], spec, parts)
+    return b"".join(parts)
+
+
 def native_rows(columns: ColumnBatch, specs: Sequence[ColumnSpec]) -> NativeRows:
     """The rows as one block of the native format, columns in the order of `specs`."""
     parts: list[bytes] = []

@@ -16,7 +16,7 @@ from clickhouse_driver import errors as driver_errors
 from pipeline.adapters.block import BlockClient, native_rows
 from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ColumnSpec
-from pipeline.config import ClickHouseSettings
+from pipeline.config import SCHEDULER, ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 
 OLDEST_SERVER = (26, 7)
@@ -144,10 +144,10 @@ class ClickHouse:
             connect_timeout=min(settings.timeout_s, 10),
             send_receive_timeout=settings.timeout_s,
             client_name="accesstrail",
-            # The driver's time-out starts again at every sign of progress; the server's does not. Only a schema change
-            # may take as long as it takes.
+            # The driver's time-out starts again at every sign of progress; the server's does not. A schema change may
+            # take as long as it takes, and a scheduled detector has its own limit in its role.
             settings={"server_side_params": True}
-            | ({} if role == "migrator" else {"max_execution_time": settings.timeout_s}),
+            | ({} if role in ("migrator", SCHEDULER) else {"max_execution_time": settings.timeout_s}),
         )
         self._checked = False
 
@@ -225,6 +225,17 @@ class ClickHouse:
         self._check_server()
         return self._run(sql, parameters, settings)
 
+    def named_rows(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+        """Rows of one statement by column name. Raises: as `query`."""
+        self._check_server()
+        try:
+            rows, columns = self._client.execute(sql, dict(parameters), with_column_types=True)
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        names = [name for name, _ in columns]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
     def query_with_columns(
         self, sql: str, parameters: Mapping[str, object] | None = None
     ) -> tuple[list[tuple[Any, ...]], list[tuple[str, str]]]:
@@ -281,5 +292,5 @@ def refuse_old(version: str) -> None:
 
 
 def connect(settings: ClickHouseSettings, role: str) -> ClickHouse:
-    """A connection as one of the roles migrator, writer, reader; connects at the first use."""
+    """A connection as one of the roles migrator, writer, scheduler, reader; connects at the first use."""
     return ClickHouse(settings, role)

@@ -10,8 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from detectors.scheduled.base import Finding
 from pipeline.column_batch import ColumnBatch
 from pipeline.events import Alert, LogPosition
+from pipeline.schedule.alert_rows import reasons_of, severity_of
 
 
 class Producer(Protocol):
@@ -55,6 +57,36 @@ class IncidentPublisher:
                 "severity": alert.severity,
                 "reasons": list(alert.reasons),
                 "explanation": {"en": alert.explanation_en, "zh": alert.explanation_zh},
+            }
+            self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        self._producer.flush()
+
+    def publish_findings(self, findings: Sequence[tuple[str, str, Finding]], stage: str) -> None:
+        """The same for scheduled detectors: (alert id, incident key, finding). `stage`: provisional or final.
+
+        A finding that changed is sent again under the same alert id.
+        """
+        for alert_id, key, finding in findings:
+            event = finding.contributor
+            body = {
+                "type": "alert",
+                "alert_id": alert_id,
+                "tenant_id": finding.tenant_id,
+                "incident_key": key,
+                "topic": event.topic,
+                "incarnation": event.incarnation,
+                "partition": event.partition,
+                "offset": event.offset,
+                "event_time_us": event.event_time_us,
+                "actor_token": event.actor,
+                "detector": finding.detector,
+                "risk": finding.risk / 100,
+                "severity": severity_of(finding),
+                "reasons": list(reasons_of(finding, stage)),
+                "explanation": {"en": finding.explanation_en, "zh": finding.explanation_zh},
+                "window_start_us": finding.window_start_us,
+                "window_end_us": finding.window_end_us,
+                "stage": stage,
             }
             self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
         self._producer.flush()

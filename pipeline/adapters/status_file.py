@@ -15,20 +15,20 @@ from typing import Any
 
 STALE_AFTER = timedelta(seconds=15)
 """A worker writes once a second; one that has not for so long is gone or stuck."""
-_PATTERN = "worker-*.json"
 
 
 class StatusFile:
-    """Where one worker says how it is. `writer`: the id it signs ledger entries with."""
+    """Where one worker says how it is. `writer`: the id it signs ledger entries with; `kind`: worker or scheduler."""
 
-    def __init__(self, folder: Path, writer: str) -> None:
+    def __init__(self, folder: Path, writer: str, kind: str = "worker") -> None:
         self._folder, self._writer = folder, writer
-        self._path = folder / f"worker-{writer}.json"
+        self._pattern = f"{kind}-*.json"
+        self._path = folder / f"{kind}-{writer}.json"
         self._started_at = datetime.now(UTC)
 
     def clear_stale(self) -> None:
         """Removes what killed workers left."""
-        for path in self._folder.glob(_PATTERN):
+        for path in self._folder.glob(self._pattern):
             try:
                 if datetime.now(UTC).timestamp() - path.stat().st_mtime > STALE_AFTER.total_seconds():
                     path.unlink()
@@ -53,10 +53,10 @@ class StatusFile:
         self._path.unlink(missing_ok=True)
 
 
-def read_workers(folder: Path) -> list[dict[str, Any]]:
-    """What the workers of a state folder say, stale ones left out, the longest running first."""
+def read_workers(folder: Path, kind: str = "worker") -> list[dict[str, Any]]:
+    """What the workers (or schedulers) of a state folder say, stale ones left out, the longest running first."""
     found = []
-    for path in folder.glob(_PATTERN):
+    for path in folder.glob(f"{kind}-*.json"):
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("pipeline.cli.topics", "Create or show the Kafka topics."),
     "migrate": ("pipeline.cli.store", "Show or apply the store's schema changes."),
     "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
+    "scheduler": ("pipeline.cli.scheduler", "Run the scheduled detectors in the foreground."),
     "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
     "simulate": (
         "pipeline.cli.simulate",

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -168,7 +168,7 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _send(producer: EventProducer, lines: list[bytes]) -> None:
+def _send(producer: EventProducer, lines: Iterable[bytes]) -> None:
     for line in lines:
         producer.send(str(msgspec.json.decode(line)["actor_id"]).encode(), line)
     producer.flush()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ import numpy as np
 from detectors.evaluate import evaluate
 from detectors.evaluation.evidence import Account, AlertRecord, Evidence, Happening, Label, ScoreRecord, gather
 from detectors.evaluation.report import markdown, report_lines
+from detectors.source_labels import Sighting, hits_by_source
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing
 from pipeline.errors import UsageError
 from pipeline.sources.records import read_lines
@@ -91,13 +92,23 @@ def evaluate_command(
 def read_evidence(scores: Path, alerts: Path, truth: Truth, progress: Progress | None = None) -> Evidence:
     """Scores, alerts and labels as columns. Raises: UsageError."""
     places = _Places.of(truth.events, progress)
+    labels = list(labels_of(truth))
     return gather(
         _records(scores, lambda line: _score(line, places)),
-        _records(alerts, lambda line: AlertRecord(line["event_id"], str(line["actor_id"]), utc_us(line["event_time"]))),
-        labels_of(truth),
+        _fired(list(_records(alerts, lambda line: _alert(line, places))), labels, places),
+        labels,
         strengths_of(truth),
         _labels(truth.twins, "twin_id") if truth.twins else (),
     )
+
+
+def _fired(alerts: Sequence[tuple[Sighting, str]], labels: Sequence[Label], places: _Places) -> Iterator[AlertRecord]:
+    """The alerts; one about a source stands for the labelled event of the same instance that it hits, if any."""
+    labelled = [places.sighting(label.scenario, label.event_id) for label in labels if label.event_id in places.row_of]
+    hits = hits_by_source([alert for alert, _ in alerts], labelled)
+    for (alert, actor_id), hit in zip(alerts, hits, strict=True):
+        time_us = max(alert.time_us, hit.time_us) if hit else alert.time_us
+        yield AlertRecord(hit.event_id if hit else alert.event_id, actor_id, time_us)
 
 
 def labels_of(truth: Truth) -> Iterable[Label]:
@@ -153,10 +164,11 @@ def happenings_of(truth: Truth) -> list[Happening]:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Event id → actor and time (UTC µs) of the events that were given."""
+    """Event id → actor, source instance and time (UTC µs) of the events that were given."""
 
     row_of: Mapping[str, int]
     actors: Sequence[str]
+    instances: Sequence[str]
     time_us: np.ndarray[tuple[int], np.dtype[np.int64]]
 
     @classmethod
@@ -164,6 +176,7 @@ class _Places:
         row_of: dict[str, int] = {}
         names: dict[str, str] = {}  # one object for equal names
         actors: list[str] = []
+        instances: list[str] = []
         times = [np.zeros(0, np.int64)]
         lines = read_lines(paths)
         while chunk := [line.data for line in islice(lines, _BATCH)]:
@@ -171,10 +184,17 @@ class _Places:
             for event in decoded.events:
                 row_of.setdefault(event.event_id, len(actors))
                 actors.append(names.setdefault(event.actor_id, event.actor_id))
+                instance = f"{event.source_system}/{event.source_instance}"
+                instances.append(names.setdefault(instance, instance))
             times.append(decoded.event_time_us)
             if progress is not None:
                 progress("read", len(actors))
-        return cls(row_of, actors, np.concatenate(times))
+        return cls(row_of, actors, instances, np.concatenate(times))
+
+    def sighting(self, name: str, event_id: str) -> Sighting:
+        """A label or an alert at its event's source; nowhere where the event was not given."""
+        row = self.row_of.get(event_id)
+        return Sighting(name, event_id, *(("", 0) if row is None else (self.instances[row], int(self.time_us[row]))))
 
 
 def _score(line: Mapping[str, Any], places: _Places) -> ScoreRecord:
@@ -182,6 +202,11 @@ def _score(line: Mapping[str, Any], places: _Places) -> ScoreRecord:
     row = places.row_of.get(event_id)
     place = ("", 0) if row is None else (places.actors[row], int(places.time_us[row]))
     return ScoreRecord(event_id, float(line["risk"]), float(line["anomaly_score"]), *place)
+
+
+def _alert(line: Mapping[str, Any], places: _Places) -> tuple[Sighting, str]:
+    seen = places.sighting(str(line.get("detector", "")), str(line["event_id"]))
+    return replace(seen, time_us=utc_us(line["event_time"])), str(line["actor_id"])
 
 
 def _labels(path: Path, story: str) -> Iterable[Label]:

@@ -1,22 +1,27 @@
-"""`accesstrail train`, `score`: no servers; the same code as the stream."""
+"""`accesstrail train`, `score`, `evaluate`: no servers; the same code as the stream."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from detectors.model import load, save
 from detectors.policy import level_in_words
 from pipeline.adapters.directory import read_directory
+from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
+from pipeline.directory import DirectorySnapshot
 from pipeline.errors import EXIT_DATA
 from pipeline.offline import FiredAlert, Score, read_events, score_events, train_model
 from pipeline.privacy.keys import Keyring
+from pipeline.schedule.simulated import Collector
 
 
 @click.command("train")
@@ -73,12 +78,13 @@ def train_command(
 @click.option("--order", type=click.Choice(["event-time", "input"]), default="event-time", show_default=True)
 @click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Use the token keys of this local stack.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Use the token keys of this system.")
+@click.option("--scheduled/--no-scheduled", default=True, help="Run the scheduled detectors too.  [default: yes]")
 @click.option("--skip-invalid", is_flag=True, help="Exit 0 although lines were invalid.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on standard output.")
 def score_command(
     events: tuple[str, ...], directory: Path, model: Path, warm_up: tuple[str, ...], output: Path,
     alerts_file: Path | None, budget: float | None, order: str, state_dir: Path | None, config_file: Path | None,
-    skip_invalid: bool, as_json: bool,
+    scheduled: bool, skip_invalid: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Score EVENTS with the stream's own code; no server is needed.
 
@@ -93,7 +99,11 @@ def score_command(
     warm = read_events(warm_paths, order=order, progress=progress) if warm_paths else None
     read = read_events(paths, order=order, progress=progress)
     report_faults(read)
-    scored = score_events(read, warm, snapshot, keyring, loaded, time_zone, budget_per_day=budget, progress=progress)
+    with _collecting(snapshot, time_zone, wanted=scheduled) as collector:
+        scored = score_events(
+            read, warm, snapshot, keyring, loaded, time_zone, budget_per_day=budget, progress=progress,
+            collector=collector,
+        )  # fmt: skip
     _write_lines(output, (_score_line(one) for one in scored.scores))
     if alerts_file is not None:
         _write_lines(alerts_file, (_alert_line(one) for one in scored.alerts))
@@ -107,6 +117,16 @@ def score_command(
     if as_json:
         click.echo(json.dumps(summary))
     return EXIT_DATA if read.faults and not skip_invalid else 0
+
+
+@contextlib.contextmanager
+def _collecting(directory: DirectorySnapshot, time_zone: str, *, wanted: bool) -> Iterator[Collector | None]:
+    """What runs the scheduled detectors, where they are wanted."""
+    if not wanted:
+        yield None
+        return
+    with EmbeddedEngine() as engine:
+        yield Collector(engine, directory, ZoneInfo(time_zone))
 
 
 def _score_line(score: Score) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -154,6 +156,9 @@ def _as_text(document: Document) -> str:
         lines.append(
             f"worker      {worker['writer']}  pid {worker['pid']:<8} {state}, {owned} partitions, {worker['health']}"
         )
+    schedulers = document["schedulers"]
+    for one in schedulers if isinstance(schedulers, list) else []:
+        lines += _scheduler_lines(one)
     processes = document["processes"]
     for process in processes if isinstance(processes, list) else []:
         lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")
@@ -164,3 +169,16 @@ def _as_text(document: Document) -> str:
             sealed, lag = ("-" if entry[key] is None else f"{entry[key]:,}" for key in ("sealed_offset", "lag"))
             lines.append(f"{entry['topic']:<20} {entry['partition']:>9} {sealed:>12} {lag:>10}")
     return "\n".join(lines)
+
+
+def _scheduler_lines(one: Mapping[str, Any]) -> list[str]:
+    state = "ready" if one.get("ready") else f"not ready ({one.get('code')})"
+    role = "works" if one.get("holds_lease") else "stands by"
+    lines = [
+        f"scheduler   {one['writer']}  pid {one['pid']:<8} {state}, {role}, {one.get('waiting')} windows wait, "
+        f"final up to {one.get('watermark')}"
+    ]
+    failing = one.get("failing")
+    for detector, code in failing.items() if isinstance(failing, dict) else ():
+        lines.append(f"  ! scheduled detector {detector} fails ({code}); it is repeated until it succeeds")
+    return lines

@@ -1,7 +1,7 @@
 """Running the local stack: the order in which its parts start, in this process or in one of its own.
 
-Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker → ready. Whatever
-fails says what to do, and what had started is stopped again.
+Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker and scheduler
+side by side → ready. Whatever fails says what to do, and what had started is stopped again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from deploy.local.process import LOOPBACK, Service, start_ticks, tail, tethered
 from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
-from pipeline.config import Settings
+from pipeline.config import SCHEDULER, Settings
 from pipeline.errors import LocalStackError
 from pipeline.migrations.runner import apply_all
 
@@ -39,6 +39,8 @@ from pipeline.migrations.runner import apply_all
 _WORKER_START_TIMEOUT_S = 180
 _WORKER_MARGIN_S = 14
 """A worker ends within twice its drain time-out and ten seconds; one that is killed may leave a batch unsealed."""
+_SCHEDULER_STOP_S = 30
+"""A query under way is waited for; one that is cut off is repeated by the next scheduler."""
 _LAUNCH_POLL_S = 0.1
 # Children are asked to stop in turn, each within its own limit.
 _LAUNCH_STOP_TIMEOUT_S = 200
@@ -87,7 +89,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
             supervisor.start(*_servers(state, ports, say))
             _prepare_store_and_topics(chosen, say)
             if options.worker:
-                supervisor.start(_worker(state, chosen.recovery.drain_timeout_s))
+                supervisor.start(_worker(state, chosen.recovery.drain_timeout_s), *_schedulers(state, chosen, say))
             supervisor.announce(state="ready")
             when_ready(chosen)
             supervisor.watch()
@@ -139,6 +141,28 @@ def _worker(state: Path, drain_timeout_s: int) -> Service:
         stop_timeout_s=2 * drain_timeout_s + _WORKER_MARGIN_S,
         start_attempts=3,
     )
+
+
+def _schedulers(state: Path, chosen: Settings, say: Say) -> list[Service]:
+    """The scheduled detectors' runner; a configuration from before they existed lacks their role's password."""
+    if SCHEDULER not in chosen.clickhouse.password_files:
+        line = f'scheduler_password_file = "{clickhouse.password_file(state, SCHEDULER).relative_to(state)}"'
+        say(f"scheduled detectors do not run: add {line} to [clickhouse] in {config_file(state)}")
+        return []
+    log = state / "logs" / "scheduler.log"
+    return [
+        Service(
+            name="scheduler",
+            command=[sys.executable, "-m", "pipeline.cli", "scheduler", "--config", str(config_file(state))],
+            folder=state,
+            log=log,
+            ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run", "scheduler")),
+            explain=lambda: "",
+            start_timeout_s=_WORKER_START_TIMEOUT_S,
+            stop_timeout_s=_SCHEDULER_STOP_S,
+            start_attempts=3,
+        )
+    ]
 
 
 def launch(state: Path, options: StackOptions, *, say: Say, tied: bool = False) -> subprocess.Popen[bytes]:

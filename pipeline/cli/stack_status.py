@@ -66,6 +66,7 @@ def collect(settings: Settings) -> Document:
         "unscored": sum(_whole(one.get("unscored")) for one in _entries(workers)),
         "processes": _processes(stack),
         "workers": workers,
+        "schedulers": read_workers(settings.state_dir / "run", "scheduler"),
         "problems": problems,
     }
 

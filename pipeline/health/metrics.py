@@ -84,11 +84,28 @@ _ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
     ("process_open_file_descriptors", "gauge", "", (), "Open file descriptors of the process."),
     ("process_start_timestamp_seconds", "gauge", "seconds", (), "When the worker began, seconds since 1970."),
 )  # fmt: skip
-METRICS: tuple[Metric, ...] = tuple(
-    Metric(PREFIX + name, kind, unit, labels, text) for name, kind, unit, labels, text in _ROWS
-)
+_SCHEDULER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
+    ("scheduled_runs_total", "counter", "", ("detector", "state"), "Runs of scheduled detectors, by result."),
+    ("scheduled_alerts_total", "counter", "", ("detector",), "Alert rows that scheduled detectors wrote or renewed."),
+    ("scheduled_waiting", "gauge", "", (), "Windows that are due and not done."),
+    ("scheduled_failing", "gauge", "", ("detector", "code"), "1 for a scheduled detector whose last run failed."),
+    (
+        "scheduled_watermark_age_seconds", "gauge", "seconds", (),
+        "How far behind now the events are that scheduled detectors may judge for good.",
+    ),
+    ("scheduled_lease", "gauge", "", (), "1 while this scheduler is the one that runs."),
+)  # fmt: skip
 
-_BY_NAME: Mapping[str, Metric] = {one.name: one for one in METRICS}
+
+def _metrics(rows: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...]) -> tuple[Metric, ...]:
+    return tuple(Metric(PREFIX + name, kind, unit, labels, text) for name, kind, unit, labels, text in rows)
+
+
+METRICS, SCHEDULER_METRICS = _metrics(_ROWS), _metrics(_SCHEDULER_ROWS)
+"""A worker's, and a scheduler's beside those of the process."""
+
+_ALL = (*SCHEDULER_METRICS, *METRICS)
+_BY_NAME: Mapping[str, Metric] = {one.name: one for one in _ALL}
 
 
 @dataclass(slots=True)
@@ -121,7 +138,7 @@ class Samples:
     def text(self) -> str:
         """The exposition: every metric of the list that has a value, in the list's order."""
         lines: list[str] = []
-        for metric in METRICS:
+        for metric in _ALL:
             if metric.name in self._lines:
                 lines.append(f"# HELP {metric.name} {metric.help}")
                 lines.append(f"# TYPE {metric.name} {metric.kind}")

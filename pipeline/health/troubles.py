@@ -134,6 +134,12 @@ TROUBLES: Mapping[str, Trouble] = {
         "另一个 worker 多次抢先封存了该分区的位置；本 worker 没有写入任何可见内容，并已停止该分区。",
         "检查是否有另一套部署以不同的 [kafka] group 把同一 topic 写入同一存储。",
     ),
+    "lease_lost": Trouble(
+        "A scheduler's query took so long that another scheduler has its turn now; it wrote nothing of what it found.",
+        "nothing: the other scheduler repeats the run. Where it happens often, look why the detector's query is slow.",
+        "调度器的查询耗时过长，已轮到另一个调度器；本次结果未写入。",
+        "无需处理：另一个调度器会重新执行。若频繁出现，请检查该检测器查询缓慢的原因。",
+    ),
     "ledger_conflict": Trouble(
         "Evidence computed again from Kafka differs from what the ledger has sealed: log, ledger or rows were changed, "
         "or the log lost records. The partition has stopped; nothing was written.",

@@ -9,8 +9,12 @@ from pipeline.columns import (
     ANNOUNCEMENT_COLUMNS,
     ARTEFACT_COLUMNS,
     DEAD_LETTER_COLUMNS,
+    EXPLANATION_COLUMNS,
+    LEASE_COLUMNS,
     LEDGER_COLUMNS,
     PROFILE_COLUMNS,
+    RUN_COLUMNS,
+    WORK_ITEM_COLUMNS,
 )
 from pipeline.migrations.derived import rollup_steps, sources_steps, subject_access_steps, view_steps
 from pipeline.migrations.schema import PUBLIC, RAW, Statement, sealed, settings, table, view
@@ -87,7 +91,15 @@ def _steps() -> list[tuple[str, Statement]]:
             f"ENGINE = {_REPLACING}(changed_at) ORDER BY model_id SETTINGS {settings()}",
         ),
     ]  # fmt: skip
-    return steps + subject_access_steps() + sources_steps() + rollup_steps() + _views() + _version_steps()
+    return (
+        steps
+        + subject_access_steps()
+        + sources_steps()
+        + rollup_steps()
+        + _views()
+        + _version_steps()
+        + _schedule_steps()
+    )
 
 
 def _views() -> list[tuple[str, Statement]]:
@@ -129,6 +141,46 @@ def _version_steps() -> list[tuple[str, Statement]]:
         ),
         ("view version_activations", view("version_activations", f"SELECT {names}, {told}\nFROM ({first})")),
     ]  # fmt: skip
+
+
+def _schedule_steps() -> list[tuple[str, Statement]]:
+    """What scheduled detectors read besides events, and what they write."""
+    plain = ("work_items", "access_explanations", "scheduled_runs")
+    return [
+        (
+            "work_items",
+            table(
+                "work_items", WORK_ITEM_COLUMNS, engine=f"{_REPLACING}(stored_at)", durable=False,
+                order_by="tenant_id, actor_token, case_token, subject_token, opened_at", extra=(_STORED_AT,),
+            ),
+        ),
+        (
+            "access_explanations",
+            table(
+                "access_explanations", EXPLANATION_COLUMNS, engine=f"{_REPLACING}(stored_at)",
+                order_by="tenant_id, topic, incarnation, partition, offset", extra=(_STORED_AT,),
+            ),
+        ),
+        (
+            "scheduled_runs",
+            table(
+                "scheduled_runs", RUN_COLUMNS, engine="MergeTree", order_by="topic, detector, slot, stage, started_at",
+                extra=(_STORED_AT,),
+            ),
+        ),
+        (
+            "scheduled_leases",
+            table(
+                "scheduled_leases", LEASE_COLUMNS, engine="MergeTree", order_by="topic, number", window=100_000,
+                extra=("taken_at DateTime64(6, 'UTC') DEFAULT now64(6)",),
+            ),
+        ),
+        *((f"view {name}", view(name, f"SELECT * FROM {RAW}.{name}{_final(name)}")) for name in plain),
+    ]  # fmt: skip
+
+
+def _final(name: str) -> str:
+    return "" if name == "scheduled_runs" else " FINAL"
 
 
 STEPS: tuple[tuple[int, str, Statement], ...] = tuple(

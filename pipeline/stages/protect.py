@@ -31,7 +31,7 @@ from pipeline.timestamps import utc_us_column
 __all__ = ["Protected", "Protector", "protect", "protect_dead_letters"]
 
 _TOKEN_DTYPE = f"V{TOKEN_BYTES}"
-_ACCOUNT = "account"
+_GRANT, _ACCOUNT = "grant", "account"
 _CONSENT_STATE, _WITHDRAWN = "consent_state", "withdrawn"
 Fields = Mapping[str, Sequence[Any]]
 
@@ -195,13 +195,19 @@ def _resource(
     own_identifiers: OwnIdentifiers,
     object_types: frozenset[str],
 ) -> None:
-    """The resource: a person gets the token that it has among the subjects; only declared objects stay in clear."""
+    """The resource: a person gets the token that it has among the subjects, a grant's receiver the one it acts under.
+
+    Only declared objects stay in clear.
+    """
     resources, kinds = fields["resource_id"], fields["resource_type"]
     is_subject = _are_subjects(resources, subjects)
     of_person = np.array(is_subject, np.bool_)
+    # A grant's receiver is an actor: only under an actor's token can it be found again when it acts.
+    of_actor = ~of_person & _are_receivers(fields["action"], kinds)
     tokens = np.empty(builder.count, _TOKEN_DTYPE)
-    for kind, rows in (("subject", np.flatnonzero(of_person)), ("resource", np.flatnonzero(~of_person))):
-        tokens[rows] = builder.tokens_of(kind, [resources[row] for row in rows.tolist()], rows)
+    for token_kind, chosen in (("subject", of_person), ("actor", of_actor), ("resource", ~of_person & ~of_actor)):
+        rows = np.flatnonzero(chosen)
+        tokens[rows] = builder.tokens_of(token_kind, [resources[row] for row in rows.tolist()], rows)
     builder.fixed("resource_token", tokens)
     clear: Sequence[str | None] = [
         resource if kind in object_types and not own else None
@@ -213,18 +219,28 @@ def _resource(
 def _marks(fields: Fields, columns: ColumnBatch) -> npt.NDArray[np.uint8]:
     """What only the raw event shows, uint8 (n,): rights granted to oneself, consent that was withdrawn.
 
-    A granted account's token is of another kind than an actor's, and attributes are dropped: neither can be told later.
+    A receiver that is also the grant's data subject has the subject's token, and attributes are dropped: neither can be
+    told later.
     """
     marks = np.zeros(columns.count, np.uint8)
-    actors, resources, kinds = fields["actor_id"], fields["resource_id"], fields["resource_type"]
-    for row in np.flatnonzero(columns.fixed("action") == _ACTIONS["grant"]).tolist():
-        if kinds[row].startswith(_ACCOUNT) and normalised(resources[row]) == normalised(actors[row]):
+    actors, resources = fields["actor_id"], fields["resource_id"]
+    for row in np.flatnonzero(_are_receivers(fields["action"], fields["resource_type"])).tolist():
+        if normalised(resources[row]) == normalised(actors[row]):
             marks[row] |= SELF_GRANT
     if any(fields["attrs"]):
         for row, attrs in enumerate(fields["attrs"]):
             if attrs and attrs.get(_CONSENT_STATE) == _WITHDRAWN:
                 marks[row] |= CONSENT_WITHDRAWN
     return marks
+
+
+def _are_receivers(actions: Sequence[str], kinds: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Whether each resource is the account that a grant gives a right to."""
+    if _GRANT not in actions:
+        return np.zeros(len(actions), np.bool_)
+    return np.array(
+        [action == _GRANT and kind.startswith(_ACCOUNT) for action, kind in zip(actions, kinds, strict=True)]
+    )
 
 
 def _trailing_numbers(fields: Fields, subjects: SubjectLists, builder: ColumnBuilder) -> npt.NDArray[np.uint32]:

@@ -208,7 +208,7 @@ def main() -> None:
         print("preparing events and model …", flush=True)
         events = company(folder / "company", options.events)
         if not options.wide:
-            events.lines[:] = map(narrow, events.lines)
+            events.lines = [narrow(line) for line in events.lines]
         table = {f"batch {size:,}": stages(folder / "company", events, size) for size in (256, 500, 2_000, 5_000)}
         print(json.dumps({"stages_cpu_us_per_event": table}, indent=1), flush=True)
         _with_servers(folder, events, options)

@@ -71,7 +71,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     # Low thresholds: this is about equal alerts, so there must be many.
     save(replace(model, threshold=2000), folder / "model")
     save(replace(model, threshold=1900, about={**model.about, "number": 2}), folder / "other-model")
-    return Company(folder, load(folder / "model"), load(folder / "other-model"), disturbed(events.lines[end:]))
+    return Company(folder, load(folder / "model"), load(folder / "other-model"), disturbed(list(events.lines[end:])))
 
 
 def disturbed(lines: list[bytes]) -> list[bytes]:

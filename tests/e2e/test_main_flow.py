@@ -144,7 +144,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[bytes]
     history = replace(events, lines=events.lines[:-EVENTS], time_us=events.time_us[:-EVENTS], ids=events.ids[:-EVENTS])
     directory = read_directory(folder / "directory", Keyring.offline())
     save(train_model(history, directory, "Asia/Shanghai"), folder / "model")
-    return folder, events.lines[-EVENTS:]
+    return folder, list(events.lines[-EVENTS:])
 
 
 @pytest.fixture(scope="module")

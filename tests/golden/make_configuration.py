@@ -34,6 +34,7 @@ WORDS: Mapping[str, str] = {
     "clickhouse.migrator_password_file": "password of the role that makes tables (`accesstrail migrate`)",
     "clickhouse.writer_password_file": "password of the role workers write with",
     "clickhouse.reader_password_file": "password of the role that reads views",
+    "clickhouse.scheduler_password_file": "password of the role that scheduled detectors run as; only they need it",
     "clickhouse.timeout_s": "an answer that takes longer counts as none: the partition waits and tries again",
     "clickhouse.commits_at_once": "partitions of a worker that write at the same time; more suits a larger store",
     "protection.token_keys_file": "keys behind all tokens; whoever holds them can link tokens to identifiers",

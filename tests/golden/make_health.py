@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.health.metrics import METRICS
+from pipeline.health.metrics import METRICS, SCHEDULER_METRICS, Metric
 from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
 
@@ -19,12 +19,13 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
+def _metric(one: Metric) -> list[str]:
+    return [f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{label}`" for label in one.labels), one.help]
+
+
 def metrics_page() -> str:
-    """Every metric of a worker."""
-    rows = [
-        [f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{label}`" for label in one.labels), one.help]
-        for one in METRICS
-    ]
+    """Every metric of a worker, and of a scheduler."""
+    header = ["metric", "type", "unit", "labels", "what it says"]
     return "\n".join(
         [
             "# Metrics",
@@ -35,7 +36,11 @@ def metrics_page() -> str:
             "`accesstrail status --json` names. Counters are of the process: they begin at 0 with it, and a "
             "partition's go with the partition. Labels never hold an identifier.",
             "",
-            *_table(["metric", "type", "unit", "labels", "what it says"], rows),
+            *_table(header, list(map(_metric, METRICS))),
+            "",
+            "A scheduler answers with those of the process, and with these:",
+            "",
+            *_table(header, list(map(_metric, SCHEDULER_METRICS))),
             "",
         ]
     )

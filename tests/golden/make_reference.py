@@ -14,8 +14,11 @@ from pipeline.columns import (
     ALERT_COLUMNS,
     CANON_VERSION,
     DEAD_LETTER_COLUMNS,
+    EXPLANATION_COLUMNS,
     LEDGER_COLUMNS,
+    RUN_COLUMNS,
     WIRE_TREATMENTS,
+    WORK_ITEM_COLUMNS,
     ColumnSpec,
 )
 from pipeline.migrations.derived import (
@@ -62,6 +65,17 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         (*HOUR_KEYS, *ROLLUP_MEASURES),
     ),
     "risk_actor_1d": ("The same by actor and day.", (*DAY_KEYS, *ROLLUP_MEASURES)),
+    "access_explanations": (
+        "The final verdict, a day later, on accesses that the stream did not find explained: tickets are often opened "
+        "after the look.",
+        (*EXPLANATION_COLUMNS, _STORED_AT),
+    ),
+    "scheduled_runs": (
+        "One row a run of a scheduled detector over a window, failed ones too. A window is done for good when a row "
+        "has the stage `final` and the result `done`.",
+        (*RUN_COLUMNS, _STORED_AT),
+    ),
+    "work_items": ("The work items that final verdicts are given by.", (*WORK_ITEM_COLUMNS, _STORED_AT)),
     "risk_resource_1d": ("The same by kind of resource and day.", (*RESOURCE_KEYS, *ROLLUP_MEASURES)),
 }
 _ABOUT_TREATMENTS = {

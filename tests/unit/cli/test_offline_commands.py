@@ -135,9 +135,37 @@ def test_sorted_input_scores_the_same_in_either_order(company: Path) -> None:
     assert score(company, "sorted")[0] == score(company, "input", "--order", "input")[0]
 
 
-def test_a_budget_is_kept(company: Path) -> None:
-    days = 14 * 0.4
-    assert len(score(company, "budget", "--budget", "2")[1]) <= 2 * (days + 0.5)
+def _days(company: Path) -> float:
+    times = [_when(line)[0] for line in (company / "rest.ndjson").read_bytes().splitlines()]
+    return max(1.0, (max(times) - min(times)) / 86_400e6)
+
+
+def _scheduled(alerts: list[dict[str, object]]) -> list[str]:
+    return [str(one["alert_id"]) for one in alerts if str(one["reasons"]).startswith("['scheduled:")]
+
+
+def test_a_budget_is_kept_and_scheduled_alerts_take_their_share_first(company: Path) -> None:
+    found, alerts = (score(company, name, *words)[1] for name, words in (("free", ()), ("budget", ("--budget", "5"))))
+    assert len(alerts) <= 5 * _days(company)
+    assert len(alerts) > len(_scheduled(alerts)) == len(_scheduled(found)) > 1
+
+
+def test_of_a_budget_smaller_than_the_scheduled_alerts_the_gravest_are_kept(company: Path) -> None:
+    free = score(company, "free")[1]
+    found, scheduled = {str(one["alert_id"]): float(str(one["risk"])) for one in free}, _scheduled(free)
+    alerts = score(company, "tight", "--budget", str((len(scheduled) - 0.5) / _days(company)))[1]
+    kept = _scheduled(alerts)
+    assert len(alerts) == len(kept) == len(scheduled) - 1
+    assert {found[one] for one in scheduled if one not in kept} == {min(found[one] for one in scheduled)}
+
+
+def test_scheduled_detectors_run_too_unless_they_are_not_wanted(company: Path) -> None:
+    with_them = {str(one["alert_id"]): one for one in score(company, "scheduled")[1]}
+    without = {str(one["alert_id"]): one for one in score(company, "unscheduled", "--no-scheduled")[1]}
+    added = [one for identity, one in with_them.items() if identity not in without]
+    assert without.items() <= with_them.items()
+    assert added
+    assert all(one["reasons"] == [f"scheduled:{one['detector']}"] for one in added)
 
 
 def test_the_same_history_gives_the_same_model(company: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Runs the scheduled detectors: live over the store, offline over simulated time."""

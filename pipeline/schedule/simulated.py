@@ -1,0 +1,106 @@
+"""Scheduled detectors in `accesstrail score`: the judged rows go into the embedded engine, findings come out as alerts.
+
+Place in the flow: below `offline.py`. `Collector` takes what the stages made, warm-up included; `candidates` runs
+every detector over the time of the scored events and leaves repetitions out. `within_budget` keeps the gravest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.scheduled import SCHEDULED
+from detectors.scheduled.base import Finding
+from detectors.scheduled.sql import INPUT_END
+from pipeline.column_batch import ColumnBatch
+from pipeline.directory import DirectorySnapshot
+from pipeline.events import Alert
+from pipeline.schedule.findings import QueryEngine, Slots, alert_id, find, fired, work_item_rows
+from pipeline.stages.decide import severity
+
+
+class Collecting(QueryEngine, Protocol):
+    """An engine that also takes rows."""
+
+    def add_events(self, rows: ColumnBatch) -> None:
+        """Takes judged events."""
+        ...
+
+    def add_work_items(self, rows: ColumnBatch) -> None:
+        """Takes work items."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One alert that a scheduled detector raises: `row` is the place of its event among the scored ones."""
+
+    row: int
+    finding: Finding
+
+    def alert(self) -> Alert:
+        """The alert of the stream's own form."""
+        finding = self.finding
+        return Alert(
+            alert_id=str(alert_id(finding)),
+            tenant_id=finding.tenant_id,
+            row=self.row,
+            detector=finding.detector,
+            risk=finding.risk,
+            severity=severity(finding.risk, finding.contributor.sensitivity, explained=False),
+            reasons=finding.reasons,
+            explanation_en=finding.explanation_en,
+            explanation_zh=finding.explanation_zh,
+            seen=finding.numbers,
+        )
+
+
+class Collector:
+    """What a scoring run hands to the scheduled detectors."""
+
+    def __init__(self, engine: Collecting, directory: DirectorySnapshot, zone: ZoneInfo) -> None:
+        self._engine, self._directory, self._zone = engine, directory, zone
+        engine.add_work_items(work_item_rows(directory.work_items, directory.tenant))
+
+    def add(self, rows: ColumnBatch) -> None:
+        """Takes one judged batch, of the warm-up or of the scored events."""
+        self._engine.add_events(rows)
+
+    def candidates(self, times_us: npt.NDArray[np.int64], first_offset: int) -> list[Candidate]:
+        """Every alert that scheduled detectors raise on the scored events, by time; repetitions of a key left out.
+
+        `times_us` (n,): of the scored events; `first_offset`: the offset of the first of them.
+        """
+        if not len(times_us):
+            return []
+        first_us, last_us = int(times_us.min()), int(times_us.max())
+        found: list[Finding] = []
+        for detector in SCHEDULED:
+            end_us = self._end_us() if detector.of_absence else last_us + 1
+            slots = Slots(
+                detector.cadence.slot_of(first_us, self._zone), detector.cadence.slot_of(last_us, self._zone),
+                until_us=end_us,
+            )  # fmt: skip
+            own = find(self._engine, detector, slots, self._directory, self._zone)
+            # The first slot may have begun before: what an alert names must be an event that is scored.
+            scored = [one for one in own if first_offset <= one.contributor.offset < first_offset + len(times_us)]
+            found += fired(scored, detector.cadence.quiet_slots)
+        return [Candidate(one.contributor.offset - first_offset, one) for one in sorted(found, key=_in_time)]
+
+    def _end_us(self) -> int:
+        return int(self._engine.rows(INPUT_END, {})[0]["end_us"])
+
+
+def within_budget(candidates: Sequence[Candidate], fired_at_most: float) -> list[Candidate]:
+    """At most so many of them, by time: the highest risks, of equal ones the earliest."""
+    gravest = sorted(candidates, key=lambda one: (-one.finding.risk, _in_time(one.finding)))
+    return sorted(gravest[: max(0, int(fired_at_most))], key=lambda one: _in_time(one.finding))
+
+
+def _in_time(finding: Finding) -> tuple[int, str, str, str]:
+    return finding.contributor.event_time_us, finding.detector, finding.tenant_id, finding.key

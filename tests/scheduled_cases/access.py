@@ -1,0 +1,95 @@
+"""Cases of unexplained_access, subject_looked_at_by_many and profile_assembly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.scheduled_rows import Case, EventFields, at, event, item, look, looks, ordinary, token
+
+P1 = token("p1").hex()
+STAR = token("star").hex()
+LAST = 12
+_DAY_BEFORE_US = 23 * 3_600_000_000
+
+
+def _crowd(count: int, subject: str = "star", **more: Any) -> list[EventFields]:
+    return [look(f"q{n}", subject, at(LAST, 9, 60 * n), **more) for n in range(count)]
+
+
+def _assembly(actor: str, count: int, *, day: int = LAST, minutes: float = 2, **more: Any) -> list[EventFields]:
+    """Three kinds of resource about each of `count` customers."""
+    kinds = (("customer_profile", ("mobile",)), ("payment", ("bank_card",)), ("device", ("location",)))
+    return [
+        look(actor, f"a{day}-{n}", at(day, 9 + n // 5, 600 * (n % 5) + 60 * minutes * step), resource_type=kind,
+             data_categories=categories, **more)
+        for n in range(count)
+        for step, (kind, categories) in enumerate(kinds)
+    ]  # fmt: skip
+
+
+_BASE = ordinary(range(LAST + 1))
+_STREET = looks("p1", LAST, 40, first=9000)
+_TICKETS = [item(f"t{n}", "p1", f"c{9000 + n}", at(LAST, 10, 30 * n) + _DAY_BEFORE_US) for n in range(40)]
+
+UNEXPLAINED: Sequence[Case] = (
+    Case("true", "forty customers without a ticket", [*_BASE, *_STREET], (P1,)),
+    Case("true", "tickets of somebody else explain nothing", [*_BASE, *_STREET], (P1,),
+         [item(f"t{n}", "p2", f"c{9000 + n}", at(LAST, 9)) for n in range(40)]),
+    Case("true", "a case number that nobody opened", [*_BASE, *looks("p1", LAST, 40, first=9000, case="invented",
+         explained="claimed")], (P1,)),
+    Case("true", "tickets opened three days before and closed", [*_BASE, *_STREET], (P1,),
+         [item(f"t{n}", "p1", f"c{9000 + n}", at(LAST - 3), at(LAST - 3, 12)) for n in range(40)]),
+    Case("false", "everyday work", _BASE),
+    Case("false", "explained by the stream", [*_BASE, *looks("p1", LAST, 40, first=9000, explained="explained")]),
+    Case("false", "a service", [*_BASE, *looks("p1", LAST, 40, first=9000, actor_type="service")]),
+    Case("false", "too little history to know what is usual", [*ordinary(range(2)), *looks("p1", 2, 40, first=9000)]),
+    Case("look_alike", "tickets opened 23 hours after the look", [*_BASE, *_STREET], (), _TICKETS),
+    Case("look_alike", "one bulk case covers all", [*_BASE, *looks("p1", LAST, 40, first=9000, case="bulk",
+         explained="claimed")], (), [item("bulk", "p1", "", at(LAST, 8))]),
+    Case("look_alike", "a department that never writes tickets",
+         [*_BASE, *ordinary(range(LAST + 1), actors=6, count=30, actor_dept="sales", tenant_id="default")]),
+    Case("look_alike", "the ticket system is down for everybody",
+         [*_BASE, *[one for n in range(6) for one in looks(f"p{n}", LAST, 40 - n, first=9000 + 100 * n)]]),
+    Case("look_alike", "approved in writing, without a ticket",
+         [*_BASE, *looks("p1", LAST, 40, first=9000, approval="a1", explained="claimed")]),
+)  # fmt: skip
+
+BY_MANY: Sequence[Case] = (
+    Case("true", "five at a celebrity", [*_BASE, *_crowd(5, subject_flags=("vip",))], (STAR,)),
+    Case("true", "eight at an ordinary customer", [*_BASE, *_crowd(8)], (STAR,)),
+    Case("true", "partners and administrators too",
+         [*_BASE, *_crowd(4), *[look(f"x{n}", "star", at(LAST, 11, n), actor_type="partner") for n in range(3)]], (STAR,)),
+    Case("false", "three at a celebrity", [*_BASE, *_crowd(3, subject_flags=("vip",))]),
+    Case("false", "five at an ordinary customer", [*_BASE, *_crowd(5)]),
+    Case("false", "one account, eight times", [*_BASE, *[look("q", "star", at(LAST, 9, n)) for n in range(8)]]),
+    Case("false", "refused", [*_BASE, *_crowd(9, outcome="denied")]),
+    Case("look_alike", "a complaint with a case", [*_BASE, *_crowd(9, case="k", explained="claimed")]),
+    Case("look_alike", "always popular", [*_BASE, *_crowd(8),
+         *[look(f"q{n}", "star", at(day, 9, n)) for day in range(LAST) for n in range(7)]]),
+    Case("look_alike", "colleagues help with an open case", [*_BASE, *_crowd(8),
+         *[look(f"h{n}", "star", at(LAST, 15, n), explained="explained") for n in range(8)]]),
+    Case("look_alike", "exports that list everybody", [*_BASE, *[
+         event(f"q{n}", at(LAST, 9, n), action="export", subjects=("star", *(f"s{k}" for k in range(150))))
+         for n in range(9)]]),
+)  # fmt: skip
+
+ASSEMBLY: Sequence[Case] = (
+    Case("true", "eight customers put together", [*_BASE, *_assembly("p1", 8)], (P1,)),
+    Case("true", "unmasked on the way", [*_BASE, *_assembly("p1", 6, action="unmask")], (P1,)),
+    Case("true", "an agent program", [*_BASE, *_assembly("p1", 8, actor_type="ai_agent")], (P1,)),
+    Case("false", "three customers", [*_BASE, *_assembly("p1", 3)]),
+    Case("false", "with work items", [*_BASE, *_assembly("p1", 8, explained="explained")]),
+    Case("false", "two kinds only", [*_BASE, *[one for one in _assembly("p1", 8) if one["resource_type"] != "device"]]),
+    Case("look_alike", "one page with four kinds of data", [*_BASE, *looks("p1", LAST, 20, first=9000,
+         data_categories=("mobile", "bank_card", "location", "health"))]),
+    Case("look_alike", "requests of data subjects, under cases",
+         [*_BASE, *_assembly("p1", 12, case="dsar", explained="claimed")]),
+    Case("look_alike", "a fraud analyst who always does",
+         [*_BASE, *[one for day in range(3, LAST + 1) for one in _assembly("p1", 8, day=day)]][:-1], ()),
+    Case("look_alike", "the same customers again hours later", [*_BASE, *_assembly("p1", 8, minutes=65)]),
+)  # fmt: skip
+
+CASES: Mapping[str, Sequence[Case]] = {
+    "unexplained_access": UNEXPLAINED, "subject_looked_at_by_many": BY_MANY, "profile_assembly": ASSEMBLY,
+}  # fmt: skip
