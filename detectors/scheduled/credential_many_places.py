@@ -30,7 +30,7 @@ FROM (
             max(country_turns) AS country_turns, min(event) AS picked
         FROM (
             SELECT tenant_id, slot, credential, session, max(session_only) AS of_session,
-                groupArraySorted({_KEPT})((event_time, event_id, device, network, country)) AS uses,
+                arraySlice(arraySort(groupArray((event_time, event_id, device, network, country))), 1, {_KEPT}) AS uses,
                 arrayMap(one -> one.3, uses) AS device_list, arrayMap(one -> one.4, uses) AS place_list,
                 arrayMap(one -> one.5, uses) AS country_list,
                 toInt64(length(arrayDistinct(arrayFilter(one -> one != 0, device_list)))) AS devices,
