@@ -26,7 +26,7 @@ MAX_RISK = 10_000
 SECOND_WEIGHT = 0.5
 _TOP = 0.995
 _KNOTS = 257
-_TAIL_CAP = 30.0
+_PRESSED_FROM = 15.0
 ACCOUNTED_WEIGHT = 0.8
 _DAYS_TOP = 0.98
 
@@ -43,10 +43,15 @@ class Tail:
     slope: float
 
     def surprisal(self, score: F64) -> F64:
-        """−log10 P(S >= s), (n,), at most 30."""
+        """−log10 P(S >= s), (n,), below 30: beyond 15 it is pressed together, so that the rarer of two stays the rarer.
+
+        Nobody knows such tails; a bound that many events share would leave a budget no threshold between all and none.
+        """
         inside = np.interp(score, self.values, self.levels)
-        beyond = self.levels[-1] + np.minimum((score - self.values[-1]) * self.slope, _TAIL_CAP)
-        return np.minimum(np.where(score > self.values[-1], beyond, inside), _TAIL_CAP)
+        beyond = self.levels[-1] + np.maximum(score - self.values[-1], 0.0) * self.slope
+        excess = np.maximum(beyond - _PRESSED_FROM, 0.0)
+        pressed = np.minimum(beyond, _PRESSED_FROM) + _PRESSED_FROM * excess / (_PRESSED_FROM + excess)
+        return np.where(score > self.values[-1], pressed, inside)
 
 
 def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP) -> Tail:

@@ -2,7 +2,7 @@
 
 Place in the flow: first half of `decide`. A finding is an event at or above the model's threshold or under a rule of at
 least the rules' threshold. The first one opens an alert; findings that follow join it, as long as no pause of 24 hours
-comes between them and for at most seven days. The open alert fires again when the level rises by 20 and by three tenths
+comes between them and for at most seven days. The open alert fires again when the level rises by 20 and by half
 of what was told last, or where a *kind* of reason leads that was not told yet, at no lower level; at most five a day.
 All of it lives in the actor's own profile and counts event time only, so that a replay fires the same alerts. Nothing
 here looks at other actors: the overall number is held by the thresholds, which a budget sets on history
@@ -27,7 +27,7 @@ from detectors.profile import Profiles
 OPEN_US = 24 * 3600 * 1_000_000
 LONGEST_US = 7 * OPEN_US
 RISE = 2000
-RISE_PERCENT = 30
+RISE_PERCENT = 50
 MAX_A_DAY = 5
 NEVER = 65_535
 """A threshold that nothing reaches: no alerts at all, rules included."""

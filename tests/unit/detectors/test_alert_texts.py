@@ -28,7 +28,7 @@ WORDS = {code: reason for rule in all_rules() for code, reason in rule.reasons.i
 ARTICLES = sorted({article for rule in all_rules() for article in rule.articles}, key=len, reverse=True)
 
 # How a person would undo each feature, and the numbers that its phrase says besides its own; written down here anew.
-PLAIN = {"sequence": 20.0, "off_region": 100.0}
+PLAIN = {"sequence": 20.0, "off_region": 100.0, "slow_rise": 1.0}
 LOGARITHM = {"records_week", "subjects_week"}
 NOVEL = {"new_network", "new_device", "new_country", "new_agent"}
 BITS = {"hour_rarity", "rare_resource", "rare_action", "rare_channel"}

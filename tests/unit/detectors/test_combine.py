@@ -128,3 +128,13 @@ def test_patterns_have_names_of_their_own_and_parts_that_do_not_overlap() -> Non
         named = [name for part in pattern.parts for name in part]
         assert len(named) == len(set(named)), pattern.name
         assert len(pattern.parts) > 1, pattern.name
+
+
+def test_of_two_scores_beyond_history_the_rarer_stays_the_rarer() -> None:
+    """However far out: a bound that both reach would leave a budget no threshold between them."""
+    tail = fit_tail(np.random.default_rng(1).gamma(1.0, 1.0, 5000))
+    far = tail.values[-1] + np.array([1.0, 10.0, 50.0, 200.0, 500.0])
+    levels = np.rint(tail.surprisal(far) * 2000)
+    assert (np.diff(levels) > 0).all()
+    assert levels[-1] < 60_000
+    assert tail.surprisal(tail.values[-1:])[0] == tail.levels[-1]
