@@ -64,6 +64,7 @@ _KNOWN_ACTORS = f"""SELECT tenant_id, {_ROUTE} AS route, actor_token, groupUniqA
         {ROWS} AND {LOOK} GROUP BY tenant_id, route, actor_token"""
 _KNOWN_NETWORKS = f"""SELECT tenant_id, {_ROUTE} AS route, groupUniqArray((cityHash64({NETWORK}), {DAY_SLOT})) AS seen
         {ROWS} AND {LOOK} GROUP BY tenant_id, route"""
+# No lambda may look into `seen`: it would be copied to every network of every reader.
 _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT tenant_id, slot, route AS key, uniqExactArray(subjects) AS customers, count() AS accounts,
     uniqExactArray(arrayMap(one -> one.1, networks)) AS addresses, sum(reads) AS all_reads,
     max(length(subjects)) AS largest_share, uniqExactArrayIf(subjects, is_new) AS by_new, max(usual) AS usual,
@@ -71,9 +72,10 @@ _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT tenant_id, slot, rout
     argMin(event, (-length(subjects), event)) AS picked
 FROM (
     SELECT found.tenant_id AS tenant_id, found.slot AS slot, found.route AS route, subjects, networks, reads, event, shape,
+        arrayDistinct(arrayMap(n -> n.1, arrayFilter(n -> NOT n.2, networks))) AS outside,
+        arrayMap(s -> s.1, arrayFilter(s -> s.2 < day AND s.2 >= day - 28, seen)) AS known,
         usual, NOT arrayExists(d -> d < day AND d >= day - 28, days)
-            OR arrayExists(n -> NOT n.2 AND NOT arrayExists(s -> s.1 = n.1 AND s.2 < day AND s.2 >= day - 28, seen), networks)
-            AS is_new
+            OR length(arrayIntersect(outside, known)) < length(outside) AS is_new
     FROM ({_BY_ACTOR}) AS found
     JOIN ({_CANDIDATES}) AS hot ON hot.tenant_id = found.tenant_id AND hot.route = found.route AND hot.slot = found.slot
     JOIN ({_KNOWN_ACTORS}) AS actor ON actor.tenant_id = found.tenant_id AND actor.route = found.route
