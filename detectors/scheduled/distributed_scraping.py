@@ -46,7 +46,7 @@ _HOURS = f"""SELECT tenant_id, route, slot, day, uniqExactArray(subjects) AS sub
                 FROM ({_BY_ACTOR})
                 GROUP BY tenant_id, route, slot, day"""
 # What a burst of one or two days reached does not become the measure of the days after it.
-_CANDIDATES = f"""SELECT hours.tenant_id AS tenant_id, hours.route AS route, slot, usual
+_CANDIDATES = f"""SELECT hours.tenant_id AS tenant_id, hours.route AS route, slot, hours.day AS day, usual
         FROM ({_HOURS}) AS hours
         JOIN (
             SELECT tenant_id, route, day, sum(hours) OVER before AS hours_before,
@@ -62,8 +62,16 @@ _CANDIDATES = f"""SELECT hours.tenant_id AS tenant_id, hours.route AS route, slo
         WHERE {IN_SLOTS} AND hours_before >= {_HOURS_KNOWN} AND subjects >= {FLOOR} AND subjects > {FACTOR} * usual"""
 _KNOWN_ACTORS = f"""SELECT tenant_id, {_ROUTE} AS route, actor_token, groupUniqArray({DAY_SLOT}) AS days
         {ROWS} AND {LOOK} GROUP BY tenant_id, route, actor_token"""
-_KNOWN_NETWORKS = f"""SELECT tenant_id, {_ROUTE} AS route, groupUniqArray((cityHash64({NETWORK}), {DAY_SLOT})) AS seen
-        {ROWS} AND {LOOK} GROUP BY tenant_id, route"""
+# Only for the hours in question, and each network once: the arrays are copied to every reader of such an hour.
+_KNOWN_NETWORKS = f"""SELECT hot.tenant_id AS tenant_id, hot.route AS route, hot.slot AS slot,
+            groupUniqArray(used.network) AS known
+        FROM (
+            SELECT DISTINCT tenant_id, {_ROUTE} AS route, cityHash64({NETWORK}) AS network, {DAY_SLOT} AS day
+            {ROWS} AND {LOOK}
+        ) AS used
+        JOIN ({_CANDIDATES}) AS hot ON hot.tenant_id = used.tenant_id AND hot.route = used.route
+        WHERE used.day < hot.day AND used.day >= hot.day - 28
+        GROUP BY tenant_id, route, slot"""
 _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT tenant_id, slot, route AS key, uniqExactArray(subjects) AS customers, count() AS accounts,
     uniqExactArray(arrayMap(one -> one.1, networks)) AS addresses, sum(reads) AS all_reads,
     max(length(subjects)) AS largest_share, uniqExactArrayIf(subjects, is_new) AS by_new, max(usual) AS usual,
@@ -71,14 +79,15 @@ _SQL = f"""SELECT * EXCEPT (picked), {PICKED} FROM (SELECT tenant_id, slot, rout
     argMin(event, (-length(subjects), event)) AS picked
 FROM (
     SELECT found.tenant_id AS tenant_id, found.slot AS slot, found.route AS route, subjects, networks, reads, event, shape,
-        usual, NOT arrayExists(d -> d < day AND d >= day - 28, days)
-            OR arrayExists(n -> NOT n.2 AND NOT arrayExists(s -> s.1 = n.1 AND s.2 < day AND s.2 >= day - 28, seen), networks)
-            AS is_new
+        arrayDistinct(arrayMap(n -> n.1, arrayFilter(n -> NOT n.2, networks))) AS outside,
+        usual, NOT arrayExists(d -> d < found.day AND d >= found.day - 28, days)
+            OR length(arrayIntersect(outside, known)) < length(outside) AS is_new
     FROM ({_BY_ACTOR}) AS found
     JOIN ({_CANDIDATES}) AS hot ON hot.tenant_id = found.tenant_id AND hot.route = found.route AND hot.slot = found.slot
     JOIN ({_KNOWN_ACTORS}) AS actor ON actor.tenant_id = found.tenant_id AND actor.route = found.route
         AND actor.actor_token = found.actor_token
-    JOIN ({_KNOWN_NETWORKS}) AS network ON network.tenant_id = found.tenant_id AND network.route = found.route
+    LEFT JOIN ({_KNOWN_NETWORKS}) AS network ON network.tenant_id = found.tenant_id AND network.route = found.route
+        AND network.slot = found.slot
 )
 GROUP BY tenant_id, slot, route
 HAVING greatest(accounts, addresses) >= {SOURCES} AND largest_share <= 0.5 * customers)"""

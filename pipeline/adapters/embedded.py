@@ -32,6 +32,8 @@ _SETTINGS: Mapping[str, int] = {
     "max_bytes_before_external_sort": 192 << 20,
     "max_threads": 2,
     "max_insert_threads": 1,
+    # A join copies arrays to each of its rows: few rows at once.
+    "max_joined_block_size_rows": 512,
     "output_format_json_quote_64bit_integers": 0,
 }
 _BY_NAME = {spec.name: spec for spec in ACCESS_EVENT_COLUMNS}
