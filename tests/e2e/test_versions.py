@@ -184,7 +184,7 @@ def test_the_commands_say_what_is_in_force_and_refuse_what_cannot_be(running: Ru
     assert text.stdout.splitlines()[1].split()[0] == "5"
     told = running.consumer.command("versions", "show", "2").stdout
     assert "not in force" in told
-    assert "threshold   99" in told
+    assert "from level 99 (1 event in 89,000)" in told
 
 
 def _await_alert(consumer: Consumer, detector: str) -> None:
