@@ -21,7 +21,8 @@ from pipeline.config import Settings, load
 from pipeline.migrations.runner import apply_all
 from tests.conftest import Stack
 
-PATIENCE_S = 1500 if os.environ.get("ACCESSTRAIL_LONG") == "1" else 500
+LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
+PATIENCE_S = 1500 if LONG else 500
 
 
 @contextmanager

@@ -8,7 +8,6 @@ records, and two changes of the version set inside the log. `ACCESSTRAIL_LONG=1`
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -36,10 +35,9 @@ from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import Simulation, draw_company
 from tests.conftest import Stack
 from tests.corpus.make_poison import poison
-from tests.e2e.stores import Consumer, empty_store
+from tests.e2e.stores import LONG, Consumer, empty_store
 from tests.e2e.test_main_flow import produce
 
-LONG = os.environ.get("ACCESSTRAIL_LONG") == "1"
 pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(7200 if LONG else 1800)]
 # Batches of five under a kill every five seconds seal some thirty events a second: a phase is then five minutes long.
 EVENTS = 24_000 if LONG else 2_000

@@ -208,9 +208,12 @@ def test_a_killed_parent_leaves_no_orphan_and_its_folder_comes_back(running: Pat
     assert isinstance(parent, int)
     assert children <= set(mentioning(str(running)))
     os.kill(parent, signal.SIGKILL)
-    until(lambda: mentioning(str(running)) == [], "the end of every process", 10)
-    # Who collects the dead is another process, and may be late.
-    until(lambda: not any(start_ticks(child) is not None for child in children), "nobody is left to be collected", 30)
+
+    def all_gone() -> bool:
+        """Nobody names the folder, and the dead are collected too (which is another process's work)."""
+        return not mentioning(str(running)) and not any(start_ticks(child) is not None for child in children)
+
+    until(all_gone, "the end of every process", 10)
     unready = accesstrail("status", "--state", str(running), "--json")
     assert unready.returncode == 69
     assert json.loads(unready.stdout)["ready"] is False
