@@ -6,42 +6,30 @@ worker's own change does, and is told as an access event with the person's name 
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
 
 import click
 
 from detectors.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, level_in_words
-from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.adapters.kafka import EventProducer
-from pipeline.adapters.store import open_store
+from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable, requester_of
 from pipeline.cli.options import settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
-from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, Away, BrokenInvariant, ConfigError, StoreRefused, UsageError
-from pipeline.privacy.keys import Keyring
-from pipeline.version_sets.activator import Activator
-from pipeline.version_sets.change_events import Requester
-from pipeline.version_sets.files import ConfiguredFiles
-from pipeline.version_sets.judgements import StoreAccess, restore
-from pipeline.version_sets.sets import Activation, changed_parts
-from pipeline.version_sets.watch import POLL_S, announce
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, UsageError
+from pipeline.version_sets.sets import changed_parts
 
 _COLUMNS = (
     "number, activated_at, kind, versions_id, previous_id, threshold / 100 AS threshold, by_token, reason, event_id, "
     "announced, parts"
 )
 _SHORTEST_PREFIX = 6
-_SHOWN_ID = 12
 _NOBODY = bytes(16).hex()
 
 Row = dict[str, Any]
-Result = TypeVar("Result")
 
 
 @click.group("versions")
@@ -97,7 +85,7 @@ def _newest(log: Sequence[Row]) -> Row:
 
 
 def _by(row: Row) -> str:
-    return "accesstrail" if row["by_token"] == _NOBODY else f"actor {row['by_token'][:_SHOWN_ID]}"
+    return "accesstrail" if row["by_token"] == _NOBODY else f"actor {row['by_token'][:SHOWN_ID]}"
 
 
 @versions_command.command("list")
@@ -122,7 +110,7 @@ def list_command(settings: Settings, limit: int, *, as_json: bool) -> int:
     names = ("number", "since", "version set", "kind", "threshold", "by", "told", "reason")
     cells = [
         [
-            row["number"], row["activated_at"], row["versions_id"][:_SHOWN_ID], row["kind"], f"{row['threshold']:g}",
+            row["number"], row["activated_at"], row["versions_id"][:SHOWN_ID], row["kind"], f"{row['threshold']:g}",
             _by(row), "yes" if row["announced"] else "-", row["reason"],
         ]
         for row in log
@@ -198,9 +186,9 @@ def diff_command(settings: Settings, first: str | None, second: str | None, *, a
         parts = {name: {"from": before["parts"].get(name), "to": after["parts"].get(name)} for name in changed}
         click.echo(json.dumps({"from": before["versions_id"], "to": after["versions_id"], "changed": parts}))
     else:
-        click.echo(f"from {before['versions_id'][:_SHOWN_ID]} to {after['versions_id'][:_SHOWN_ID]}")
+        click.echo(f"from {before['versions_id'][:SHOWN_ID]} to {after['versions_id'][:SHOWN_ID]}")
         for name in changed:
-            old, new = (str(one["parts"].get(name) or "-")[:_SHOWN_ID] for one in (before, after))
+            old, new = (str(one["parts"].get(name) or "-")[:SHOWN_ID] for one in (before, after))
             note = f"  ({before['threshold']:g} to {after['threshold']:g})" if name == "policy" else ""
             click.echo(f"  {name:22}  {old} to {new}{note}")
         if not changed:
@@ -218,92 +206,9 @@ def _before(log: Sequence[Row], after: Row) -> Row:
 # -- changing
 
 
-@dataclass(slots=True)
-class _Change:
-    """What a changing command needs; the store as the role writer."""
-
-    settings: Settings
-    keyring: Keyring
-    activator: Activator
-    access: StoreAccess
-
-
-@contextmanager
-def _changing(settings: Settings) -> Iterator[_Change]:
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keyring))
-    with (
-        closing(open_store(settings.clickhouse)) as evidence,
-        closing(open_activations(settings.clickhouse)) as activations,
-    ):
-        yield _Change(settings, keyring, activator, StoreAccess(evidence, activations))
-
-
-def _reasoned(command: Callable[..., Result]) -> Callable[..., Result]:
-    """The options of every command that changes what is in force."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="The activation as one JSON object."),
-        click.option("--by", metavar="NAME", help="Account to record as who asked.  [default: your login name]"),
-        click.option("--reason", required=True, help="Why; kept with the change, personal data in it masked."),
-    ):
-        command = option(command)
-    return command
-
-
-def _requester(name: str | None) -> Requester:
-    account = name or getpass.getuser()
-    requester = Requester(account)
-    if not account or len(account) > 256 or requester.is_system:
-        raise UsageError("--by must be the account name of a person, 1 to 256 characters")
-    return requester
-
-
-def _plain_reason(text: str) -> str:
-    if not text.strip() or len(text) > 2000:
-        raise UsageError("--reason must be a text of 1 to 2,000 characters")
-    return text.strip()
-
-
-def _refuse_unusable(change: _Change, versions_id: bytes) -> None:
-    """A set must be complete in the store and of this version of the code. Raises: UsageError."""
-    try:
-        restore(change.access.evidence, versions_id, change.activator.files)
-    except BrokenInvariant as exc:
-        raise UsageError(f"refused: {exc}", code=exc.code) from None
-
-
-def _finish(change: _Change, made: Activation, *, as_json: bool) -> int:
-    """Tells of the change, and says what was done."""
-    told = _told(change, made)
-    if as_json:
-        body = {
-            "number": made.number, "versions_id": made.versions_id.hex(), "previous_id": made.previous_id.hex(),
-            "kind": made.kind, "threshold": made.threshold / 100, "event_id": str(made.event_id), "announced": told,
-        }  # fmt: skip
-        click.echo(json.dumps(body))
-        return EXIT_OK
-    click.echo(f"version set {made.versions_id.hex()[:_SHOWN_ID]} is in force (activation {made.number})")
-    click.echo(f"running workers take it up between two batches, within {POLL_S:.0f} s and the batch under way")
-    if not told:
-        click.echo("Kafka does not answer now: a worker tells of this change as soon as it does", err=True)
-    return EXIT_OK
-
-
-def _told(change: _Change, made: Activation) -> bool:
-    kafka = change.settings.kafka
-    producer = EventProducer(kafka.bootstrap_servers, kafka.events_topic)
-    try:
-        announce(made, producer, change.access, change.keyring)
-    except (Away, ConfigError, StoreRefused):
-        return False
-    finally:
-        producer.close()
-    return True
-
-
 @versions_command.command("use")
 @click.argument("versions_id", metavar="ID")
-@_reasoned
+@reasoned
 @settings_options
 def use_command(settings: Settings, versions_id: str, reason: str, by: str | None, *, as_json: bool) -> int:
     """Put a version set in force that was in force before; no restart.
@@ -316,16 +221,16 @@ def use_command(settings: Settings, versions_id: str, reason: str, by: str | Non
 
     Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
     """
-    requester, why = _requester(by), _plain_reason(reason)
+    requester, why = requester_of(by), plain_reason(reason)
     wanted = bytes.fromhex(_found(_log(settings), versions_id)["versions_id"])
-    with _changing(settings) as change:
-        _refuse_unusable(change, wanted)
+    with changing(settings) as change:
+        refuse_unusable(change, wanted)
         made = change.activator.use(change.access.activations, wanted, requester, why)
-        return _finish(change, made, as_json=as_json)
+        return finish(change, made, as_json=as_json)
 
 
 @versions_command.command("rollback")
-@_reasoned
+@reasoned
 @settings_options
 def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json: bool) -> int:
     """Put the version set in force again that was in force before the present one; no restart.
@@ -339,18 +244,18 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
 
     Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
     """
-    requester, why = _requester(by), _plain_reason(reason)
+    requester, why = requester_of(by), plain_reason(reason)
     log = _log(settings)
     wanted = bytes.fromhex(_before(log, _newest(log))["versions_id"])
-    with _changing(settings) as change:
-        _refuse_unusable(change, wanted)
+    with changing(settings) as change:
+        refuse_unusable(change, wanted)
         made = change.activator.rollback(change.access.activations, requester, why)
-        return _finish(change, made, as_json=as_json)
+        return finish(change, made, as_json=as_json)
 
 
 @versions_command.command("threshold")
 @click.argument("level", metavar="LEVEL", type=click.FloatRange(LOWEST_THRESHOLD / 100, HIGHEST_THRESHOLD / 100))
-@_reasoned
+@reasoned
 @settings_options
 def threshold_command(settings: Settings, level: float, reason: str, by: str | None, *, as_json: bool) -> int:
     """Let the model's alerts fire from this LEVEL on (40 to 600); no restart.
@@ -365,12 +270,12 @@ def threshold_command(settings: Settings, level: float, reason: str, by: str | N
 
     Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
     """
-    requester, why = _requester(by), _plain_reason(reason)
-    with _changing(settings) as change:
+    requester, why = requester_of(by), plain_reason(reason)
+    with changing(settings) as change:
         newest = change.access.activations.newest(settings.kafka.events_topic)
         if newest is not None:
-            _refuse_unusable(change, newest.versions_id)
+            refuse_unusable(change, newest.versions_id)
         made = change.activator.set_threshold(
             change.access.evidence, change.access.activations, round(level * 100), requester, why
         )
-        return _finish(change, made, as_json=as_json)
+        return finish(change, made, as_json=as_json)

@@ -23,6 +23,7 @@ from pipeline.version_sets.change_events import Requester, change_event, sealed_
 from pipeline.version_sets.files import Candidate, ConfiguredFiles
 from pipeline.version_sets.sets import (
     ARTEFACT_KIND,
+    CARRIED,
     FILES,
     FIRST,
     NO_SET,
@@ -49,6 +50,14 @@ class _Wanted:
     parts: Mapping[str, str]
     threshold: int
     files_id: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What of the set in force changes: new content by part, None for a part that goes; `threshold` None: it stays."""
+
+    contents: Mapping[str, bytes | None]
+    threshold: int | None = None
 
 
 _Decide = Callable[[Activation | None], _Wanted | None]
@@ -92,14 +101,15 @@ class Activator:
             if candidate.fault and newest is not None and candidate.fault != newest.parts.get("model_fault"):
                 raise ModelRejected("the model cannot be used: the set in force stays", code=candidate.fault)
             threshold = _threshold(candidate, newest)
-            return _Wanted(self._keep(store, candidate, threshold), threshold, candidate.files_id)
+            return _Wanted(self._keep(store, candidate, threshold, newest), threshold, candidate.files_id)
 
         return self._append(log, wanted, FILES, _CHANGED)
 
     def replace(self, store: EvidenceStore, log: ActivationLog, unusable: Activation, code: str) -> Activation:
         """Puts the files' set in force where the newest one belongs to another version of the code."""
         candidate = self.files.read()
-        wanted = _Wanted(self._keep(store, candidate, candidate.threshold), candidate.threshold, candidate.files_id)
+        parts = self._keep(store, candidate, candidate.threshold, unusable)
+        wanted = _Wanted(parts, candidate.threshold, candidate.files_id)
 
         def instead(newest: Activation | None) -> _Wanted | None:
             return wanted if newest is not None and newest.versions_id == unusable.versions_id else None
@@ -139,19 +149,35 @@ class Activator:
     ) -> Activation:
         """The set in force with another alert threshold (hundredths of risk). Raises: UsageError."""
 
-        def wanted(newest: Activation | None) -> _Wanted:
-            if newest is None:
-                raise UsageError("no version set is in force yet: start a worker first")
+        def edit(newest: Activation) -> Edit:
             if newest.parts.get("model_fault"):
                 raise UsageError("no model is in use, so nothing can alert: give the system a usable model first")
             if newest.threshold == threshold:
                 raise UsageError(f"the threshold is {threshold / 100:g} already")
-            policy = replace(_policy(store, newest), threshold=threshold)
-            parts = {**newest.parts, "policy": store.save_artefact("policy", policy.content())}
-            store.save_artefact(ARTEFACT_KIND, VersionSet(parts).content())
-            return _Wanted(parts, threshold)
+            policy = replace(policy_of(store, newest), threshold=threshold)
+            return Edit({"policy": policy.content()}, threshold)
 
-        return self._append(log, wanted, THRESHOLD, reason, requester)
+        return self.change(store, log, THRESHOLD, edit, requester, reason)
+
+    def change(
+        self, store: EvidenceStore, log: ActivationLog, kind: str, edit: Callable[[Activation], Edit],
+        requester: Requester, reason: str,
+    ) -> Activation:  # fmt: skip
+        """The set in force with some parts changed, in one step. Raises: UsageError: there is none, or from `edit`."""
+
+        def wanted(newest: Activation | None) -> _Wanted:
+            if newest is None:
+                raise UsageError("no version set is in force yet: start a worker first")
+            edited, parts = edit(newest), dict(newest.parts)
+            for name, content in edited.contents.items():
+                if content is None:
+                    parts.pop(name, None)
+                else:
+                    parts[name] = store.save_artefact(name, content)
+            store.save_artefact(ARTEFACT_KIND, VersionSet(parts).content())
+            return _Wanted(parts, newest.threshold if edited.threshold is None else edited.threshold)
+
+        return self._append(log, wanted, kind, reason, requester)
 
     # -- writing
 
@@ -160,11 +186,17 @@ class Activator:
         rows = alarm_row(code, versions_id, time.time_ns() // 1000, self.files.retention_class)
         store.insert_alerts(rows, f"alarm:{code}:{versions_id.hex()}")
 
-    def _keep(self, store: EvidenceStore, candidate: Candidate, threshold: int) -> dict[str, str]:
-        """Every artefact of the set, then the set itself; the store reads each back before it says yes."""
+    def _keep(
+        self, store: EvidenceStore, candidate: Candidate, threshold: int, newest: Activation | None
+    ) -> dict[str, str]:
+        """Every artefact of the set, then the set itself; the store reads each back before it says yes.
+
+        What people decided beside the files stays as it is in `newest`.
+        """
         for name, content in candidate.with_policy(threshold).items():
             store.save_artefact(name, content)
-        versions = VersionSet(candidate.parts(threshold))
+        decided = {name: newest.parts[name] for name in CARRIED if name in newest.parts} if newest is not None else {}
+        versions = VersionSet({**candidate.parts(threshold), **decided})
         store.save_artefact(ARTEFACT_KIND, versions.content())
         if candidate.fault:
             self.alarm(store, candidate.fault, versions.versions_id)
@@ -210,7 +242,7 @@ class Activator:
         return replace(plain, event=sealed_event(event, plain, self.files.keyring))
 
 
-def _policy(store: EvidenceStore, activation: Activation) -> Policy:
+def policy_of(store: EvidenceStore, activation: Activation) -> Policy:
     """The alert policy of a set that is in force. Raises: StoreRefused: the store has lost it."""
     return Policy.from_content(store.load_artefact(activation.parts["policy"]))
 
