@@ -211,9 +211,15 @@ def _wide(name: str) -> type[np.uint64] | type[np.int64]:
 
 def count_fired(findings: Findings, policy: Policy) -> int:
     """How many alerts would have fired on history under this policy, suppression included."""
+    return len(fired_rows(findings, policy))
+
+
+def fired_rows(findings: Findings, policy: Policy) -> I64:
+    """Which findings of history would have fired under this policy, suppression included; int64, in order."""
     size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
     state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
-    return int(_fired(findings.at(findings.reach(policy)), state, policy).sum())
+    rows = findings.reach(policy)
+    return rows[_fired(findings.at(rows), state, policy)]
 
 
 def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:

@@ -50,6 +50,8 @@ class Judgement:
     attrs_allowed: tuple[str, ...] = ()
     protection: Protection = field(default_factory=Protection)
     retention_class: str = "standard"
+    shadow: Model | None = None
+    """A model that is tried: it judges too, and decides nothing."""
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ class FormedBatch:
     dead_letters: ColumnBatch | None
     gaps: ColumnBatch | None
     alert_rows: ColumnBatch | None
+    features: ColumnBatch | None = None
+    """Of some events: what the judgement stood on. Not evidence."""
     alerts: list[Alert] = field(default_factory=list)
 
     def token(self) -> str:
@@ -122,6 +126,7 @@ class Forming:
     events: ColumnBatch | None = None
     dead_letters: ColumnBatch | None = None
     gaps: ColumnBatch | None = None
+    features: ColumnBatch | None = None
     alerts: list[Alert] = field(default_factory=list)
 
     def sealed(self, memory: PartitionMemory, versions_id: bytes, retention_class: str) -> FormedBatch:
@@ -129,9 +134,11 @@ class Forming:
         parts = [table for table in (self.events, self.dead_letters, self.gaps) if table is not None]
         entry = seal(memory.sealed, self.position, self.leaves(), self.content(memory.next_offset), versions_id)
         alert_rows = alert_columns(self.alerts, self.events) if self.alerts and self.events is not None else None
-        for table in (*parts, *([alert_rows] if alert_rows is not None else [])):
+        for table in (*parts, *(one for one in (alert_rows, self.features) if one is not None)):
             seal_columns(table, entry, retention_class)
-        return FormedBatch(self.position, entry, self.events, self.dead_letters, self.gaps, alert_rows, self.alerts)
+        return FormedBatch(
+            self.position, entry, self.events, self.dead_letters, self.gaps, alert_rows, self.features, self.alerts
+        )
 
     def leaves(self) -> list[bytes]:
         """The leaf hashes of all rows in offset order."""

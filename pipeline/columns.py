@@ -24,9 +24,9 @@ ABSENT = -1
 Kind = Literal["fixed", "text", "array_fixed", "array_text", "map"]
 Treatment = Literal["token", "mask", "clear", "vault", "drop", "hash"]
 
-_INTEGER_DTYPES = {
+_FIXED_DTYPES = {
     "UInt8": "u1", "UInt16": "<u2", "UInt32": "<u4", "UInt64": "<u8",
-    "Int32": "<i4", "Int64": "<i8", "UUID": "V16", "IPv6": "V16",
+    "Int32": "<i4", "Int64": "<i8", "UUID": "V16", "IPv6": "V16", "Float32": "<f4",
 }  # fmt: skip
 
 
@@ -52,7 +52,7 @@ class ColumnSpec:
         if self.type.startswith("Map("):
             return "map"
         if self.type.startswith("Array("):
-            return "array_fixed" if "FixedString" in self.type else "array_text"
+            return "array_text" if "String)" in self.type and "Fixed" not in self.type else "array_fixed"
         return "text" if "String)" in self.type or self.type == "String" else "fixed"
 
     @property
@@ -67,7 +67,7 @@ class ColumnSpec:
             return np.dtype("i1")
         if inner.startswith("DateTime64"):
             return np.dtype("<i8")
-        return np.dtype(_INTEGER_DTYPES[inner])
+        return np.dtype(_FIXED_DTYPES[inner])
 
 
 _TIME = "DateTime64(6, 'UTC')"
@@ -240,6 +240,35 @@ ALERT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
 )
 
+FEATURE_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("partition", "UInt32", "position", "Kafka partition of the event", evidence=False),
+    ColumnSpec("offset", "UInt64", "position", "Kafka offset of the event", evidence=False),
+    ColumnSpec("received_at", _TIME, "position", "the broker's timestamp of the event", evidence=False),
+    ColumnSpec("event_time", _TIME, "position", "when the access happened", evidence=False),
+    ColumnSpec("actor_token", _TOKEN, "position", "who acted", evidence=False),
+    ColumnSpec("risk", "UInt16", "assess", "risk in hundredths, 0–10000", evidence=False),
+    ColumnSpec("level", "UInt16", "assess", "the model's, hundredths of risk without an upper end", evidence=False),
+    ColumnSpec("floor", "UInt16", "assess", "the highest floor of the rules that hold, hundredths", evidence=False),
+    ColumnSpec("shadow_level", "UInt16", "sample", "the shadow model's level", evidence=False),
+    ColumnSpec("shadow_floor", "UInt16", "sample", "the rules' floor by the shadow model's history", evidence=False),
+    ColumnSpec("by_chance", "UInt8", "sample", "1: one of the 1 in 256 events kept by chance", evidence=False),
+    ColumnSpec("versions_id", _HASH, "assess", "version set the event was judged under", evidence=False),
+    ColumnSpec("tenant_id", _LOW, "position", "tenant", evidence=False),
+    ColumnSpec("topic", _LOW, "position", "Kafka topic", evidence=False),
+    ColumnSpec("incarnation", _LOW, "position", "life of the topic", evidence=False),
+    ColumnSpec("peer_group", _LOW, "assess", "whom the actor is compared with", evidence=False),
+    ColumnSpec("feature_version", _LOW, "assess", "version of the features' list and order", evidence=False),
+    ColumnSpec("shadow_model", _LOW, "sample", "id of the shadow model; empty where there is none", evidence=False),
+    ColumnSpec("reasons", f"Array({_LOW})", "assess", "reason codes, largest first", evidence=False),
+    ColumnSpec("shadow_reasons", f"Array({_LOW})", "sample", "the shadow model's, largest first", evidence=False),
+    ColumnSpec("features", "Array(Float32)", "assess", "the features in their registry's order", evidence=False),
+    ColumnSpec("batch_id", "UInt64", "row", "the batch that seals the event", evidence=False),
+    ColumnSpec("batch_first_offset", "UInt64", "row", "first offset of the batch", evidence=False),
+    ColumnSpec("batch_last_offset", "UInt64", "row", "last offset of the batch", evidence=False),
+    ColumnSpec("retention_class", _LOW, "row", "how long the row must be kept", evidence=False),
+)
+"""Of events from the watch level on, and of a sample: what drift, budget and a shadow model are told from."""
+
 LEDGER_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("canon_version", "UInt8", "row", "version of the evidence columns"),
     ColumnSpec("partition", "UInt32", "position", "Kafka partition"),
@@ -297,7 +326,13 @@ ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("versions_id", _HASH, "versions", "the version set put in force", evidence=False),
     ColumnSpec("previous_id", _HASH, "versions", "the one before; zero for the first", evidence=False),
     ColumnSpec("files_id", _HASH, "versions", "what the configured files gave at that time", evidence=False),
-    ColumnSpec("kind", _LOW, "versions", "first, files (they changed), use, rollback, threshold", evidence=False),
+    ColumnSpec(
+        "kind",
+        _LOW,
+        "versions",
+        "first, files, use, rollback, threshold, exception, promote, shadow, budget",
+        evidence=False,
+    ),
     ColumnSpec("reason", "String", "versions", "the person's reason, masked; else what happened", evidence=False),
     ColumnSpec(
         "by_token", _TOKEN, "versions", "who asked for it, keyed pseudonym; zero: accesstrail itself", evidence=False
@@ -364,6 +399,17 @@ RUN_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("result", _LOW, "schedule", "done, failed, or begun: from here on windows are run", evidence=False),
     ColumnSpec("error", _LOW, "schedule", "code of what went wrong, empty where nothing did", evidence=False),
     ColumnSpec("runner", _LOW, "schedule", "the process that ran it", evidence=False),
+)
+
+NIGHT_COLUMNS: tuple[ColumnSpec, ...] = (
+    ColumnSpec("day", "Int32", "schedule", "the local day, counted since 1970-01-01", evidence=False),
+    ColumnSpec("watermark", _TIME, "schedule", "everything received before is in the store", evidence=False),
+    ColumnSpec("versions_id", _HASH, "schedule", "version set in force before", evidence=False),
+    ColumnSpec("threshold_before", "UInt16", "schedule", "level from which alerts fired, hundredths", evidence=False),
+    ColumnSpec("threshold", "UInt16", "schedule", "level from which alerts fire from now on", evidence=False),
+    ColumnSpec("topic", _LOW, "schedule", "the topic whose events are judged", evidence=False),
+    ColumnSpec("runner", _LOW, "schedule", "the process that wrote it", evidence=False),
+    ColumnSpec("report", "String", "schedule", "the report as JSON: budget, drift, shadow model", evidence=False),
 )
 
 LEASE_COLUMNS: tuple[ColumnSpec, ...] = (

@@ -66,6 +66,10 @@ class DetectionSettings:
     directory: Path
     model: Path | None
     default_time_zone: str
+    nightly_budget: bool = True
+    """Whether the threshold is moved each night so that the alert budget is kept."""
+    alerts_a_day: float = 0.0
+    """The alert budget; 0: the one that the model in force was trained for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +156,13 @@ class _Reader:
         if value != int(value):
             self.faults.append(f"[{section}] {key} must be a whole number")
         return int(value)
+
+    def choice(self, section: str, key: str, words: tuple[str, ...]) -> str:
+        """One of some words; the first is the default."""
+        value = self.text(section, key, words[0])
+        if value not in words:
+            self.faults.append(f"[{section}] {key} must be one of {', '.join(words)}")
+        return value
 
     def texts(self, section: str, key: str) -> tuple[str, ...]:
         value = self._value(section, key)
@@ -255,6 +266,8 @@ def _detection(reader: _Reader) -> DetectionSettings:
         # A missing model is no fault: events are stored unscored and `status` says so.
         model=reader.path("detection", "model", kind="any") if model else None,
         default_time_zone=time_zone,
+        nightly_budget=reader.choice("detection", "nightly_budget", ("on", "off")) == "on",
+        alerts_a_day=reader.number("detection", "alerts_a_day", 0, 0, 100_000),
     )
 
 

@@ -1,7 +1,7 @@
 """The way of one batch of events, in order: read this file first.
 
-    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row   pure stages (`pipeline/stages/`), a batch at once
-    commit_batch                                                     numbered steps on ports (`pipeline/ports.py`)
+    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ sample ▸ row   pure stages (`pipeline/stages/`), by batch
+    commit_batch                                                              numbered steps on `pipeline/ports.py`
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch` (`batch.py`): rows, dead letters, gaps,
 alerts and the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the
@@ -28,6 +28,7 @@ from pipeline.stages.enrich import EnrichMemory, enrich
 from pipeline.stages.gaps import find_gaps, gap_columns
 from pipeline.stages.protect import protect_dead_letters
 from pipeline.stages.row import place
+from pipeline.stages.sample import sample
 
 
 class Chain:
@@ -54,6 +55,9 @@ class Chain:
         if read.protected is not None:
             judged = self.judge(read.protected, read.rows, records, memory, judgement)
             forming.events, forming.alerts = judged.columns, judged.alerts
+            forming.features = sample(
+                judged.columns, judged.arrays, judged.assessment, judgement.rules, judgement.shadow
+            )
         if read.rejected:
             forming.dead_letters = protect_dead_letters(records, read.rejected, protector, versions_id)
         if gaps:
@@ -88,7 +92,7 @@ def commit_batch(
     2. events → store, under a token that names exactly this content; so with 3, 4 and 5
     3. dead letters → store
     4. gaps → store
-    5. alert rows → store
+    5. features kept beside the evidence, and alert rows → store
     6. alerts → Kafka, acknowledged
     7. ledger entry → store: the commit point; from here on the rows are visible
     8. acknowledge: the caller keeps the memory and tells the fetcher
@@ -108,6 +112,8 @@ def commit_batch(
     if batch.gaps is not None:
         store.insert_dead_letters(batch.gaps, f"{token}:gaps")
     after_step(4)
+    if batch.features is not None:
+        store.insert_features(batch.features, f"{token}:features")
     if batch.alert_rows is not None:
         store.insert_alerts(batch.alert_rows, token)
     after_step(5)

@@ -121,6 +121,10 @@ class EvidenceStore(Protocol):
         """Stores one batch's alerts."""
         ...
 
+    def insert_features(self, rows: ColumnBatch, token: str) -> None:
+        """Stores what of one batch's judgement is kept beside the evidence."""
+        ...
+
     def seal(self, entry: LedgerEntry, writer: str) -> None:
         """Writes the ledger entry at its position and reads it back. Raises: Fenced: another entry is there."""
         ...

@@ -20,7 +20,11 @@ _NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
 _SYSTEM_TABLES = (
     "columns", "databases", "disks", "merges", "mutations", "one", "parts", "server_settings", "tables",
 )  # fmt: skip
-_SCHEDULED_TABLES = ("alerts", "access_explanations", "scheduled_runs", "scheduled_leases", "work_items")
+_SCHEDULED_TABLES = (
+    "alerts", "access_explanations", "scheduled_runs", "scheduled_leases", "work_items", "nightly_reports",
+    # Each night it may put another threshold in force.
+    "artefacts", "version_activations",
+)  # fmt: skip
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
 
 
@@ -70,11 +74,10 @@ ROLES: tuple[Role, ...] = (
     ),
     Role(
         "scheduler",
-        "Runs scheduled detectors: reads the views; adds their runs, alerts, verdicts and work items.",
+        "Runs scheduled detectors and the nightly budget: reads the views; adds runs, alerts, verdicts, thresholds.",
         (
             f"GRANT SELECT ON {VIEW_DATABASE}.*",
             *(f"GRANT SELECT, INSERT ON {RAW_DATABASE}.{table}" for table in _SCHEDULED_TABLES),
-            *(f"GRANT SELECT ON {RAW_DATABASE}.{table}" for table in ("artefacts", "version_activations")),
             "GRANT SELECT ON system.one",
             # Whether an insert of another runner still runs; never anyone's text.
             "GRANT SELECT(query_kind, user, elapsed) ON system.processes",

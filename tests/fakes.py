@@ -52,6 +52,7 @@ class InMemoryStore:
     def __init__(self) -> None:
         self.rows: dict[str, list[StoredRow]] = {"access_events": [], "dead_letters": []}
         self.alerts: dict[str, int] = {}
+        self.features: dict[str, ColumnBatch] = {}
         """Alert rows by token."""
         self.alert_rows: set[tuple[int, bytes, int]] = set()
         """Batch, alert id and risk."""
@@ -173,6 +174,10 @@ class InMemoryStore:
         self.alerts.setdefault(token, rows.count)
         columns = (rows.fixed(name).tolist() for name in ("batch_id", "alert_id", "risk"))
         self.alert_rows.update(zip(*columns, strict=True))
+
+    def insert_features(self, rows: ColumnBatch, token: str) -> None:
+        self._fault("insert_features")
+        self.features.setdefault(token, rows)
 
     def _insert(self, table: str, rows: ColumnBatch, specs: tuple[ColumnSpec, ...], token: str) -> None:
         if rows.count and (table, token) not in self._tokens:

@@ -22,6 +22,7 @@ from pipeline.columns import (
     ALERT_COLUMNS,
     ARTEFACT_COLUMNS,
     DEAD_LETTER_COLUMNS,
+    FEATURE_COLUMNS,
     LEDGER_COLUMNS,
     PROFILE_COLUMNS,
     ColumnSpec,
@@ -223,6 +224,10 @@ class ClickHouseStore:
             self._insert("alerts", rows, ALERT_COLUMNS, token)
         else:
             self._client.insert(f"{RAW}.alerts", rows, ALERT_COLUMNS, token=token)
+
+    def insert_features(self, rows: ColumnBatch, token: str) -> None:
+        """Stores what of one batch's judgement is kept beside the evidence, in one insert."""
+        self._insert("features", rows, FEATURE_COLUMNS, token)
 
     def _insert(self, table: str, rows: ColumnBatch, specs: Sequence[ColumnSpec], token: str) -> None:
         """Inserts, and where the server says it knows the token, once more under one of this run of the server.

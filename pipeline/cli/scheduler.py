@@ -13,11 +13,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from detectors.model import unpack
+from detectors.policy import DEFAULT_BUDGET_PER_DAY, Policy
 from pipeline.adapters.activations import ClickHouseActivations
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.health_server import HealthServer, Page
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
+from pipeline.adapters.nightly import ClickHouseNights
 from pipeline.adapters.process import open_files, resident_bytes
 from pipeline.adapters.schedule import open_schedule
 from pipeline.adapters.status_file import StatusFile
@@ -26,11 +29,15 @@ from pipeline.cli.options import settings_options
 from pipeline.cli.worker import start_logging
 from pipeline.config import SCHEDULER, Settings
 from pipeline.directory import DirectorySnapshot
-from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE, Away
+from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE, Away, UsageError
 from pipeline.health.metrics import CONTENT_TYPE, Samples
 from pipeline.health.troubles import explain
+from pipeline.privacy.keys import Keyring
+from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
-from pipeline.version_sets.files import DIRECTORY
+from pipeline.version_sets.activator import SYSTEM, Activator, Edit, policy_of
+from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
+from pipeline.version_sets.sets import BUDGET, Activation
 
 _log = logging.getLogger(__name__)
 _JSON = "application/json; charset=utf-8"
@@ -49,6 +56,8 @@ class StoredVersions:
         self._activations, self._store = ClickHouseActivations(client), ClickHouseStore(client)
         self._topic = settings.kafka.events_topic
         self._kept: Versions | None = None
+        self._in_force: InForce | None = None
+        self._alerts_a_day = settings.detection.alerts_a_day
 
     def newest(self) -> Versions | None:
         """The set in force; None before any worker put one in force. Raises: Away; StoreRefused."""
@@ -65,12 +74,60 @@ class StoredVersions:
             self._kept = Versions(activation.versions_id, directory, zone)
         return self._kept
 
+    def in_force(self) -> InForce | None:
+        """The alert policy in force, its model's budget and a shadow model's policy; None where no model can be used.
+
+        Raises: Away; StoreRefused.
+        """
+        activation = self._activations.newest(self._topic)
+        if activation is None or "model" not in activation.parts:
+            return None
+        if self._in_force is None or self._in_force.versions_id != activation.versions_id:
+            load, parts = self._store.load_artefact, activation.parts
+            model = unpack(load(parts["model"]))
+            shadow = unpack(load(parts["shadow"])) if "shadow" in parts else None
+            self._in_force = InForce(
+                activation.versions_id,
+                policy_of(self._store, activation),
+                model.model_id,
+                self._alerts_a_day or float(model.about.get("budget_per_day", DEFAULT_BUDGET_PER_DAY)),
+                shadow.model_id if shadow else "",
+                shadow.policy if shadow else None,
+            )
+        return self._in_force
+
+
+class NightlyThreshold:
+    """Puts another alert policy in force, once a day, whatever happens in between."""
+
+    def __init__(self, settings: Settings) -> None:
+        client = connect(settings.clickhouse, SCHEDULER)
+        self._log, self._store = ClickHouseActivations(client), ClickHouseStore(client)
+        keyring = Keyring.load(settings.protection.token_keys_file)
+        self._activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keyring))
+
+    def __call__(self, day: int, policy: Policy) -> Policy:
+        """The policy in force from now on. Raises: Away; StoreRefused; UsageError: the model is gone."""
+        reason = f"alert budget, night after {day_text(day)}"
+        for one in self._log.history(self._activator.topic):
+            if one.kind == BUDGET and one.reason == reason:  # a night that was cut off after this step
+                return policy_of(self._store, one)
+
+        def edit(newest: Activation) -> Edit:
+            if newest.parts.get("model_fault"):
+                raise UsageError("no model is in use, so nothing can alert")
+            return Edit({"policy": policy.content()}, policy.threshold)
+
+        self._activator.change(self._store, self._log, BUDGET, edit, SYSTEM, reason)
+        return policy
+
 
 class SchedulerPages:
     """How the scheduler is, over HTTP and in its status file; numbers and codes only."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.progress = Progress()
+        self.night: NightProgress | None = None
         self._started_s = self._turned_s = time.time()
         self._limit_s = settings.health.stalled_after_s + _LONGEST_QUERY_S
         folder = settings.state_dir / "run"
@@ -129,13 +186,18 @@ class SchedulerPages:
         if progress.watermark_us:
             samples.add("scheduled_watermark_age_seconds", max(0.0, time.time() - progress.watermark_us / 1e6))
         samples.add("scheduled_lease", int(progress.holds_lease))
+        if self.night is not None and self.night.last_day is not None:
+            samples.add("nightly_threshold", self.night.threshold / 100)
+            samples.add("nightly_shifted_measures", self.night.shifted)
+            if self.night.ratio is not None:
+                samples.add("nightly_budget_ratio", self.night.ratio)
         samples.add("process_resident_memory_bytes", resident_bytes())
         samples.add("process_open_file_descriptors", open_files())
         samples.add("process_start_timestamp_seconds", self._started_s)
         return Page(samples.text(), 200, CONTENT_TYPE)
 
 
-def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> Runner:
+def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> tuple[Runner, Nightly]:
     """The runner over the real store and broker; `go_on` is asked after every run. Raises: ConfigError."""
     admin, topic = TopicAdmin(settings.kafka.bootstrap_servers), settings.kafka.events_topic
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic)
@@ -147,10 +209,16 @@ def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> Ru
         bounds = admin.partition_bounds(topic, range(facts.partitions))
         return facts.topic_id, {number: LogEnd(one.end_offset) for number, one in bounds.items()}
 
-    return Runner(
-        topic, name, open_schedule(settings.clickhouse), IncidentPublisher(producer), read_log,
-        StoredVersions(settings).newest, retention_class=settings.retention_class, go_on=go_on,
+    store, versions = open_schedule(settings.clickhouse), StoredVersions(settings)
+    nights = ClickHouseNights(connect(settings.clickhouse, SCHEDULER))
+    nightly = Nightly(
+        topic, name, nights, versions.in_force, NightlyThreshold(settings), settings.detection.nightly_budget
+    )
+    runner = Runner(
+        topic, name, store, IncidentPublisher(producer), read_log, versions.newest,
+        retention_class=settings.retention_class, go_on=go_on, nightly=nightly.turn,
     )  # fmt: skip
+    return runner, nightly
 
 
 @click.command("scheduler")
@@ -183,7 +251,8 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
         return not ended.is_set()
 
     try:
-        runner = build_runner(settings, name, go_on)
+        runner, nightly = build_runner(settings, name, go_on)
+        pages.night = nightly.progress
         while not ended.is_set():
             runner.tick()
             progress = runner.progress

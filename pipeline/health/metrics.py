@@ -94,6 +94,9 @@ _SCHEDULER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
         "How far behind now the events are that scheduled detectors may judge for good.",
     ),
     ("scheduled_lease", "gauge", "", (), "1 while this scheduler is the one that runs."),
+    ("nightly_threshold", "gauge", "", (), "Level from which alerts fire since the last nightly turn."),
+    ("nightly_budget_ratio", "gauge", "", (), "Alerts fired in fourteen days, of the alert budget."),
+    ("nightly_shifted_measures", "gauge", "", (), "Features and groups whose distribution shifted (index > 0.25)."),
 )  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from pipeline.columns import (
     ARTEFACT_COLUMNS,
     DEAD_LETTER_COLUMNS,
     EXPLANATION_COLUMNS,
+    FEATURE_COLUMNS,
     LEASE_COLUMNS,
     LEDGER_COLUMNS,
+    NIGHT_COLUMNS,
     PROFILE_COLUMNS,
     RUN_COLUMNS,
     WORK_ITEM_COLUMNS,
@@ -99,6 +101,7 @@ def _steps() -> list[tuple[str, Statement]]:
         + _views()
         + _version_steps()
         + _schedule_steps()
+        + _learning_steps()
     )
 
 
@@ -176,6 +179,28 @@ def _schedule_steps() -> list[tuple[str, Statement]]:
             ),
         ),
         *((f"view {name}", view(name, f"SELECT * FROM {RAW}.{name}{_final(name)}")) for name in plain),
+    ]  # fmt: skip
+
+
+def _learning_steps() -> list[tuple[str, Statement]]:
+    """What drift, budget and a shadow model are told from, and what is told each night."""
+    return [
+        (
+            "features",
+            table(
+                "features", FEATURE_COLUMNS, engine=_REPLACING, partition_by=f"({_MONTH})", order_by=_POSITION,
+                durable=False, extra=(_STORED_AT,),
+            ),
+        ),
+        (
+            "nightly_reports",
+            table(
+                "nightly_reports", NIGHT_COLUMNS, engine=f"{_REPLACING}(stored_at)", order_by="topic, day",
+                extra=(_STORED_AT,),
+            ),
+        ),
+        ("view features", view("features", sealed("features"))),
+        ("view nightly_reports", view("nightly_reports", f"SELECT * FROM {RAW}.nightly_reports FINAL")),
     ]  # fmt: skip
 
 

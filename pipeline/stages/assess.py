@@ -64,6 +64,16 @@ def assess(
     return assessment
 
 
+def judge_again(
+    events: EventArrays, assessment: Assessment, duplicate: npt.NDArray[np.bool_], model: Model, rules: Sequence[Rule]
+) -> Assessment:
+    """What another model says of a batch that was judged: same features, same rules, its own peers and history."""
+    given = assessment
+    return _judged(
+        events, model, rules, given.features, given.usual, given.spread, duplicate, given.reason_codes
+    )  # fmt: skip
+
+
 def _judged(
     events: EventArrays,
     model: Model,

@@ -198,4 +198,5 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         model_fault=fault,
         protection=Protection(configuration["partitions"], parts["tokens"]),
         retention_class=configuration["retention_class"],
+        shadow=unpack(store.load_artefact(parts["shadow"])) if "shadow" in parts else None,
     )

@@ -22,9 +22,10 @@ NO_SET = bytes(32)
 """Stands for "none before"."""
 
 FIRST, FILES, USE, ROLLBACK, THRESHOLD = "first", "files", "use", "rollback", "threshold"
-"""Kinds of activation: the first of a topic; changed files; and what a person asked for."""
+BUDGET, SHADOW = "budget", "shadow"
+"""Kinds of activation: the first of a topic; changed files; what a person asked for; what the nightly budget did."""
 
-CARRIED = ("exceptions",)
+CARRIED = ("exceptions", "shadow")
 """Parts that no file gives: what people decided stays when files change."""
 
 _NAMESPACE = uuid.UUID("2f6f7d9e-6f0a-5a57-9a4e-0b6a51b9d1c4")

@@ -42,6 +42,8 @@ WORDS: Mapping[str, str] = {
     "detection.directory": "folder of the CSV files that events are enriched from",
     "detection.model": "folder made by `accesstrail train`; left out: events are stored unscored",
     "detection.default_time_zone": "time zone of accounts whose site is not known",
+    "detection.nightly_budget": "`on` or `off`: whether the alert threshold is moved each night to keep the budget",
+    "detection.alerts_a_day": "the alert budget; 0: the one the model was trained for",
     "recovery.snapshot_interval_s": "profiles that changed are stored at least so often",
     "recovery.snapshot_events": "and after so many events of a partition; fewer make a takeover shorter",
     "recovery.drain_timeout_s": "how long a partition that is taken away may finish what it has begun",
