@@ -21,6 +21,9 @@ from detectors.policy import (
     policy_for_budget,
 )
 
+BUDGET_DAYS = 14
+LEAST_DAYS = 7
+"""With less history the threshold that training set stays."""
 MOST_MOVED = 0.2
 SMALLEST_MOVE = 50
 """A move below half a point of risk is no news: the set in force stays."""

@@ -216,10 +216,19 @@ def count_fired(findings: Findings, policy: Policy) -> int:
 
 def fired_rows(findings: Findings, policy: Policy) -> I64:
     """Which findings of history would have fired under this policy, suppression included; int64, in order."""
-    size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
-    state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
-    rows = findings.reach(policy)
-    return rows[_fired(findings.at(rows), state, policy)]
+    return Firing(int(findings.actors.max()) + 1 if len(findings.actors) else 1).fire(findings, policy)
+
+
+class Firing:
+    """History that goes on under changing policies: what is open and what was told stays from call to call."""
+
+    def __init__(self, actors: int) -> None:
+        self._state = {name: np.zeros(actors, _wide(name)) for name in _ALERT_STATE}
+
+    def fire(self, findings: Findings, policy: Policy) -> I64:
+        """Which of these findings, later than all before, fire; int64, in order."""
+        rows = findings.reach(policy)
+        return rows[_fired(findings.at(rows), self._state, policy)]
 
 
 def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:

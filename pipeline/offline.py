@@ -9,22 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Assessment, EventArrays
 from detectors.model import Model
-from detectors.policy import (
-    LOWEST_THRESHOLD,
-    NEVER,
-    RULE_THRESHOLD,
-    Findings,
-    Policy,
-    findings_of,
-    joined,
-    policy_for_budget,
-)
+from detectors.policy import NEVER, Policy, fired_rows, policy_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
@@ -32,6 +24,7 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
+from pipeline.offline_alerts import Reachable, fired_nightly
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
@@ -308,6 +301,7 @@ def score_events(
     time_zone: str,
     *,
     budget_per_day: float | None = None,
+    nightly: bool = False,
     batch: int = BATCH,
     progress: Progress | None = None,
     collector: Collector | None = None,
@@ -315,31 +309,49 @@ def score_events(
     """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
 
     `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
-    rest. Alerts: the stream's in its order, then the scheduled ones by event time.
+    rest. `nightly`: the budget is kept as the live system keeps it, by thresholds that move at each local midnight,
+    from the model's own on. Alerts: the stream's in its order, then the scheduled ones by event time.
     """
     run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
-    policy, scheduled = model.policy, None
     if budget_per_day is not None:
-        # The first pass fires nothing: it shows what the budget has to be kept over, which is the whole input.
-        fired_at_most = budget_per_day * events.days
-        parts = [_reachable(*one) for one in run.judged(Policy(NEVER), collector)]
-        scheduled = within_budget(_candidates(run, collector), fired_at_most)
-        policy = policy_for_budget(joined(parts), fired_at_most - len(scheduled)) if parts else Policy(NEVER)
+        return _within_budget(run, budget_per_day, collector, nightly=nightly)
     scores = Scores(events.ids)
     alerts: list[FiredAlert] = []
-    for one, _ in run.judged(policy, collector if scheduled is None else None):
+    for one, _ in run.judged(model.policy, collector):
         scores.add(one.judged.assessment)
         alerts += _alerts(one)
-    if scheduled is None:
-        scheduled = _candidates(run, collector)
-    alerts += [_scheduled_alert(events, one) for one in scheduled]
-    return Scored(scores, alerts, policy.threshold)
+    alerts += [_scheduled_alert(events, one) for one in _candidates(run, collector)]
+    return Scored(scores, alerts, model.policy.threshold)
 
 
-def _reachable(one: JudgedBatch, slots: npt.NDArray[np.int64]) -> Findings:
-    """What of a batch could fire under any threshold that is worth trying."""
-    found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
-    return found.at(found.reach(Policy(LOWEST_THRESHOLD, RULE_THRESHOLD)))
+def _within_budget(run: ScoringRun, budget_per_day: float, collector: Collector | None, *, nightly: bool) -> Scored:
+    """One pass that fires nothing shows what the budget has to be kept over; then what fires is chosen and told."""
+    scores, reachable = Scores(run.events.ids), Reachable()
+    for one, slots in run.judged(Policy(NEVER), collector):
+        scores.add(one.judged.assessment)
+        reachable.add(one.start, one.judged, slots)
+    scheduled, findings = _candidates(run, collector), reachable.findings
+    if nightly:
+        times_us = np.array([run.events.time_us[one.row] for one in scheduled], np.int64)
+        rows, policies = fired_nightly(findings, times_us, run.model.policy, budget_per_day, ZoneInfo(run.time_zone))
+        policy = policies[-1][1] if policies else run.model.policy
+    else:
+        fired_at_most = budget_per_day * run.events.days
+        scheduled = within_budget(scheduled, fired_at_most)
+        policy = policy_for_budget(findings, fired_at_most - len(scheduled)) if len(scores) else Policy(NEVER)
+        rows = fired_rows(findings, policy)
+    alerts = _told(run, reachable, reachable.places[rows])
+    return Scored(scores, alerts + [_scheduled_alert(run.events, one) for one in scheduled], policy.threshold)
+
+
+def _told(run: ScoringRun, reachable: Reachable, places: npt.NDArray[np.int64]) -> list[FiredAlert]:
+    """The alerts of the events at these places; judged once more where too much could have fired to be kept."""
+    if reachable.missing(places):
+        wanted = Reachable(most=2**62, only=places)
+        for one, slots in run.judged(Policy(NEVER)):
+            wanted.add(one.start, one.judged, slots)
+        reachable = wanted
+    return [_fired_alert(run.events, place, alert) for place, alert in reachable.alerts(places, run.model, all_rules())]
 
 
 def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]:
@@ -347,8 +359,12 @@ def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]
 
 
 def _scheduled_alert(events: EventFile, candidate: Candidate) -> FiredAlert:
-    event = decode_values([events.lines[candidate.row]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
-    return FiredAlert(candidate.alert(), event.event_id, event.event_time, event.actor_id)
+    return _fired_alert(events, candidate.row, candidate.alert())
+
+
+def _fired_alert(events: EventFile, place: int, alert: Alert) -> FiredAlert:
+    event = decode_values([events.lines[place]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
+    return FiredAlert(alert, event.event_id, event.event_time, event.actor_id)
 
 
 def _alerts(one: JudgedBatch) -> Iterator[FiredAlert]:

@@ -24,9 +24,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from detectors.budget import next_policy
 
 from detectors.base import F32, F64, I64
+from detectors.budget import BUDGET_DAYS, LEAST_DAYS, next_policy
 from detectors.drift import Shift, feature_shifts, risk_shifts
 from detectors.features import FEATURE_VERSION, KIND_OF, NAMES
 from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Findings, Policy, fired_rows, kind_bits
@@ -35,9 +35,6 @@ from detectors.scheduled.base import DAY_US, Cadence
 from pipeline.schedule.runner import Versions
 
 _log = logging.getLogger(__name__)
-BUDGET_DAYS = 14
-LEAST_DAYS = 7
-"""With less history the threshold that training set stays."""
 RECENT_DAYS, REFERENCE_DAYS = 7, 28
 _SHOWN_SHIFTS = 10
 _LOWEST_SHARE = 0.8

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.base import Assessment, Detector, EventArrays
+from detectors.base import I64, Assessment, Detector, EventArrays
 from detectors.explain import Context, explain
 from detectors.features import NAMES
 from detectors.model import Model
@@ -40,12 +40,19 @@ def decide(
     rules: Sequence[Detector],
 ) -> list[Alert]:
     """The batch's alerts in log order; the position columns must be filled."""
-    fired = fire(events, assessment, profiles, policy)
-    if not len(fired):
+    return alerts_at(fire(events, assessment, profiles, policy), columns, events, assessment, model, rules)
+
+
+def alerts_at(
+    rows: I64, columns: ColumnBatch, events: EventArrays, assessment: Assessment, model: Model | None,
+    rules: Sequence[Detector],
+) -> list[Alert]:  # fmt: skip
+    """The alerts that these events raise, in their order."""
+    if not len(rows):
         return []
     words = {code: reason for rule in rules for code, reason in rule.reasons.items()}
     context = Context(model, words)
-    return [_alert(int(row), columns, events, assessment, context) for row in fired]
+    return [_alert(int(row), columns, events, assessment, context) for row in rows]
 
 
 def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Assessment, context: Context) -> Alert:
