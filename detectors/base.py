@@ -44,6 +44,7 @@ class EventArrays:
     local_day: I32  # days since 1970-01-01 in the actor's local time
     local_hour: U8  # 0–23, the actor's local time
     day_kind: U8  # code of events.DAY_KINDS at the actor's site
+    holidays: I32  # public holidays there before the local day, since the calendar begins; 0 where none are known
     # what
     channel: U8
     action: U8

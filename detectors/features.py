@@ -21,7 +21,7 @@ from detectors.base import F32, EventArrays
 from detectors.kernel import EVENT, ORDER, judge
 from detectors.profile import Profiles
 
-FEATURE_VERSION = "3"
+FEATURE_VERSION = "4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Feature:
 
 FEATURES: tuple[Feature, ...] = (
     Feature("hour_rarity", "unusual time of day for this account", "该账号的非常用时段", "bits of surprise", "比特", "", "people keep hours", "−log2 of the share of all active days on which this hour of a working day, or of another day, was used; half the use of a neighbouring hour counts", "hours", "0–8"),
-    Feature("gap_days", "active again after a long pause", "长时间未使用后重新活跃", "days of silence", "天", "log1p", "dormant accounts are taken over", "days since the account's last event where more than 3, told for a day; never to a late event", "newest event", "0–"),
+    Feature("gap_days", "active again after a long pause", "长时间未使用后重新活跃", "days of silence", "天", "log1p", "dormant accounts are taken over", "days since the account's last event, public holidays of its site left out, where more than 3, told for a day; never to a late event", "newest event", "0–"),
     Feature("records", "many records in one access", "单次访问记录数过多", "records", "条", "log1p", "bulk is the simplest theft", "records the access gave, if it is open", "none", "0–"),
     Feature("records_own", "more records at once than this account's usual", "单次记录数高于本人平常", "deviations above own usual", "倍标准差", "", "own history is the fairest measure", "log1p(records) of an open access in deviations above the mean of the account's own 500 last accesses, exports apart", "own sizes", "0–"),
     Feature("bytes", "much data in one access", "单次数据量过大", "bytes", "字节", "log1p", "exports show in bytes", "bytes the access gave, if it is open", "none", "0–"),

@@ -62,6 +62,7 @@ EVENT = np.dtype(
         ("device", "<u8"),
         ("user_agent", "<u8"),
         ("local_day", "<i4"),
+        ("holidays", "<i4"),
         ("latitude", "<f4"),
         ("longitude", "<f4"),
         ("sequence", "<u4"),
@@ -184,13 +185,14 @@ def _turn_day(s: Any, e: Any) -> None:
     """The first event of a later day closes the day before it, and any long pause."""
     if s.events == 0:
         s.first_day = s.day = e.local_day
-        s.newest_us = e.time_us
+        s.newest_us, s.newest_holidays = e.time_us, e.holidays
         s.last_latitude = NO_LOCATION
         s.is_off_day = e.day_kind != WORKDAY and e.day_kind != MAKE_UP_WORKDAY
         return
     if e.local_day <= s.day:
         return
-    gap = (e.time_us - s.newest_us) / _DAY_US
+    # Whole companies come back from a week of public holidays on one morning: that is no silence.
+    gap = (e.time_us - s.newest_us) / _DAY_US - max(0, e.holidays - s.newest_holidays)
     if gap > 3.0:
         s.gap_days = gap
         s.gap_until_us = e.time_us + _DAY_US
@@ -576,7 +578,8 @@ def _totals(s: Any, i: int, out: F32, usual: F32, spread: F32) -> None:
 def _learn(s: Any, e: Any) -> None:
     """What the event leaves behind, totals and rates aside."""
     s.events += 1
-    s.newest_us = max(s.newest_us, e.time_us)
+    if e.time_us >= s.newest_us:
+        s.newest_us, s.newest_holidays = e.time_us, e.holidays
     s.hours_today |= np.uint32(1) << np.uint32(e.local_hour)
     s.actions_today |= np.uint32(1) << np.uint32(e.action)
     s.channels_today |= np.uint32(1) << np.uint32(e.channel)

@@ -56,6 +56,7 @@ STATE = np.dtype(
         ("day_var", "<f4", (N_DAY,)),
         ("rises", "<f4", (3,)),  # sums of small rises of open subjects, records and unmasked looks
         ("first_day", "<i4"),
+        ("newest_holidays", "<i4"),  # public holidays before the day of the newest event
         ("day", "<i4"),
         ("active_days", "<i4"),
         ("known_days", "<f4"),  # active days behind the counts below; halved with them

@@ -36,7 +36,7 @@ def _events(count: int) -> EventArrays:
     fields: dict[str, object] = {
         "count": count, "actor_keys": [b"warm-up\0" + bytes(16)] * count, "peer_group_ids": full(0, "i4"),
         "peer_groups": ["all"], "tenure_days": full(1, "i4"), "days_to_leave": full(1, "i4"),
-        "event_time_us": np.arange(count, dtype=np.int64), "local_day": full(1, "i4"),
+        "event_time_us": np.arange(count, dtype=np.int64), "local_day": full(1, "i4"), "holidays": full(0, "i4"),
         "resource_type_ids": full(0, "i4"), "resource_types": ["all"], "records": full(1, "i8"),
         "bytes_out": full(1, "i8"), "country": full(1, "u2"), "latitude": full(float(NO_LOCATION), "f4"),
         "longitude": full(float(NO_LOCATION), "f4"), "subject_ends": np.arange(1, count + 1, dtype=np.int64),

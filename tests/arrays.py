@@ -13,7 +13,8 @@ START_US = 1_790_000_000_000_000  # 2026-09-21T14:13:20Z
 DAY_US = 86_400_000_000
 _DEFAULTS: Mapping[str, tuple[str, float]] = {
     "peer_group_ids": ("i4", 0), "actor_type": ("u1", 1), "actor_status": ("u1", 1), "tenure_days": ("i4", 400),
-    "days_to_leave": ("i4", 32767), "local_hour": ("u1", 10), "day_kind": ("u1", 1), "channel": ("u1", 1),
+    "days_to_leave": ("i4", 32767), "local_hour": ("u1", 10), "day_kind": ("u1", 1),
+    "holidays": ("i4", 0), "channel": ("u1", 1),
     "action": ("u1", 1), "outcome": ("u1", 1), "resource_type": ("u8", 11), "resource_type_ids": ("i4", 0),
     "endpoint": ("u8", 5), "source_system": ("u8", 6), "resource": ("u8", 7), "sensitivity": ("u1", 2),
     "records": ("i8", 1), "bytes_out": ("i8", 1000), "unmasked": ("u1", 0), "external": ("u1", 0),

@@ -22,7 +22,8 @@ from pipeline import events as words
 _QUIET: Mapping[str, tuple[str, str | float]] = {
     "peer_group_ids": ("i4", 0), "actor_type": ("u1", "employee"), "actor_status": ("u1", "active"),
     "tenure_days": ("i4", 400), "days_to_leave": ("i4", 32767), "on_behalf": ("u8", 0), "event_time_us": ("i8", 0),
-    "local_day": ("i4", 20_000), "local_hour": ("u1", 10), "day_kind": ("u1", "workday"), "channel": ("u1", "ui"),
+    "local_day": ("i4", 20_000), "local_hour": ("u1", 10), "day_kind": ("u1", "workday"),
+    "holidays": ("i4", 0), "channel": ("u1", "ui"),
     "action": ("u1", "read"), "outcome": ("u1", "success"), "resource_type": ("u8", 11), "resource_type_ids": ("i4", 0),
     "endpoint": ("u8", 5), "source_system": ("u8", 6), "resource": ("u8", 7), "sensitivity": ("u1", 2),
     "records": ("i8", 1), "matched": ("i8", -1), "bytes_out": ("i8", 1000), "unmasked": ("u1", 0),

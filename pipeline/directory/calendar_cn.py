@@ -88,6 +88,10 @@ class WorkingCalendar:
         kinds[known] = self._kinds[place[known]]
         return kinds
 
+    def holidays_before(self, days: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """How many public holidays lie before each day at a site in China, shape of `days`."""
+        return np.searchsorted(np.array(self.holidays, np.int64), days, "left").astype(np.int32)
+
     def content(self) -> bytes:
         """The calendar as an artefact: canonical JSON."""
         document = {

@@ -193,6 +193,7 @@ def _who(batch: _Batch) -> dict[str, Any]:
     day_kind = np.where(
         actors.in_china[rows], batch.index.directory.calendar.day_kinds(local_day), weekday_kinds(local_day)
     )
+    holidays = np.where(actors.in_china[rows], batch.index.directory.calendar.holidays_before(local_day), 0)
     hired_on, leaves_on = actors.hired_on[rows], actors.leaves_on[rows]
     hired_known, leaving_known = hired_on != UNKNOWN_DAY, leaves_on != UNKNOWN_DAY
     status = _status_at(
@@ -219,6 +220,7 @@ def _who(batch: _Batch) -> dict[str, Any]:
         "local_day": local_day,
         "local_hour": local_hour,
         "day_kind": day_kind,
+        "holidays": holidays.astype(np.int32),
     }
 
 

@@ -15,10 +15,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import chinese_calendar
 
 from detectors.features import FEATURE_VERSION
 from detectors.model import MODEL_VERSION
@@ -29,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("detectors/**/*.py", "pipeline/**/*.py", "tests/evaluate/[abcs]*.py")
 """All that can change a result: not the table, which only shows it."""
 _SHOWN_ERROR_CHARACTERS = 3000
+_ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,12 @@ def run_company(plan: CompanyPlan, folder: Path, say: Callable[[str], None]) -> 
     found = ("--output", str(folder / "scores.ndjson"), "--alerts", str(folder / "alerts.ndjson"))
     budget = f"{plan.budget_per_day:.4f}"
     scored = here.accesstrail("score", rest, *place, "--warm-up", history, *found, "--budget", budget, "--json")
+    weekly = folder / "nightly.ndjson"
+    words = (rest, *place, "--warm-up", history, "--output", os.devnull, "--alerts", str(weekly), "--budget", budget)
+    here.accesstrail("score", *words, "--nightly", "--json", called="score nightly")
     report = here.accesstrail("evaluate", *_truth(folder), "--events", rest, "--json")
     ablation = here.module("tests.evaluate.ablation", str(folder), budget)
+    weeks = weeks_of(weekly.read_text(encoding="utf-8").splitlines(), plan)
     shutil.rmtree(folder)
     events = int(trained["events"]) + int(scored["events"])
     return {
@@ -78,6 +86,7 @@ def run_company(plan: CompanyPlan, folder: Path, say: Callable[[str], None]) -> 
         "versions": versions(),
         "report": report,
         "variants": ablation["variants"],
+        "weeks": weeks,
         "events": events,
         "costs": {name: asdict(cost) for name, cost in here.costs.items()},
         "speed": {
@@ -86,6 +95,25 @@ def run_company(plan: CompanyPlan, folder: Path, say: Callable[[str], None]) -> 
             "judged_per_cpu_s": ablation["judged_per_s"],
         },
     }
+
+
+def weeks_of(lines: Sequence[str], plan: CompanyPlan) -> list[dict[str, Any]]:
+    """Alerts of each scored week where thresholds move at night, and what they are of the budget."""
+    days = [datetime.fromisoformat(json.loads(line)["event_time"]).astimezone(_ZONE).date() for line in lines]
+    found = []
+    for number in range((plan.days - plan.train_days) // 7):
+        monday = plan.first_scored + timedelta(weeks=number)
+        week = [monday + timedelta(days=place) for place in range(7)]
+        alerts = sum(day in week for day in days)
+        # A weekday off or a weekend day worked: what makes a week unlike others.
+        is_unlike = any((day.weekday() < 5) == chinese_calendar.is_holiday(day) for day in week)
+        found.append(
+            {
+                "monday": monday.isoformat(), "alerts": alerts, "holiday": is_unlike,
+                "ratio": round(alerts / (7 * plan.budget_per_day), 3),
+            }
+        )  # fmt: skip
+    return found
 
 
 def _simulated(plan: CompanyPlan) -> list[str]:
@@ -109,9 +137,9 @@ class _Commands:
         self.costs: dict[str, Cost] = {}
         self._folder, self._say = folder, say
 
-    def accesstrail(self, name: str, *words: str) -> Any:
+    def accesstrail(self, name: str, *words: str, called: str = "") -> Any:
         """A command of the product; its JSON."""
-        return self._run(name, ["pipeline.cli", name, *words])
+        return self._run(called or name, ["pipeline.cli", name, *words])
 
     def module(self, name: str, *words: str) -> Any:
         """A module of this evaluation; its JSON, if it prints any."""

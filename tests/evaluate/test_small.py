@@ -61,3 +61,10 @@ def test_the_table_of_it_can_be_read(result: dict[str, Any]) -> None:
     page = render([result])
     assert "| 9001 | 40 | 2026-03-02 |" in page
     assert all(f"| {name} |" in page for name in (*VARIANTS, *SCENARIOS))
+
+
+def test_thresholds_that_move_at_night_keep_weeks_near_the_budget(result: dict[str, Any]) -> None:
+    """Two weeks of eight alerts each: chance alone gives ± 0.35, so this only sees a controller that ran away."""
+    ratios = [week["ratio"] for week in result["weeks"]]
+    assert len(ratios) == 2
+    assert 0.3 <= sum(ratios) / len(ratios) <= 2.0

@@ -29,6 +29,7 @@ class Event:
     local_day: int
     local_hour: int
     day_kind: int
+    holidays: int
     channel: int
     action: int
     outcome: int

@@ -45,7 +45,7 @@ def _turn_day(actor: Actor, event: Event) -> None:
     today = actor.today
     if event.local_day <= today.number:
         return
-    pause = (event.event_time_us - actor.newest_us) / _DAY_US
+    pause = (event.event_time_us - actor.newest_us) / _DAY_US - max(0, event.holidays - actor.newest_holidays)
     if pause > 3.0:
         actor.pause_days, actor.pause_told_until_us = pause, event.event_time_us + _DAY_US
     actor.rises = {name: _risen(actor, name) for name in actor.rises}
@@ -271,7 +271,8 @@ def _learn(actor: Actor, event: Event) -> None:
         uses.use(getattr(event, name), _day_stamp(actor))
     if event.placed:
         actor.place = (event.latitude, event.longitude, event.event_time_us)
-    actor.newest_us = max(actor.newest_us, event.event_time_us) if actor.events else event.event_time_us
+    if not actor.events or event.event_time_us >= actor.newest_us:
+        actor.newest_us, actor.newest_holidays = event.event_time_us, event.holidays
     actor.events += 1
 
 

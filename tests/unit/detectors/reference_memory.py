@@ -230,6 +230,7 @@ class Actor:
     first_day: int
     events: int = 0
     newest_us: int = 0
+    newest_holidays: int = 0
     pause_days: float = 0.0
     pause_told_until_us: int = 0
     closed_days: int = 0

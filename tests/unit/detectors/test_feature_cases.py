@@ -154,6 +154,17 @@ def test_a_pause_is_told_for_a_day_and_never_to_a_late_event() -> None:
     assert counts(rows, "gap_days") == pytest.approx([0, 10, 0, 10, 0, 8.99], abs=1e-3)
 
 
+def test_public_holidays_are_no_silence() -> None:
+    """A week of holidays makes nobody return from a pause; a month of silence with a week of them is 23 days."""
+    rows = told((0, {"holidays": 5}), (8, {"holidays": 12}), (38, {"holidays": 19}), (39, {"holidays": 19}))
+    assert counts(rows, "gap_days") == pytest.approx([0, 0, 23, 0], abs=1e-3)
+
+
+def test_a_late_event_of_a_day_before_the_holidays_leaves_them_counted_out() -> None:
+    rows = told((0, {"holidays": 0}), (8, {"holidays": 7}), (7.5, {"holidays": 6}), (14, {"holidays": 12}))
+    assert counts(rows, "gap_days") == pytest.approx([0, 0, 0, 0], abs=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["vpn", "cloud"])
 def test_nobody_travels_to_where_a_vpn_or_a_cloud_ends(kind: str) -> None:
     away = FRANKFURT | {"network_kind": NETWORK[kind]}

@@ -103,6 +103,7 @@ def story(seed: int, count: int, actors: int = 5) -> Fields:
         "local_day": (times + AHEAD_US) // DAY_US,
         "local_hour": (times + AHEAD_US) // HOUR_US % 24,
         "day_kind": draw.integers(0, 5, count),
+        "holidays": (times + AHEAD_US) // DAY_US * 7 // 31,
         "network_kind": draw.integers(0, 7, count),
         "country": _some(draw, count, 14, 0.1).astype(np.uint16),
         "latitude": latitude,

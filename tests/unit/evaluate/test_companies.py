@@ -17,6 +17,7 @@ from pipeline.sources.simulate.catalogue import CATALOGUE
 from tests.evaluate.__main__ import kept_or_run
 from tests.evaluate.ablation import VARIANTS
 from tests.evaluate.companies import HELD_OUT, SETS, TUNING, CompanyPlan, drawn
+from tests.evaluate.company_run import weeks_of
 from tests.evaluate.split import split
 from tests.evaluate.table import by_set, pooled, render, scenarios_found
 from tests.evaluations import two_attacks
@@ -67,6 +68,7 @@ def result(seed: int) -> dict[str, Any]:
         "plan": {"seed": seed, "actors": plan.actors, "start": plan.start.isoformat(), "budget_per_day": 1.0},
         "date": "2026-11-26", "versions": {"features": "3"}, "report": report, "events": 1234, "costs": costs,
         "variants": dict.fromkeys(VARIANTS, variant),
+        "weeks": [{"monday": "2026-05-04", "alerts": 20, "holiday": True, "ratio": 1.1}],
         "speed": {"score_events_per_cpu_s": 1, "train_events_per_cpu_s": 2, "judged_per_cpu_s": 3},
     }  # fmt: skip
 
@@ -117,3 +119,15 @@ def test_the_page_says_date_seeds_versions_and_the_difference_of_the_sets() -> N
     assert f"| {HELD_OUT[0]} |" in page
     assert "| recall, all · 召回率 | ≥ 0.80 | 0.5 | 0.5 | 0.0 |" in page
     assert "| export | – | – | 1 of 1 | – | – | 1 of 1 |" in page
+
+
+def test_weeks_are_counted_by_the_companys_own_days_and_holidays_are_marked() -> None:
+    """The first of May 2026 and a worked Saturday: a week unlike others; an alert at 16:30 UTC is of the next day."""
+    plan = CompanyPlan(1, 400, date(2026, 3, 2), 84, 56, ())
+    lines = [json.dumps({"event_time": text}) for text in ("2026-05-03T16:30:00Z", "2026-05-10T15:59:59Z")]
+    weeks = weeks_of(lines, plan)
+    assert [(week["monday"], week["alerts"]) for week in weeks] == [
+        ("2026-04-27", 0), ("2026-05-04", 2), ("2026-05-11", 0), ("2026-05-18", 0),
+    ]  # fmt: skip
+    assert [week["holiday"] for week in weeks] == [True, True, False, False]
+    assert weeks[1]["ratio"] == round(2 / 84, 3)

@@ -212,6 +212,14 @@ def test_days_elsewhere_follow_the_week() -> None:
     assert word(words.DAY_KINDS, run({"event_time": "2026-10-01T12:00:00+08:00"})[0].day_kind[0]) == "holiday"
 
 
+def test_public_holidays_are_counted_at_sites_in_china_only() -> None:
+    """National Day 2026: seven days from the first of October on."""
+    days = [{"event_time": f"2026-10-{day:02}T12:00:00+08:00"} for day in (1, 2, 8, 12)]
+    counted = [int(run(day, actors=(actor(),))[0].holidays[0]) for day in days]
+    assert [one - counted[0] for one in counted] == [0, 1, 7, 7]
+    assert [int(run(day, actors=(actor(site="ny"),))[0].holidays[0]) for day in days] == [0] * 4
+
+
 def test_a_year_the_calendar_does_not_know_is_said_in_time() -> None:
     calendar = WorkingCalendar.of_package()
     assert calendar.fault(date(calendar.last_year, 6, 1)) is None
