@@ -297,7 +297,13 @@ ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("versions_id", _HASH, "versions", "the version set put in force", evidence=False),
     ColumnSpec("previous_id", _HASH, "versions", "the one before; zero for the first", evidence=False),
     ColumnSpec("files_id", _HASH, "versions", "what the configured files gave at that time", evidence=False),
-    ColumnSpec("kind", _LOW, "versions", "first, files (they changed), use, rollback, threshold", evidence=False),
+    ColumnSpec(
+        "kind",
+        _LOW,
+        "versions",
+        "first, files (they changed), use, rollback, threshold, promote, model_rollback",
+        evidence=False,
+    ),
     ColumnSpec("reason", "String", "versions", "the person's reason, masked; else what happened", evidence=False),
     ColumnSpec(
         "by_token", _TOKEN, "versions", "who asked for it, keyed pseudonym; zero: accesstrail itself", evidence=False
