@@ -3,10 +3,12 @@
     forest.npz  tables.npz   arrays, loaded with allow_pickle=False after their SHA-256 was checked
     manifest.json            feature names and order, counts, versions, alert thresholds, rule cuts, file hashes
     golden.npz               rows and the integer scores they must give on this machine
+    manifest.sig             who stands for it: a signed note over the manifest's SHA-256 (may be absent)
 
 `load` checks version and order of features, the manifest's own hash, then the hash of each file before any byte of it
 is parsed, then the golden rows; anything else is `ModelRejected` and events are stored unscored until a good model is
-there. The model's id is the SHA-256 of its manifest, which holds the hashes of all other files.
+there. The model's id is the SHA-256 of its manifest, which holds the hashes of all other files. Signatures are made and
+checked above this package (`pipeline/version_sets/model_signature.py`); here they are bytes that travel with the model.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -37,6 +39,7 @@ from pipeline.errors import ModelRejected
 
 MODEL_VERSION = 2
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"
 FILES = ("forest.npz", "golden.npz", "tables.npz")
 _SEAL = "manifest_sha256"
 _WITNESSES = ("forest", "largest", *(f"pattern_{pattern.name}" for pattern in PATTERNS))
@@ -72,44 +75,86 @@ class Model:
         return np.stack((judged.anomaly, judged.top3, judged.level), 1).astype(np.int64)
 
 
-def save(model: Model, folder: Path) -> str:
-    """Writes the directory, all or nothing; returns the model's id."""
-    files = _files(model)
-    manifest = _manifest(model, files)
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The bytes of one directory, read once: what was checked is what is used."""
+
+    manifest: bytes
+    files: Mapping[str, bytes]
+    signature: bytes | None = None
+
+    @property
+    def model_id(self) -> str:
+        """SHA-256 of the manifest, which holds the hashes of all other files."""
+        return sha256(self.manifest).hexdigest()
+
+    def statements(self) -> dict[str, Any]:
+        """What the manifest says, for people; nothing of it is checked. Raises: ModelRejected: it says nothing."""
+        try:
+            said = json.loads(self.manifest)
+            return {**said, "about": dict(said["about"]), "rule_cuts": dict(said["rule_cuts"])}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ModelRejected("the model's manifest cannot be read", code="model_corrupt") from None
+
+    def model(self) -> Model:
+        """The model, everything checked but the signature. Raises: ModelRejected."""
+        return _checked(self.manifest, self.files)
+
+    def packed(self) -> bytes:
+        """All but the signature as one deterministic byte string, for the store's artefacts."""
+        parts = {**self.files, MANIFEST: self.manifest}
+        return b"".join(
+            struct.pack("<I", len(name)) + name.encode() + struct.pack("<Q", len(parts[name])) + parts[name]
+            for name in sorted(parts)
+        )
+
+
+def save(model: Model, folder: Path, sign: Callable[[str], bytes] | None = None) -> str:
+    """Writes the directory, all or nothing; returns the model's id. `sign`: from that id to the signature's bytes."""
+    made = _made(model)
+    contents = {**made.files, MANIFEST: made.manifest}
+    if sign is not None:
+        contents[SIGNATURE] = sign(made.model_id)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     temporary.mkdir(parents=True)
-    for name, content in {**files, MANIFEST: manifest}.items():
+    for name, content in contents.items():
         (temporary / name).write_bytes(content)
     if folder.exists():
         shutil.rmtree(folder)
     temporary.rename(folder)
-    return sha256(manifest).hexdigest()
+    return made.model_id
 
 
-def load(folder: Path) -> Model:
-    """Reads and checks a directory. Raises: ModelRejected."""
+def read(folder: Path) -> ModelFiles:
+    """A directory's bytes, not checked yet. Raises: ModelRejected: there is none, or a file is missing."""
     if not (folder / MANIFEST).is_file():
         raise ModelRejected(f"no model at {folder}: make one with `accesstrail train`", code="model_missing")
     try:
         manifest = (folder / MANIFEST).read_bytes()
         files = {name: (folder / name).read_bytes() for name in FILES}
+        signature = (folder / SIGNATURE).read_bytes() if (folder / SIGNATURE).is_file() else None
     except OSError as exc:
         raise ModelRejected(f"the model at {folder} cannot be read: {exc.strerror}", code="model_missing") from None
-    return _checked(manifest, files)
+    return ModelFiles(manifest, files, signature)
+
+
+def load(folder: Path) -> Model:
+    """Reads and checks a directory. Raises: ModelRejected."""
+    return read(folder).model()
 
 
 def pack(model: Model) -> bytes:
     """The directory as one deterministic byte string, for the store's artefacts."""
-    files = _files(model)
-    parts = {**files, MANIFEST: _manifest(model, files)}
-    return b"".join(
-        struct.pack("<I", len(name)) + name.encode() + struct.pack("<Q", len(parts[name])) + parts[name]
-        for name in sorted(parts)
-    )
+    return _made(model).packed()
 
 
 def unpack(content: bytes) -> Model:
     """The model that `pack` wrote. Raises: ModelRejected."""
+    return unpacked(content).model()
+
+
+def unpacked(content: bytes) -> ModelFiles:
+    """The directory's bytes that `pack` wrote, not checked yet. Raises: ModelRejected."""
     parts: dict[str, bytes] = {}
     view = memoryview(content)
     try:
@@ -119,9 +164,14 @@ def unpack(content: bytes) -> Model:
             (size,) = struct.unpack_from("<Q", view, 4 + length)
             parts[name] = bytes(view[12 + length : 12 + length + size])
             view = view[12 + length + size :]
-        return _checked(parts[MANIFEST], {name: parts[name] for name in FILES})
+        return ModelFiles(parts[MANIFEST], {name: parts[name] for name in FILES})
     except (struct.error, UnicodeDecodeError, KeyError):
         raise ModelRejected("the stored model is damaged", code="model_corrupt") from None
+
+
+def _made(model: Model) -> ModelFiles:
+    files = _files(model)
+    return ModelFiles(_manifest(model, files), files)
 
 
 def _files(model: Model) -> dict[str, bytes]:

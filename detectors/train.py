@@ -2,6 +2,12 @@
 
 The features come from the stream's own stages in time order, while profiles learn; the first part of the days only
 warms profiles up, the rest is what the model is fitted to. Deterministic: rows are sampled by their place.
+
+What an attacker could teach the model is bounded four ways: events named as excluded teach nothing at all; where the
+model in use (the *champion*) is given, the strangest account-days by its judgement are not fitted to: a cluster of
+anomalies in the history hides its like (masking); no account gives the forest more than its share of rows; tables
+and calibration count days of accounts, so that a thousand events of one day weigh as much as one. The budget's
+thresholds are set over all that was not excluded, because all of it would have alerted.
 """
 
 from __future__ import annotations
@@ -26,6 +32,12 @@ MIN_ROWS = 2_000
 SAMPLE_ROWS = 100_000
 WARM_UP_SHARE = 0.3
 BUDGET_DAYS = 14
+CHAMPION_SHARE = 0.01
+"""Of the account-days: those that the champion finds strangest, to which the new model is not fitted. A budget of 12
+alerts a day for 400 accounts alerts on three times as many."""
+ACCOUNT_SHARE = 0.02
+"""Of the forest's rows: what one account may give at most; three times the mean where accounts are few."""
+_ACCOUNT_MEANS = 3.0
 _GOLDEN_ROWS = 64
 _DAY_US = 86_400_000_000
 _MANY_DAYS = 1 << 20
@@ -57,12 +69,13 @@ def train(
     reasons: Reasons,
     *,
     budget_per_day: float | None = None,
+    champion: Model | None = None,
 ) -> Model:
     """Fits a model to history in time order.
 
     Each batch: its arrays, features (n, k), actors as small integers (n,), and the mask of rows to leave out.
     `first_us`, `last_us`: event times of the first and last event. `budget_per_day`: alerts accepted, default by the
-    number of active actors. Raises: UsageError: too little history.
+    number of active actors. `champion`: the model in use, as a guard. Raises: UsageError: too little history.
     """
     warm_until_us = first_us + int((last_us - first_us) * WARM_UP_SHARE)
     history, group_names = _History(), dict[str, int]()
@@ -82,7 +95,7 @@ def train(
         raise UsageError(
             f"too little history: {len(features)} usable events after the warm-up, at least {MIN_ROWS} are needed"
         )
-    return _fitted(features, history, list(group_names), rules, reasons, budget_per_day)
+    return _fitted(features, history, list(group_names), rules, reasons, budget_per_day, champion)
 
 
 def _fitted(
@@ -92,18 +105,22 @@ def _fitted(
     rules: Sequence[Rule],
     reasons: Reasons,
     budget_per_day: float | None,
+    champion: Model | None,
 ) -> Model:
     groups, time_us = np.concatenate(history.groups), np.concatenate(history.time_us)
     actors, floors = np.concatenate(history.actors), np.concatenate(history.floors)
-    days = np.concatenate(history.days)
-    largest, begins = surprisal.daily_largest(features, days)
-    peers = surprisal.fit(largest.astype(np.float32), group_names, groups[begins])
+    days, accounted = np.concatenate(history.days), np.concatenate(history.accounted)
+    strange = _strangest_days(champion, features, group_names, groups, days, accounted)
+    learnt = np.flatnonzero(~strange)
+    largest, begins = surprisal.daily_largest(features[learnt], days[learnt])
+    peers = surprisal.fit(largest.astype(np.float32), group_names, groups[learnt][begins])
     table = peers.index(group_names, groups)
     surprise = surprisal.surprisals(features, table, peers)
-    step = max(1, -(-len(features) // SAMPLE_ROWS))
-    forest = isolation_forest.fit(surprise[::step])
-    calibration = calibrate(isolation_forest.scores(forest, surprise), surprise, days)
-    judged = judge(forest, calibration, surprise, np.concatenate(history.accounted))
+    step = max(1, -(-len(learnt) // SAMPLE_ROWS))
+    sample = within_share(learnt[::step], actors)
+    forest = isolation_forest.fit(surprise[sample])
+    calibration = calibrate(isolation_forest.scores(forest, surprise[learnt]), surprise[learnt], days[learnt])
+    judged = judge(forest, calibration, surprise, accounted)
     cuts = {rule.name: _cut(floors[:, index], days) for index, rule in enumerate(rules)}
     by_rule = [lowered(floors[:, index], cuts[rule.name]) for index, rule in enumerate(rules)]
     floor = np.maximum.reduce(by_rule) if by_rule else np.zeros(len(features), np.uint16)
@@ -126,7 +143,13 @@ def _fitted(
         "peer_groups": {name: int((groups == index).sum()) for index, name in enumerate(group_names)},
         "actors_active_a_day": round(active, 1),
         "budget_per_day": round(budget, 3),
-        "forest": {"trees": isolation_forest.TREES, "max_samples": isolation_forest.MAX_SAMPLES, "sampled_every": step},
+        "left_out": {"strangest_events": int(strange.sum()), "strangest_account_days": len(np.unique(days[strange]))},
+        "forest": {
+            "trees": isolation_forest.TREES,
+            "max_samples": isolation_forest.MAX_SAMPLES,
+            "sampled_every": step,
+            "rows_over_an_account_s_share": len(learnt[::step]) - len(sample),
+        },
     }
     golden = features[
         np.argsort(-judged.anomaly.astype(np.int64), kind="stable")[:: max(1, len(features) // _GOLDEN_ROWS)]
@@ -134,6 +157,47 @@ def _fitted(
     return Model(
         forest, peers, calibration, policy.threshold, golden[:_GOLDEN_ROWS].copy(), about, cuts, policy.rule_threshold
     )
+
+
+def _strangest_days(
+    champion: Model | None,
+    features: F32,
+    group_names: Sequence[str],
+    groups: npt.NDArray[np.int32],
+    days: npt.NDArray[np.int64],
+    accounted: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """The events (n,) of the account-days whose strangest event the champion puts highest; of equal ones the first.
+
+    Whole days: what made one event of a burst strange made most others strange too.
+    """
+    if champion is None:
+        return np.zeros(len(features), np.bool_)
+    surprise = surprisal.surprisals(features, champion.peers.index(group_names, groups), champion.peers)
+    level = judge(champion.forest, champion.calibration, surprise, accounted).level
+    names, place = np.unique(days, return_inverse=True)
+    highest = np.zeros(len(names), np.int64)
+    np.maximum.at(highest, place, level.astype(np.int64))
+    most = math.ceil(CHAMPION_SHARE * len(names))
+    chosen = np.zeros(len(names), np.bool_)
+    chosen[np.argsort(-highest, kind="stable")[:most]] = True
+    strangest: npt.NDArray[np.bool_] = chosen[place]
+    return strangest
+
+
+def within_share(rows: npt.NDArray[np.int64], actors: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of the rows, those that leave no account more than its share; what is kept of one is evenly spread over its rows.
+
+    `actors` (n,): the account of each event; `rows` (r,) index into it.
+    """
+    accounts, place, counts = np.unique(actors[rows], return_inverse=True, return_counts=True)
+    most = math.ceil(max(ACCOUNT_SHARE, _ACCOUNT_MEANS / max(1, len(accounts))) * len(rows))
+    order = np.argsort(place, kind="stable")
+    turn = np.empty(len(rows), np.int64)
+    turn[order] = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    total = counts[place].astype(np.int64)
+    keep = (total <= most) | ((turn + 1) * most // total > turn * most // total)
+    return rows[keep]
 
 
 def _cut(floor: npt.NDArray[np.uint16], days: npt.NDArray[np.int64]) -> int:

@@ -330,7 +330,7 @@ ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
         "kind",
         _LOW,
         "versions",
-        "first, files, use, rollback, threshold, exception, promote, shadow, budget",
+        "first, files, use, rollback, threshold, exception, promote, model_rollback, shadow, budget",
         evidence=False,
     ),
     ColumnSpec("reason", "String", "versions", "the person's reason, masked; else what happened", evidence=False),

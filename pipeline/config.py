@@ -70,6 +70,8 @@ class DetectionSettings:
     """Whether the threshold is moved each night so that the alert budget is kept."""
     alerts_a_day: float = 0.0
     """The alert budget; 0: the one that the model in force was trained for."""
+    model_public_keys: Path | None = None
+    """Whose signature a model needs; None: nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +178,7 @@ class _Reader:
         return tuple(value)
 
     def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
-        """A path, relative to the configuration file; kind: 'secret', 'folder' or 'any'."""
+        """A path, relative to the configuration file; kind: 'secret', 'folder', 'file' or 'any'."""
         text = self.text(section, key, default)
         path = (self._base / text).absolute()
         fault = _PATH_CHECKS[kind](path) if text else None
@@ -216,9 +218,14 @@ def _folder_fault(path: Path) -> str | None:
     return None if path.is_dir() else f"no folder at {path}"
 
 
+def _file_fault(path: Path) -> str | None:
+    return None if path.is_file() else f"no file at {path}"
+
+
 _PATH_CHECKS: Mapping[str, Callable[[Path], str | None]] = {
     "secret": _secret_fault,
     "folder": _folder_fault,
+    "file": _file_fault,
     "any": lambda path: None,
 }
 
@@ -261,6 +268,7 @@ def _detection(reader: _Reader) -> DetectionSettings:
     model = reader.text("detection", "model", "", empty_ok=True)
     time_zone = reader.text("detection", "default_time_zone", "Asia/Shanghai")
     _check_time_zone(reader, time_zone)
+    signed = reader.text("detection", "model_public_keys", "", empty_ok=True)
     return DetectionSettings(
         directory=reader.path("detection", "directory", kind="folder"),
         # A missing model is no fault: events are stored unscored and `status` says so.
@@ -268,6 +276,7 @@ def _detection(reader: _Reader) -> DetectionSettings:
         default_time_zone=time_zone,
         nightly_budget=reader.choice("detection", "nightly_budget", ("on", "off")) == "on",
         alerts_a_day=reader.number("detection", "alerts_a_day", 0, 0, 100_000),
+        model_public_keys=reader.path("detection", "model_public_keys", kind="file") if signed else None,
     )
 
 

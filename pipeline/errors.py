@@ -13,6 +13,7 @@
     │ ├ OtherVersion            what was judged by another version of the code cannot be judged so again
     │ └ StoreRefused            rights or schema are wrong
     ├ LogIncomplete             the log lacks what a replay needs: exit 3
+    ├ NoteRejected              a signed note is none, is not signed by a known key, or was changed: exit 65
     ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
     └ LocalStackError           a child process could not be started or kept; message says what to do; exit 70
 
@@ -131,6 +132,13 @@ class LogIncomplete(AccesstrailError):
 
     code = "log_incomplete"
     exit_code = EXIT_INCOMPLETE
+
+
+class NoteRejected(AccesstrailError):
+    """A signed note is none, was changed, or nobody known has signed it; `code` says which."""
+
+    code = "note_unsigned"
+    exit_code = EXIT_DATA
 
 
 class ModelRejected(AccesstrailError):

@@ -7,6 +7,7 @@ event id is judged once, at its first place in that order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
@@ -34,6 +35,7 @@ from pipeline.sources.records import read_lines
 from pipeline.stages.assess import reasons_of
 from pipeline.stages.decode import Decoded, decode_values
 from pipeline.stages.duplicates import DuplicateWindow
+from pipeline.training_exclusions import NOTHING_EXCLUDED, Exclusions
 from pipeline.version_sets.sets import VersionSet
 
 BATCH = 5000
@@ -168,24 +170,35 @@ def train_model(
     directory: DirectorySnapshot,
     time_zone: str,
     *,
-    exclude: frozenset[str] = frozenset(),
+    exclude: Exclusions = NOTHING_EXCLUDED,
     budget_per_day: float | None = None,
     progress: Progress | None = None,
+    champion: Model | None = None,
 ) -> Model:
-    """Fits a model to history; events in `exclude` (ids of known incidents) teach nothing to the model."""
+    """Fits a model to history; what `exclude` names teaches it nothing, and is counted by why in the manifest.
+
+    `champion`: the model in use, by whose judgement the strangest account-days are not fitted to.
+    """
     chain = OfflineChain(directory, Keyring.offline(), None, Policy(NEVER), time_zone)
+    excluded: Counter[str] = Counter()
 
     def batches() -> Iterator[
         tuple[EventArrays, npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
     ]:
         for one in chain.run(history, progress=progress):
-            ids = history.ids[one.start : one.start + len(one.decoded.events)]
-            left_out = np.array([event_id in exclude for event_id in ids], bool)
             arrays = one.judged.arrays
+            actors = [event.actor_id for event in one.decoded.events]
+            ids = history.ids[one.start : one.start + len(actors)]
+            why = exclude.why(ids, actors, one.decoded.event_time_us)
+            excluded.update(word for word in why if word)
+            left_out = np.array([word is not None for word in why], bool)
             yield arrays, one.judged.assessment.features, chain.profiles.slot_of(arrays.actor_keys), left_out
 
     first_us, last_us = (int(history.time_us[0]), int(history.time_us.max())) if len(history) else (0, 0)
-    return train(batches(), first_us, last_us, all_rules(), reasons_of, budget_per_day=budget_per_day)
+    model = train(
+        batches(), first_us, last_us, all_rules(), reasons_of, budget_per_day=budget_per_day, champion=champion
+    )
+    return replace(model, about={**model.about, "excluded": dict(sorted(excluded.items()))})
 
 
 @dataclass(frozen=True, slots=True)

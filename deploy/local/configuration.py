@@ -3,6 +3,7 @@
 STATE/                0700
   config.toml         what every command reads; ours are only its addresses, the rest is the user's to edit
   keys/tokens.json    0600, the secret behind every token: made once, never replaced
+  keys/model.key      0600, signs models; keys/model.pub is its public half: made once, never replaced
   secrets/            0600 each, one password a role
   directory/          what enrichment knows (may be empty)
   model/              what `accesstrail train` writes (may be absent: events are stored unscored)
@@ -29,6 +30,7 @@ from pipeline.errors import LocalStackError
 from pipeline.roles import ROLES
 
 DEFAULT_PARTITIONS = 8
+MODEL_KEY, MODEL_PUBLIC_KEYS = "keys/model.key", "keys/model.pub"
 # Each of these means something to Java's class path, Kafka's log.dirs, log4j's patterns or an SQL literal.
 _UNUSABLE = frozenset("'\"\\:,%$#\n\r\t")
 _TEMPLATE = """# Made by `accesstrail up`. Edit what you like: only addresses and ports are rewritten, when they change.
@@ -54,7 +56,11 @@ token_keys_file = "keys/tokens.json"
 [detection]
 directory = "directory"
 model = "model"
+{signatures}
 """
+_SIGNED = f'model_public_keys = "{MODEL_PUBLIC_KEYS}"'
+_UNSIGNED = f"""# Take up only models signed with keys/model.key (`train --sign-with`, `models sign`):
+# {_SIGNED}"""
 
 
 def config_file(state: Path) -> Path:
@@ -131,8 +137,12 @@ def _port(value: object) -> int | None:
     return int(text) if text.isdecimal() and 0 < int(text) < 65_536 else None
 
 
-def write_config(state: Path, ports: Ports, *, partitions: int = DEFAULT_PARTITIONS) -> None:
+def write_config(
+    state: Path, ports: Ports, *, partitions: int = DEFAULT_PARTITIONS, signed_models: bool = False
+) -> None:
     """Writes a new configuration, or the addresses into the one that is there; all else stays as its owner wrote it.
+
+    `signed_models`: a new configuration asks for signed models.
 
     Raises: LocalStackError: an edited file has lost a line that must be rewritten.
     """
@@ -147,6 +157,7 @@ def write_config(state: Path, ports: Ports, *, partitions: int = DEFAULT_PARTITI
             _TEMPLATE.format(
                 bootstrap_servers=bootstrap, partitions=partitions, host=LOOPBACK, native_port=ports.clickhouse_native,
                 http_port=ports.clickhouse_http, password_files="\n".join(names),
+                signatures=_SIGNED if signed_models else _UNSIGNED,
             ),
         )  # fmt: skip
         return

@@ -19,13 +19,13 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.store import open_store
 from pipeline.config import Settings
-from pipeline.errors import EXIT_OK, Away, BrokenInvariant, ConfigError, StoreRefused, UsageError
+from pipeline.errors import EXIT_OK, Away, BrokenInvariant, ConfigError, ModelRejected, StoreRefused, UsageError
 from pipeline.privacy.keys import Keyring
 from pipeline.version_sets.activator import Activator
 from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.files import ConfiguredFiles
 from pipeline.version_sets.judgements import StoreAccess, restore
-from pipeline.version_sets.sets import Activation
+from pipeline.version_sets.sets import Activation, VersionSet
 from pipeline.version_sets.watch import POLL_S, announce
 
 SHOWN_ID = 12
@@ -87,6 +87,17 @@ def refuse_unusable(change: Change, versions_id: bytes) -> None:
         restore(change.access.evidence, versions_id, change.activator.files)
     except BrokenInvariant as exc:
         raise UsageError(f"refused: {exc}", code=exc.code) from None
+
+
+def refuse_untrusted(change: Change, versions_id: bytes) -> None:
+    """Where models must be signed, so must that of a set which comes back. Raises: UsageError."""
+    parts = VersionSet.from_content(change.access.evidence.load_artefact(versions_id.hex())).parts
+    try:
+        trusted = change.activator.files.trusts(parts)
+    except ModelRejected as exc:
+        raise UsageError(f"refused: {exc}", code=exc.code) from None
+    if not trusted:
+        raise UsageError("refused: no known key has signed the model of this set", code="model_unsigned")
 
 
 def finish(change: Change, made: Activation, *, as_json: bool) -> int:

@@ -25,17 +25,20 @@ from typing import Any
 import click
 import msgspec
 
+from deploy.local.configuration import prepare_folder
 from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
+from pipeline.cli.stack_run import model_key, model_keys
 from pipeline.config import Settings
 from pipeline.errors import LocalStackError, UsageError
 from pipeline.offline import read_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import Simulation, draw_company, live_story
+from pipeline.version_sets.model_signature import signing
 
 _MARKER = "demo.json"
 _COMPANY_SEED, _ACTORS, _DAYS = 7, 50, 24
@@ -102,10 +105,10 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     say(f"2/4  training on {counts['events']:,} events of history (isolation forest, peers, alert budget) …")
     events = read_events([str(history / "events.ndjson.zst")])
     model = train_model(events, read_directory(state_dir / "directory", Keyring.offline()), "Asia/Shanghai")
-    save(model, state_dir / "model")
+    save(model, state_dir / "model", signing(model_key(state_dir)))
     clock.mark("trained_s")
     say("3/4  starting Apache Kafka, ClickHouse and the worker …")
-    _stack(["up", "--detach"], state_dir, check=True)
+    _stack(["up", "--detach", "--signed-models"], state_dir, check=True)
     clock.mark("stack_ready_s")
     settings = settings_of(state_dir, None, os.environ)
     say("4/4  history through the pipeline, then live work with two attacks in it …")
@@ -141,7 +144,8 @@ def _make_anew(state_dir: Path) -> None:
             raise UsageError(f"{state_dir} is not empty and is no demo's folder: choose another --state")
         _stack(["down"], state_dir, check=False)
         shutil.rmtree(state_dir)
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    prepare_folder(state_dir)
+    model_keys(state_dir)
     (state_dir / _MARKER).write_text("{}\n", encoding="utf-8")
 
 

@@ -72,10 +72,10 @@ def shadow_command(
 
 
 def _usable(folder: Path, settings: Settings) -> Model:
-    model, fault = usable_model(folder)
-    if model is None:
+    found, fault = usable_model(folder, settings.detection.model_public_keys)
+    if found is None:
         raise UsageError(f"the model at {folder} cannot be used ({fault})", code=fault)
-    return model
+    return found.model
 
 
 @click.command("report")

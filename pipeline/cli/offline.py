@@ -20,47 +20,70 @@ from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import EXIT_DATA, UsageError
+from pipeline.ledger.signed_note import load_private_key
 from pipeline.offline import FiredAlert, Score, read_events, score_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.simulated import Collector
+from pipeline.training_exclusions import NOTHING_EXCLUDED, read_exclusions
+from pipeline.version_sets.model_signature import signing
 
 
 @click.command("train")
 @click.argument("history", nargs=-1, required=True)
 @click.option("--directory", type=click.Path(path_type=Path), required=True, help="Folder of directory files.")
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="Where the model directory is written.")
-@click.option("--exclude", type=click.Path(path_type=Path), help="File of event ids of known incidents, one a line.")
+@click.option("--exclude", type=click.Path(path_type=Path), help="File of what teaches nothing, one a line; see below.")
+@click.option(
+    "--champion", type=click.Path(path_type=Path), help="Model in use: what it finds strangest is not fitted."
+)
+@click.option("--sign-with", type=click.Path(path_type=Path), help="Private key of `models keygen`; signs the model.")
 @click.option("--budget", type=float, help="Alerts a day accepted [default: 10 for 500 active actors].")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on standard output.")
 def train_command(
-    history: tuple[str, ...], directory: Path, model: Path, exclude: Path | None, budget: float | None, as_json: bool
-) -> None:
+    history: tuple[str, ...], directory: Path, model: Path, exclude: Path | None, champion: Path | None,
+    sign_with: Path | None, budget: float | None, as_json: bool,
+) -> None:  # fmt: skip
     """Train a model directory from HISTORY: access events as NDJSON, plain, .gz or .zst, - for standard input.
+
+    The file of --exclude holds event ids, or JSON objects, one a line: {"event_id": …}, {"actor_id": …, "from": …,
+    "to": …} for a disputed period of one account, {"from": …, "to": …} for everybody's; each may say "why"
+    (true_positive, disputed, …). From is included, to is not. What is excluded teaches neither forest nor calibration
+    nor budget.
 
     \b
     Examples:
       accesstrail train events.ndjson.zst --directory company/directory --model model
-      accesstrail train 2026-09.ndjson.gz 2026-10.ndjson.gz --directory dir --model model --exclude incidents.txt
+      accesstrail train 2026-09.ndjson.gz 2026-10.ndjson.gz --directory dir --model model \
+        --exclude incidents.ndjson --champion model-in-use --sign-with /secure/model.key
     """
     paths = existing(history)
+    key = load_private_key(sign_with) if sign_with else None
+    in_use = load(champion) if champion else None
+    left_out = read_exclusions(exclude) if exclude else NOTHING_EXCLUDED
     snapshot = read_directory(directory, Keyring.offline())
     progress = Progress()
     process_memory.settle()
     events = read_events(paths, progress=progress)
     report_faults(events)
-    left_out = frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset()
     trained = train_model(
-        events, snapshot, DEFAULT_TIME_ZONE, exclude=left_out, budget_per_day=budget, progress=progress
-    )
-    identity = save(trained, model)
+        events, snapshot, DEFAULT_TIME_ZONE, exclude=left_out, budget_per_day=budget, progress=progress,
+        champion=in_use,
+    )  # fmt: skip
+    identity = save(trained, model, signing(key) if key else None)
+    unknown = len(left_out.event_ids.keys() - set(events.ids))
     summary = {
         "model_id": identity,
         "events": len(events),
         "invalid": len(events.faults),
         "threshold": trained.threshold / 100,
         "rule_threshold": trained.rule_threshold / 100,
+        "signer": key.public.identity if key else "",
+        "excluded_ids_not_in_history": unknown,
         **trained.about,
     }
+    if exclude:
+        counts = ", ".join(f"{count:,} {why}" for why, count in trained.about["excluded"].items()) or "no event"
+        click.echo(f"excluded: {counts}; {unknown:,} of the ids are not in the history", err=True)
     click.echo(
         f"model {identity[:12]} written to {model}: {len(events):,} events, alerts {level_in_words(trained.threshold)}",
         err=True,

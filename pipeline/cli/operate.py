@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 
 from detectors.features import FEATURE_VERSION, N_FEATURES
-from detectors.model import load as load_model
 from detectors.policy import level_in_words
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.directory import read_directory
@@ -30,6 +29,7 @@ from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, Mod
 from pipeline.health.troubles import explain
 from pipeline.migrations.runner import plan
 from pipeline.privacy.keys import Keyring
+from pipeline.version_sets.model_signature import checked_model
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 _MIN_FREE_BYTES = 1 << 30
@@ -106,19 +106,21 @@ def _offline_findings(settings: Settings) -> Iterator[Finding]:
         return f"{settings.detection.directory} reads without a fault ({len(kinds)} parts)"
 
     yield _looked("directory", directory)
-    yield _model_finding(settings.detection.model)
+    yield _model_finding(settings.detection.model, settings.detection.model_public_keys)
     fault = WorkingCalendar.of_package().fault(datetime.now(UTC).date())
     yield Finding("calendar", WARNING if fault else OK, fault or "covers this year")
 
 
-def _model_finding(folder: Path | None) -> Finding:
+def _model_finding(folder: Path | None, public_keys: Path | None) -> Finding:
     if folder is None or not folder.is_dir():
         return Finding("model", WARNING, "there is none: events are stored unscored; make one with `accesstrail train`")
     try:
-        model = load_model(folder)
+        found = checked_model(folder, public_keys)
     except ModelRejected as exc:
         return Finding("model", FAULT, f"{exc.code}: {exc}")
-    return Finding("model", OK, f"{model.model_id[:12]}, alerts {level_in_words(model.threshold)}")
+    signed = f", signed by {found.signer}" if found.signer else ""
+    told = f"{found.model.model_id[:12]}{signed}, alerts {level_in_words(found.model.threshold)}"
+    return Finding("model", OK, told)
 
 
 @click.command("doctor")

@@ -33,6 +33,7 @@ _STATE = click.option(
     "--partitions", type=click.IntRange(1, 1000), default=DEFAULT_PARTITIONS, show_default=True,
     help="Of the topics; fixed when they are made.",
 )  # fmt: skip
+@click.option("--signed-models", is_flag=True, help="New state folder: take up only models signed with its key.")
 @click.option("--worker/--no-worker", default=True, help="Start the worker too.  [default: yes]")
 @click.option("--json", "machine", is_flag=True, help="With --detach: the status document on standard output.")
 def up_command(
@@ -43,6 +44,7 @@ def up_command(
     clickhouse_port: int | None,
     clickhouse_http_port: int | None,
     partitions: int,
+    signed_models: bool,
     worker: bool,
     machine: bool,
 ) -> int:
@@ -65,6 +67,7 @@ def up_command(
         clickhouse_http_port=clickhouse_http_port,
         partitions=partitions,
         worker=worker,
+        signed_models=signed_models,
     )
     if not detach:
         run_stack(state, options, say=_say, when_ready=lambda settings: _say(_welcome(state, settings)))

@@ -19,6 +19,7 @@ from pathlib import Path
 from deploy.local import clickhouse, kafka
 from deploy.local.configuration import (
     DEFAULT_PARTITIONS,
+    MODEL_KEY,
     choose_ports,
     config_file,
     prepare_folder,
@@ -33,6 +34,7 @@ from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
 from pipeline.config import SCHEDULER, Settings
 from pipeline.errors import LocalStackError
+from pipeline.ledger.signed_note import PrivateKey, ensure_key_files, load_private_key
 from pipeline.migrations.runner import apply_all
 
 # A first start compiles the scoring kernels.
@@ -57,10 +59,12 @@ class StackOptions:
     clickhouse_http_port: int | None = None
     partitions: int = DEFAULT_PARTITIONS
     worker: bool = True
+    signed_models: bool = False
+    """Of a new state folder: its configuration asks for signed models."""
 
     def arguments(self) -> list[str]:
         """The same options on a command line."""
-        words = [f"--partitions={self.partitions}"]
+        words = [f"--partitions={self.partitions}", *(["--signed-models"] if self.signed_models else [])]
         for name in ("kafka_port", "clickhouse_port", "clickhouse_http_port"):
             port = getattr(self, name)
             if port is not None:
@@ -74,6 +78,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
     Raises: LocalStackError: a part cannot be started; ConfigError: an edited configuration has faults; Away.
     """
     state = prepare_folder(state)
+    model_keys(state)
     try:
         with Supervisor(state, progress=say) as supervisor:
             ports = choose_ports(
@@ -82,7 +87,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
                 clickhouse_native=options.clickhouse_port,
                 clickhouse_http=options.clickhouse_http_port,
             )
-            write_config(state, ports, partitions=options.partitions)
+            write_config(state, ports, partitions=options.partitions, signed_models=options.signed_models)
             chosen = settings(state, os.environ)
             supervisor.announce(**_addresses(ports), worker=options.worker)
             say(f"starting Apache Kafka and ClickHouse in {state}")
@@ -98,6 +103,16 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
         say("stopped before it was ready")
         return
     say("stopped; the data stays where it is")
+
+
+def model_keys(state: Path) -> None:
+    """The pair that this stack's models may be signed with; made once. Raises: ConfigError: it cannot be."""
+    ensure_key_files(state / MODEL_KEY, "local-stack")
+
+
+def model_key(state: Path) -> PrivateKey:
+    """The private half. Raises: ConfigError: it is not here, or others may read it."""
+    return load_private_key(state / MODEL_KEY)
 
 
 def _addresses(ports: Ports) -> dict[str, object]:

@@ -15,7 +15,16 @@ import click
 
 from detectors.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, level_in_words
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable, requester_of
+from pipeline.cli.changing import (
+    SHOWN_ID,
+    changing,
+    finish,
+    plain_reason,
+    reasoned,
+    refuse_untrusted,
+    refuse_unusable,
+    requester_of,
+)
 from pipeline.cli.options import settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
@@ -225,6 +234,7 @@ def use_command(settings: Settings, versions_id: str, reason: str, by: str | Non
     wanted = bytes.fromhex(_found(_log(settings), versions_id)["versions_id"])
     with changing(settings) as change:
         refuse_unusable(change, wanted)
+        refuse_untrusted(change, wanted)
         made = change.activator.use(change.access.activations, wanted, requester, why)
         return finish(change, made, as_json=as_json)
 
@@ -249,6 +259,7 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
     wanted = bytes.fromhex(_before(log, _newest(log))["versions_id"])
     with changing(settings) as change:
         refuse_unusable(change, wanted)
+        refuse_untrusted(change, wanted)
         made = change.activator.rollback(change.access.activations, requester, why)
         return finish(change, made, as_json=as_json)
 

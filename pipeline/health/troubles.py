@@ -267,6 +267,34 @@ TROUBLES: Mapping[str, Trouble] = {
         "模型在本机的评分与训练时不一致：事件已存储但未评分。",
         "在同类机器上重新训练，系统会自动启用。",
     ),
+    "model_unsigned": Trouble(
+        "Nobody whose key [detection] model_public_keys names has signed the model: it is not used.",
+        "look where the model came from; if it is yours, sign it with `accesstrail models sign DIR --key FILE`; it is "
+        "taken up by itself.",
+        "[detection] model_public_keys 所列密钥的持有人均未签署该模型：系统不会使用它。",
+        "查明模型来源；若确为己方模型，用 `accesstrail models sign DIR --key FILE` 签名，系统会自动启用。",
+    ),
+    "model_signature": Trouble(
+        "The model's signature does not belong to its files, or the file of public keys cannot be read: the model is "
+        "not used.",
+        "treat the model as swapped until you know better: compare `accesstrail models show` with where it was trained, "
+        "restore it or train again, and sign it; `accesstrail check` names a faulty key file.",
+        "模型的签名与文件不符，或公钥文件无法读取：系统不会使用该模型。",
+        "在查明之前按模型被替换处理：用 `accesstrail models show` 与训练处核对，恢复或重新训练后再签名；"
+        "`accesstrail check` 会指出有误的公钥文件。",
+    ),
+    "note_unsigned": Trouble(
+        "A signed text carries no signature of a known key.", "get the public key of who signed it, or have it signed.",
+        "签名文本没有已知密钥的签名。", "取得签署者的公钥，或请其签名。",
+    ),
+    "note_signature": Trouble(
+        "A signed text was changed after it was signed.", "get it again from where it was made.",
+        "签名文本在签名后被改动。", "从产生处重新获取。",
+    ),
+    "note_malformed": Trouble(
+        "What should be a signed text is none.", "get it again from where it was made.",
+        "应为签名文本的内容格式不符。", "从产生处重新获取。",
+    ),
     "model_rejected": Trouble(
         "The model cannot be used: events are stored but not scored.",
         "run `accesstrail check` and train again; the model is taken up by itself.",

@@ -3,15 +3,17 @@
 Place in the flow: used by a worker at its start, by its watcher, and by `accesstrail versions`. Several may do so at
 once: the log's next number decides, whoever comes second looks again. Rules that keep workers from undoing each other:
 at its start a worker proposes its files only where they give what was never in force for the topic; while it runs, only
-when its own files have changed. What a person put in force stays until then.
+when its own files have changed. What a person put in force stays until then; a model that a person promoted stays
+until the configured folder gives another one, whatever else changes.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from detectors.model import unpack
 from detectors.policy import Policy
 from pipeline.errors import BrokenInvariant, ModelRejected, UsageError
 from pipeline.events import DEFAULT_TENANT
@@ -26,6 +28,8 @@ from pipeline.version_sets.sets import (
     CARRIED,
     FILES,
     FIRST,
+    MODEL_OF_FILES,
+    MODEL_PARTS,
     NO_SET,
     ROLLBACK,
     THRESHOLD,
@@ -54,10 +58,14 @@ class _Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What of the set in force changes: new content by part, None for a part that goes; `threshold` None: it stays."""
+    """What of the set in force changes: new content by part, None for a part that goes; `threshold` None: it stays.
+
+    `parts`: what needs no keeping: ids of artefacts that are kept already, and version words.
+    """
 
     contents: Mapping[str, bytes | None]
     threshold: int | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 _Decide = Callable[[Activation | None], _Wanted | None]
@@ -98,18 +106,19 @@ class Activator:
         def wanted(newest: Activation | None) -> _Wanted | None:
             if newest is not None and newest.files_id == candidate.files_id:
                 return None  # another worker saw the same files first
-            if candidate.fault and newest is not None and candidate.fault != newest.parts.get("model_fault"):
+            stays = self._stays(candidate, newest)
+            has_fault = candidate.fault != "" and "model" not in stays
+            if has_fault and newest is not None and candidate.fault != newest.parts.get("model_fault"):
                 raise ModelRejected("the model cannot be used: the set in force stays", code=candidate.fault)
-            threshold = _threshold(candidate, newest)
-            return _Wanted(self._keep(store, candidate, threshold, newest), threshold, candidate.files_id)
+            return self._wanted(store, candidate, newest, stays)
 
         return self._append(log, wanted, FILES, _CHANGED)
 
     def replace(self, store: EvidenceStore, log: ActivationLog, unusable: Activation, code: str) -> Activation:
         """Puts the files' set in force where the newest one belongs to another version of the code."""
         candidate = self.files.read()
-        parts = self._keep(store, candidate, candidate.threshold, unusable)
-        wanted = _Wanted(parts, candidate.threshold, candidate.files_id)
+        promoted = "model" in self._stays(candidate, unusable) and _is_usable(store, candidate, unusable)
+        wanted = self._wanted(store, candidate, unusable, (*MODEL_PARTS, "policy") if promoted else ())
 
         def instead(newest: Activation | None) -> _Wanted | None:
             return wanted if newest is not None and newest.versions_id == unusable.versions_id else None
@@ -174,6 +183,7 @@ class Activator:
                     parts.pop(name, None)
                 else:
                     parts[name] = store.save_artefact(name, content)
+            parts |= edited.parts
             store.save_artefact(ARTEFACT_KIND, VersionSet(parts).content())
             return _Wanted(parts, newest.threshold if edited.threshold is None else edited.threshold)
 
@@ -186,21 +196,41 @@ class Activator:
         rows = alarm_row(code, versions_id, time.time_ns() // 1000, self.files.retention_class)
         store.insert_alerts(rows, f"alarm:{code}:{versions_id.hex()}")
 
-    def _keep(
-        self, store: EvidenceStore, candidate: Candidate, threshold: int, newest: Activation | None
-    ) -> dict[str, str]:
-        """Every artefact of the set, then the set itself; the store reads each back before it says yes.
+    def _stays(self, candidate: Candidate, newest: Activation | None) -> tuple[str, ...]:
+        """What of the model in force stays when files have changed.
 
-        What people decided beside the files stays as it is in `newest`.
+        While the folder gives the same model: the one that a person promoted instead, and the policy as people and the
+        budget left it. Raises: ModelRejected: the keys that models must be signed with cannot be read.
         """
-        for name, content in candidate.with_policy(threshold).items():
-            store.save_artefact(name, content)
-        decided = {name: newest.parts[name] for name in CARRIED if name in newest.parts} if newest is not None else {}
-        versions = VersionSet({**candidate.parts(threshold), **decided})
+        if newest is None:
+            return ()
+        same_model = candidate.model_artefact is not None and newest.parts.get("model") == candidate.model_artefact
+        if same_model:
+            return ("policy",)
+        promoted = "model" in newest.parts and _model_of_files(newest.parts) == candidate.words[MODEL_OF_FILES]
+        return (*MODEL_PARTS, "policy") if promoted and self.files.trusts(newest.parts) else ()
+
+    def _wanted(
+        self, store: EvidenceStore, candidate: Candidate, newest: Activation | None, stays: tuple[str, ...]
+    ) -> _Wanted:
+        """The candidate's set with every artefact kept, then the set itself; the store reads each back.
+
+        What people decided beside the files stays as it is in `newest`, and so does what `stays` names.
+        """
+        parts = candidate.parts(candidate.threshold)
+        for name, content in candidate.with_policy(candidate.threshold).items():
+            if name not in stays:
+                store.save_artefact(name, content)
+        for name in stays:
+            parts.pop(name, None)
+        if newest is not None:
+            parts |= {name: newest.parts[name] for name in (*CARRIED, *stays) if name in newest.parts}
+        versions = VersionSet(parts)
         store.save_artefact(ARTEFACT_KIND, versions.content())
-        if candidate.fault:
+        if candidate.fault and "model" not in stays:
             self.alarm(store, candidate.fault, versions.versions_id)
-        return dict(versions.parts)
+        threshold = newest.threshold if newest is not None and "policy" in stays else candidate.threshold
+        return _Wanted(parts, threshold, candidate.files_id)
 
     def _append(
         self, log: ActivationLog, wanted: _Decide, kind: str, reason: str, requester: Requester = SYSTEM
@@ -247,7 +277,19 @@ def policy_of(store: EvidenceStore, activation: Activation) -> Policy:
     return Policy.from_content(store.load_artefact(activation.parts["policy"]))
 
 
-def _threshold(candidate: Candidate, newest: Activation | None) -> int:
-    """The model's own threshold; the one a person chose stays while the model is the same."""
-    same_model = newest is not None and newest.parts.get("model") == candidate.model_artefact
-    return newest.threshold if newest is not None and same_model else candidate.threshold
+def _model_of_files(parts: Mapping[str, str]) -> str:
+    """What the folder gave when the set was made; sets that do not say so yet had nothing else."""
+    return parts.get(MODEL_OF_FILES) or parts.get("model") or parts.get("model_fault", "")
+
+
+def _is_usable(store: EvidenceStore, candidate: Candidate, made_by_another: Activation) -> bool:
+    """Whether this version of the code can use the model and policy of a set that another version made."""
+    parts = made_by_another.parts
+    if parts.get("features") != candidate.words["features"]:
+        return False
+    try:
+        unpack(store.load_artefact(parts["model"]))
+        policy_of(store, made_by_another)
+    except (ModelRejected, TypeError):  # a policy of other settings
+        return False
+    return True

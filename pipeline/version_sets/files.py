@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from detectors.features import FEATURE_VERSION
-from detectors.model import Model, load, pack
 from detectors.policy import NEVER, Policy
 from pipeline.adapters.directory import read_directory
 from pipeline.columns import CANON_VERSION
@@ -22,8 +21,9 @@ from pipeline.config import Settings
 from pipeline.errors import ModelRejected
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import MASKS_VERSION
+from pipeline.version_sets.model_signature import CheckedModel, checked_model, known_keys
 from pipeline.version_sets.rules_source import rules_content
-from pipeline.version_sets.sets import VersionSet
+from pipeline.version_sets.sets import MODEL_OF_FILES, VersionSet
 
 _log = logging.getLogger(__name__)
 DIRECTORY = "directory/"
@@ -82,6 +82,16 @@ class ConfiguredFiles:
         }
         self.retention_class = settings.retention_class
 
+    def trusts(self, parts: Mapping[str, str]) -> bool:
+        """Whether the set's model may be used: nobody's signature is asked for, or a key that is still known signed."""
+        if self._detection.model_public_keys is None or "model" not in parts:
+            return True
+        return parts.get("model_signer", "") in {key.identity for key in known_keys(self._detection.model_public_keys)}
+
+    def signed_model(self, folder: Path) -> CheckedModel:
+        """Another folder's model under the same demands. Raises: ModelRejected."""
+        return checked_model(folder, self._detection.model_public_keys)
+
     def code_words(self, fault: str) -> dict[str, str]:
         """What of the code itself decides about a batch: only the same code judges under it again."""
         return {
@@ -93,16 +103,24 @@ class ConfiguredFiles:
         }
 
     def words(self, fault: str) -> dict[str, str]:
-        """Parts that are version words: the code's, and the token key that signs."""
-        return {**self.code_words(fault), "tokens": self.keyring.version_id}
+        """Parts that are version words: the code's, the token key that signs, whose signature a model needs."""
+        words = {**self.code_words(fault), "tokens": self.keyring.version_id}
+        if self._detection.model_public_keys is not None:
+            try:
+                keys = known_keys(self._detection.model_public_keys)
+            except ModelRejected:  # said as the fault of the model
+                keys = ()
+            words["model_keys"] = " ".join(sorted(key.identity for key in keys))
+        return words
 
     def signature(self) -> FileSignature:
         """Name, size, time of change and inode of every file; cheap, and different after any replacement."""
-        folders = [self._detection.directory, *([self._detection.model] if self._detection.model else [])]
+        places = (self._detection.directory, self._detection.model, self._detection.model_public_keys)
         found: list[tuple[str, int, int, int]] = []
-        for folder in folders:
-            paths = sorted(folder.iterdir()) if folder.is_dir() else []
-            for path in paths:
+        for place in places:
+            if place is None:
+                continue
+            for path in sorted(place.iterdir()) if place.is_dir() else [place]:
                 try:
                     stat = path.stat()
                 except OSError:  # gone since it was listed: another signature next time
@@ -114,22 +132,25 @@ class ConfiguredFiles:
         """Reads and checks all files. Raises: DirectoryError: the directory folder is missing or has faults."""
         zones = (self._detection.default_time_zone,)
         directory = read_directory(self._detection.directory, self.keyring, time_zones=zones)
-        model, fault = usable_model(self._detection.model)
+        found, fault = usable_model(self._detection.model, self._detection.model_public_keys)
         contents = {DIRECTORY + kind: content for kind, content in directory.artefacts().items()}
-        if model is not None:
-            contents["model"] = pack(model)
+        words = self.words(fault)
+        if found is not None:
+            contents |= found.contents
+            words |= found.words
         contents["rules"] = rules_content()
         contents["configuration"] = json.dumps(self.configuration, sort_keys=True).encode()
+        words[MODEL_OF_FILES] = sha256(contents["model"]).hexdigest() if found else fault
         # While no model can be used nothing is scored, so nothing may fire.
-        return Candidate(contents, self.words(fault), model.policy if model else Policy(NEVER), fault)
+        return Candidate(contents, words, found.model.policy if found else Policy(NEVER), fault)
 
 
-def usable_model(folder: Path | None) -> tuple[Model | None, str]:
+def usable_model(folder: Path | None, public_keys: Path | None) -> tuple[CheckedModel | None, str]:
     """The model, or the code why there is none: events are stored unscored then, never lost."""
     if folder is None:
         return None, "model_missing"
     try:
-        return load(folder), ""
+        return checked_model(folder, public_keys), ""
     except ModelRejected as exc:
         _log.warning("the model cannot be used: code=%s: %s", exc.code, exc)
         return None, exc.code

@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from detectors.features import FEATURE_VERSION
@@ -198,5 +198,16 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         model_fault=fault,
         protection=Protection(configuration["partitions"], parts["tokens"]),
         retention_class=configuration["retention_class"],
-        shadow=unpack(store.load_artefact(parts["shadow"])) if "shadow" in parts else None,
+        shadow=_shadow(store, parts),
     )
+
+
+def _shadow(store: EvidenceStore, parts: Mapping[str, str]) -> Model | None:
+    """The model that is tried; one that this version of the code cannot use is tried no more: it decides nothing."""
+    if "shadow" not in parts:
+        return None
+    try:
+        return unpack(store.load_artefact(parts["shadow"]))
+    except ModelRejected as exc:
+        _log.warning("the shadow model cannot be used: code=%s", exc.code)
+        return None

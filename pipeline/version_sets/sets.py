@@ -22,11 +22,17 @@ NO_SET = bytes(32)
 """Stands for "none before"."""
 
 FIRST, FILES, USE, ROLLBACK, THRESHOLD = "first", "files", "use", "rollback", "threshold"
-BUDGET, SHADOW = "budget", "shadow"
+PROMOTE, MODEL_ROLLBACK, BUDGET, SHADOW = "promote", "model_rollback", "budget", "shadow"
 """Kinds of activation: the first of a topic; changed files; what a person asked for; what the nightly budget did."""
 
 CARRIED = ("exceptions", "shadow")
 """Parts that no file gives: what people decided stays when files change."""
+
+MODEL_OF_FILES = "model_of_files"
+"""Version word: the model that the configured folder gave (artefact id, or the code why none), used or not."""
+
+MODEL_PARTS = ("model", "model_signature", "model_signer", "model_fault")
+"""What belongs to the model in force, wherever it came from."""
 
 _NAMESPACE = uuid.UUID("2f6f7d9e-6f0a-5a57-9a4e-0b6a51b9d1c4")
 

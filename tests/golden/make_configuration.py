@@ -41,6 +41,8 @@ WORDS: Mapping[str, str] = {
     "protection.attrs_allowed": "names of `attrs` that are stored; all others are dropped",
     "detection.directory": "folder of the CSV files that events are enriched from",
     "detection.model": "folder made by `accesstrail train`; left out: events are stored unscored",
+    "detection.model_public_keys": "file of public keys, one a line (`accesstrail models keygen`): a model that none "
+    "of them has signed is not used; left out: no signature is asked for",
     "detection.default_time_zone": "time zone of accounts whose site is not known",
     "detection.nightly_budget": "`on` or `off`: whether the alert threshold is moved each night to keep the budget",
     "detection.alerts_a_day": "the alert budget; 0: the one the model was trained for",
@@ -87,7 +89,7 @@ class _Listening(config._Reader):
         return super().texts(section, key)
 
     def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
-        kinds = {"secret": "file, mode 0600", "folder": "folder", "any": "folder, may be missing"}
+        kinds = {"secret": "file, mode 0600", "folder": "folder", "file": "file", "any": "folder, may be missing"}
         self._note(section, key, kinds[kind], default)
         place = len(self.asked)
         try:
@@ -106,14 +108,15 @@ def asked() -> list[Asked]:
     original: Any = config._Reader
     config._Reader = Listening  # type: ignore[misc]
     try:
-        config.settings_from({"detection": {"model": "model"}}, PAGE, {})
+        config.settings_from({"detection": {"model": "model", "model_public_keys": "model.pub"}}, PAGE, {})
     except ConfigError:
         pass  # nothing is set: we only listen to what is asked for
     finally:
         config._Reader = original  # type: ignore[misc]
-    # A model is asked for twice, whether there is one and where; it may be left out.
-    kept = [one for one in found if not (one.name == "detection.model" and one.kind == "text")]
-    return [replace(one, default="none") if one.name == "detection.model" else one for one in kept]
+    # These are asked for twice, whether there is one and where; they may be left out.
+    optional = ("detection.model", "detection.model_public_keys")
+    kept = [one for one in found if not (one.name in optional and one.kind == "text")]
+    return [replace(one, default="none") if one.name in optional else one for one in kept]
 
 
 def page() -> str:

@@ -21,6 +21,7 @@ from pipeline.events import Alert
 from pipeline.offline import EventFile, OfflineChain, read_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import Labelled, Simulation, draw_company, write_directory
+from pipeline.training_exclusions import Exclusions
 
 TIME_ZONE = "Asia/Shanghai"
 _COMPANY_SEED, _ACTORS, _DAYS, _SEED = 3, 60, 30, 5
@@ -67,7 +68,7 @@ def company() -> Company:
     cut = int(len(events) * _HISTORY_SHARE)
     history, rest = _part(events, 0, cut), _part(events, cut, len(events))
     labelled = frozenset(str(one.event["event_id"]) for one in sent if one.attack_id)
-    model = train_model(history, directory, TIME_ZONE, exclude=labelled)
+    model = train_model(history, directory, TIME_ZONE, exclude=Exclusions(dict.fromkeys(labelled, "known")))
     chain = OfflineChain(directory, Keyring.offline(), model, Policy(NEVER), TIME_ZONE)
     for _ in chain.run(history):
         pass
