@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from detectors.base import Assessment, EventArrays
+from detectors.exceptions import AlertException
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
@@ -50,6 +51,7 @@ class Judgement:
     attrs_allowed: tuple[str, ...] = ()
     protection: Protection = field(default_factory=Protection)
     retention_class: str = "standard"
+    exceptions: Sequence[AlertException] = ()
 
 
 @dataclass(slots=True)

@@ -182,7 +182,12 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("fields_accessed", f"Array({_LOW})", "fields_accessed", "fields shown"),
     ColumnSpec("fields_unmasked", f"Array({_LOW})", "fields_unmasked", "fields shown in clear"),
     ColumnSpec("subject_flags", f"Array({_LOW})", "subject_flags", "flags of the subjects (event and directory)"),
-    ColumnSpec("reasons", f"Array({_LOW})", "assess", "why the risk is what it is, largest first"),
+    ColumnSpec(
+        "reasons",
+        f"Array({_LOW})",
+        "assess",
+        "why the risk is what it is, largest first; behind exception:ID the rules that it kept from alerting",
+    ),
     ColumnSpec("attrs", f"Map({_LOW}, String)", "attrs", "allow-listed attributes only"),
     # not evidence: how the row came to be stored
     ColumnSpec(
@@ -297,7 +302,9 @@ ACTIVATION_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("versions_id", _HASH, "versions", "the version set put in force", evidence=False),
     ColumnSpec("previous_id", _HASH, "versions", "the one before; zero for the first", evidence=False),
     ColumnSpec("files_id", _HASH, "versions", "what the configured files gave at that time", evidence=False),
-    ColumnSpec("kind", _LOW, "versions", "first, files (they changed), use, rollback, threshold", evidence=False),
+    ColumnSpec(
+        "kind", _LOW, "versions", "first, files (they changed), use, rollback, threshold, exception", evidence=False
+    ),
     ColumnSpec("reason", "String", "versions", "the person's reason, masked; else what happened", evidence=False),
     ColumnSpec(
         "by_token", _TOKEN, "versions", "who asked for it, keyed pseudonym; zero: accesstrail itself", evidence=False
@@ -356,6 +363,13 @@ RUN_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("findings", "UInt32", "schedule", "how many findings it had", evidence=False),
     ColumnSpec("alerts", "UInt32", "schedule", "how many of them raised or changed an alert", evidence=False),
     ColumnSpec("duration_ms", "UInt32", "schedule", "how long it took", evidence=False),
+    ColumnSpec(
+        "held_back",
+        f"Map({_LOW}, UInt32)",
+        "schedule",
+        "how many findings each exception kept from alerting, by its id",
+        evidence=False,
+    ),
     ColumnSpec("versions_id", _HASH, "schedule", "version set whose directory was used", evidence=False),
     ColumnSpec("topic", _LOW, "schedule", "the topic whose events are judged", evidence=False),
     ColumnSpec("detector", _LOW, "schedule", "the scheduled detector", evidence=False),

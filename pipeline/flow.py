@@ -1,7 +1,7 @@
 """The way of one batch of events, in order: read this file first.
 
-    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ row   pure stages (`pipeline/stages/`), a batch at once
-    commit_batch                                                     numbered steps on ports (`pipeline/ports.py`)
+    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ hold_back ▸ decide ▸ row   pure stages (`pipeline/stages/`)
+    commit_batch                                                                 numbered steps on ports (`ports.py`)
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch` (`batch.py`): rows, dead letters, gaps,
 alerts and the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the
@@ -26,6 +26,7 @@ from pipeline.stages.decide import decide
 from pipeline.stages.duplicates import mark_duplicates
 from pipeline.stages.enrich import EnrichMemory, enrich
 from pipeline.stages.gaps import find_gaps, gap_columns
+from pipeline.stages.hold_back import hold_back
 from pipeline.stages.protect import protect_dead_letters
 from pipeline.stages.row import place
 
@@ -73,6 +74,8 @@ class Chain:
         place(columns, records, rows)
         mark_duplicates(columns, arrays, memory.window)
         assessment = assess(columns, arrays, model, profiles, rules)
+        exceptions = judgement.exceptions
+        assessment = hold_back(columns, arrays, assessment, judgement.policy, model, rules, exceptions)
         versions_id = np.void(judgement.versions.versions_id)
         columns.columns["versions_id"] = FixedColumn(np.full(columns.count, versions_id, "V32"))
         alerts = decide(columns, arrays, assessment, profiles, judgement.policy, model, rules)

@@ -22,7 +22,8 @@ NO_SET = bytes(32)
 """Stands for "none before"."""
 
 FIRST, FILES, USE, ROLLBACK, THRESHOLD = "first", "files", "use", "rollback", "threshold"
-"""Kinds of activation: the first of a topic; changed files; and what a person asked for."""
+EXCEPTION = "exception"
+"""Kinds of activation: the first of a topic; changed files; and what a person asked for (an exception made or ended)."""
 
 CARRIED = ("exceptions",)
 """Parts that no file gives: what people decided stays when files change."""
