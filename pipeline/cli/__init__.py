@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("pipeline.cli.store", "Find who touched a subject, what an actor did, who used a resource."),
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
     "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),
+    "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),

@@ -23,7 +23,7 @@ NO_SET = bytes(32)
 
 FIRST, FILES, USE, ROLLBACK, THRESHOLD = "first", "files", "use", "rollback", "threshold"
 EXCEPTION = "exception"
-"""Kinds of activation: the first of a topic; changed files; and what a person asked for (an exception made or ended)."""
+"""Kinds of activation: the first of a topic; changed files; what a person asked for (exceptions made or ended too)."""
 
 CARRIED = ("exceptions",)
 """Parts that no file gives: what people decided stays when files change."""
