@@ -23,6 +23,10 @@ U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
 
 NO_LOCATION = np.float32(1000.0)
+MODEL_DETECTOR = "isolation_forest"
+"""Name of what raises an alert where no rule leads."""
+EXCEPTION_CODE = "exception:"
+"""How the reason code of an exception begins; behind it stand the rules that it takes away from alerts."""
 
 
 @dataclass(slots=True)
@@ -103,7 +107,8 @@ class EventArrays:
 class Assessment:
     """The judgement of one batch, (n,) each; integers, so that evidence never depends on float formatting.
 
-    `reason_ends`/`reasons`: codes of what drove the risk, largest first, as indexes into `reason_codes`.
+    `reason_ends`/`reasons`: codes of what drove the risk, largest first, as indexes into `reason_codes`. Where
+    exceptions hold, what they leave comes first, then each one's own code followed by the rules that it takes away.
     `features` (n, k) and `surprisals` (n, k) are what explanations are written from; not evidence.
     """
 
@@ -111,8 +116,8 @@ class Assessment:
     anomaly_score: U32  # millionths
     top3_surprisal: U16  # hundredths
     risk: U16  # hundredths, 0–10000
-    level: U16  # the model's, hundredths of risk without its upper end; not evidence
-    floor: U16  # the highest floor of the rules that hold, hundredths; not evidence
+    level: U16  # the model's, hundredths of risk without its upper end, 0 where excepted; not evidence
+    floor: U16  # the highest floor of the rules that hold and are not excepted, hundredths; not evidence
     reason_ends: I64
     reasons: I32
     reason_codes: Sequence[str]
@@ -120,6 +125,17 @@ class Assessment:
     surprisals: F32
     usual: F32  # (n, k) what is usual for this actor: the mean on the feature's scale; nan where unknown
     spread: F32  # (n, k) its standard deviation; nan where unknown
+
+    def told(self, row: int) -> list[int]:
+        """The reasons that an alert about this event may tell, as indexes: those that no exception takes away."""
+        start = int(self.reason_ends[row - 1]) if row else 0
+        codes: list[int] = self.reasons[start : self.reason_ends[row]].tolist()
+        marked = (place for place, code in enumerate(codes) if self.reason_codes[code].startswith(EXCEPTION_CODE))
+        return codes[: next(marked, len(codes))]
+
+    def told_risk(self, row: int) -> int:
+        """The risk (hundredths) that an alert tells: the event's own, less where an exception takes its cause away."""
+        return min(int(self.risk[row]), max(int(self.level[row]), int(self.floor[row])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,8 +73,7 @@ class Explanation:
 
 def explain(row: int, events: EventArrays, assessment: Assessment, context: Context) -> Explanation:
     """The explanation of one event; no identifier, no value of a customer."""
-    start = int(assessment.reason_ends[row - 1]) if row else 0
-    codes = [assessment.reason_codes[code] for code in assessment.reasons[start : assessment.reason_ends[row]]]
+    codes = [assessment.reason_codes[code] for code in assessment.told(row)]
     told = chosen(codes, row, assessment, context)
     peers = context.model.peers if context.model else None
     parts: list[Text] = []
@@ -168,7 +167,7 @@ def _who(row: int, events: EventArrays, assessment: Assessment) -> Text:
 
 def _risk(row: int, events: EventArrays, assessment: Assessment) -> Text:
     """The risk, and how rare it is where that was measured: a floor is a judgement, a lowered level no frequency."""
-    risk = int(assessment.risk[row])
+    risk = assessment.told_risk(row)
     shown = Text(f"risk {risk / 100:.0f} of 100", f"风险 {risk / 100:.0f}/100")
     if int(assessment.floor[row]) >= risk > 0:
         return Text(f"{shown.en} by rule", f"{shown.zh}，由规则判定")

@@ -20,7 +20,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import I64, U64, Assessment, EventArrays
+from detectors.base import EXCEPTION_CODE, I64, U64, Assessment, EventArrays
 from detectors.features import KIND_OF, KINDS
 from detectors.profile import Profiles
 
@@ -38,6 +38,7 @@ LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 4000, 60_000
 """Between them lies every threshold that means something: the model's level ends at 20 × 30."""
 
 _FIRST_RULE_BIT = 24
+_EXCEPTION = EXCEPTION_CODE.removesuffix(":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,14 @@ class Policy:
 
 
 def kind_bits(reason_codes: Sequence[str]) -> U64:
-    """The kind of each reason code as one bit, uint64 (codes,): features by group, every rule its own."""
+    """The kind of each reason code as one bit, uint64 (codes,): features by group, every rule its own, exceptions 0."""
     bits = np.zeros(len(reason_codes), np.uint64)
     rule = _FIRST_RULE_BIT
     for index, code in enumerate(reason_codes):
         kind, _, name = code.partition(":")
         if kind == "feature":
             bits[index] = np.uint64(1) << np.uint64(KIND_OF[name])
-        else:
+        elif kind != _EXCEPTION:
             bits[index] = np.uint64(1) << np.uint64(min(rule, 63))
             rule += 1
     return bits
@@ -125,13 +126,25 @@ def findings_of(assessment: Assessment, actors: I64, time_us: I64) -> Findings:
     bits = kind_bits(assessment.reason_codes)
     first, kinds = np.zeros((2, len(assessment.reason_ends)), np.uint64)
     sizes = np.diff(assessment.reason_ends, prepend=0)
-    np.bitwise_or.at(kinds, np.repeat(np.arange(len(sizes)), sizes), bits[assessment.reasons])
+    stand = bits[assessment.reasons]
+    stand[_taken_away(assessment, sizes)] = 0
+    np.bitwise_or.at(kinds, np.repeat(np.arange(len(sizes)), sizes), stand)
     told = np.flatnonzero(sizes)
-    first[told] = bits[assessment.reasons[assessment.reason_ends[told] - sizes[told]]]
+    first[told] = stand[assessment.reason_ends[told] - sizes[told]]
     scored = assessment.status == 1
     level = np.where(scored, assessment.level, 0).astype(np.int64)
     floor = np.where(scored, assessment.floor, 0).astype(np.int64)
     return Findings(actors, time_us, level, floor, first, kinds)
+
+
+def _taken_away(assessment: Assessment, sizes: I64) -> I64:
+    """Places of reasons that stand behind an exception's code: no alert tells them, so no alert has told them."""
+    marks = np.array([code.startswith(EXCEPTION_CODE) for code in assessment.reason_codes], bool)
+    if not marks.any():
+        return np.zeros(0, np.int64)
+    before = np.concatenate(([0], np.cumsum(marks[assessment.reasons])))
+    of_row = np.repeat(before[assessment.reason_ends - sizes], sizes)
+    return np.flatnonzero(before[1:] > of_row).astype(np.int64)
 
 
 _ALERT_STATE = (

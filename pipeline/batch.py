@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from detectors.base import Assessment, EventArrays
+from detectors.exceptions import AlertException
 from detectors.model import Model
 from detectors.policy import Policy
 from detectors.profile import Profiles
@@ -52,6 +53,7 @@ class Judgement:
     retention_class: str = "standard"
     shadow: Model | None = None
     """A model that is tried: it judges too, and decides nothing."""
+    exceptions: Sequence[AlertException] = ()
 
 
 @dataclass(slots=True)

@@ -182,7 +182,12 @@ ACCESS_EVENT_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("fields_accessed", f"Array({_LOW})", "fields_accessed", "fields shown"),
     ColumnSpec("fields_unmasked", f"Array({_LOW})", "fields_unmasked", "fields shown in clear"),
     ColumnSpec("subject_flags", f"Array({_LOW})", "subject_flags", "flags of the subjects (event and directory)"),
-    ColumnSpec("reasons", f"Array({_LOW})", "assess", "why the risk is what it is, largest first"),
+    ColumnSpec(
+        "reasons",
+        f"Array({_LOW})",
+        "assess",
+        "why the risk is what it is, largest first; behind exception:ID the rules that it kept from alerting",
+    ),
     ColumnSpec("attrs", f"Map({_LOW}, String)", "attrs", "allow-listed attributes only"),
     # not evidence: how the row came to be stored
     ColumnSpec(
@@ -391,6 +396,13 @@ RUN_COLUMNS: tuple[ColumnSpec, ...] = (
     ColumnSpec("findings", "UInt32", "schedule", "how many findings it had", evidence=False),
     ColumnSpec("alerts", "UInt32", "schedule", "how many of them raised or changed an alert", evidence=False),
     ColumnSpec("duration_ms", "UInt32", "schedule", "how long it took", evidence=False),
+    ColumnSpec(
+        "held_back",
+        f"Map({_LOW}, UInt32)",
+        "schedule",
+        "how many findings each exception kept from alerting, by its id",
+        evidence=False,
+    ),
     ColumnSpec("versions_id", _HASH, "schedule", "version set whose directory was used", evidence=False),
     ColumnSpec("topic", _LOW, "schedule", "the topic whose events are judged", evidence=False),
     ColumnSpec("detector", _LOW, "schedule", "the scheduled detector", evidence=False),

@@ -1,7 +1,7 @@
 """The way of one batch of events, in order: read this file first.
 
-    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ decide ▸ sample ▸ row   pure stages (`pipeline/stages/`), by batch
-    commit_batch                                                              numbered steps on `pipeline/ports.py`
+    decode ▸ protect ▸ enrich ▸ duplicates ▸ assess ▸ hold_back ▸ decide ▸ sample ▸ row   pure (`pipeline/stages/`)
+    commit_batch                                                          numbered steps on ports (`ports.py`)
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch` (`batch.py`): rows, dead letters, gaps,
 alerts and the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the
@@ -26,6 +26,7 @@ from pipeline.stages.decide import decide
 from pipeline.stages.duplicates import mark_duplicates
 from pipeline.stages.enrich import EnrichMemory, enrich
 from pipeline.stages.gaps import find_gaps, gap_columns
+from pipeline.stages.hold_back import hold_back
 from pipeline.stages.protect import protect_dead_letters
 from pipeline.stages.row import place
 from pipeline.stages.sample import sample
@@ -42,7 +43,7 @@ class Chain:
         self, records: RecordBatch, memory: PartitionMemory, judgement: Judgement,
         rejected_offsets: frozenset[int] = frozenset(),
     ) -> FormedBatch:  # fmt: skip
-        """Forms the batch of these records; `rejected_offsets` are records the store refused before.
+        """Forms the batch of these records; `rejected_offsets`: what the store refused before.
 
         Records: offsets strictly increasing, all >= `memory.next_offset`; holes become gaps.
         """
@@ -50,18 +51,14 @@ class Chain:
         protector = self._protectors.of(judgement.protection)
         versions_id = judgement.versions.versions_id
         read = read_records(records, judgement, protector, rejected_offsets)  # decode, protect
-        gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
-        forming = Forming(memory.position)
+        gaps, forming = find_gaps(memory.next_offset, records.offsets, records.received_at_us), Forming(memory.position)
         if read.protected is not None:
-            judged = self.judge(read.protected, read.rows, records, memory, judgement)
-            forming.events, forming.alerts = judged.columns, judged.alerts
-            forming.features = sample(
-                judged.columns, judged.arrays, judged.assessment, judgement.rules, judgement.shadow
-            )
+            done = self.judge(read.protected, read.rows, records, memory, judgement)
+            forming.events, forming.alerts = done.columns, done.alerts
+            forming.features = sample(done.columns, done.arrays, done.assessment, judgement.rules, judgement.shadow)
         if read.rejected:
             forming.dead_letters = protect_dead_letters(records, read.rejected, protector, versions_id)
-        if gaps:
-            forming.gaps = gap_columns(gaps, memory.position, versions_id)
+        forming.gaps = gap_columns(gaps, memory.position, versions_id) if gaps else None
         return forming.sealed(memory, versions_id, judgement.retention_class)  # row: leaves, ledger entry
 
     def judge(
@@ -71,14 +68,13 @@ class Chain:
         """The stages from `enrich` to `decide`; `rows` (n,): the record that each event came in."""
         directory, model, rules, profiles = judgement.directory, judgement.model, judgement.rules, memory.profiles
         protected.mark_misrouted(records.position.partition)
-        zone = judgement.default_time_zone
-        arrays = enrich(protected, directory, default_time_zone=zone, memory=self._enrich_memory)
+        arrays = enrich(protected, directory, default_time_zone=judgement.default_time_zone, memory=self._enrich_memory)
         columns = protected.columns
         place(columns, records, rows)
         mark_duplicates(columns, arrays, memory.window)
         assessment = assess(columns, arrays, model, profiles, rules)
-        versions_id = np.void(judgement.versions.versions_id)
-        columns.columns["versions_id"] = FixedColumn(np.full(columns.count, versions_id, "V32"))
+        assessment = hold_back(columns, arrays, assessment, judgement.policy, model, rules, judgement.exceptions)
+        columns.columns["versions_id"] = FixedColumn(np.full(columns.count, np.void(judgement.versions.versions_id)))
         alerts = decide(columns, arrays, assessment, profiles, judgement.policy, model, rules)
         return JudgedEvents(columns, arrays, assessment, alerts)
 

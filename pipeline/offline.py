@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Assessment, EventArrays
+from detectors.exceptions import AlertException
 from detectors.model import Model
 from detectors.policy import NEVER, Policy, fired_rows, policy_for_budget
 from detectors.profile import Profiles
@@ -116,11 +117,14 @@ class OfflineChain:
     """One run of the stages over files: profiles go on from call to call."""
 
     def __init__(
-        self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, policy: Policy, time_zone: str
-    ) -> None:
+        self, directory: DirectorySnapshot, keyring: Keyring, model: Model | None, policy: Policy, time_zone: str,
+        exceptions: Sequence[AlertException] = (),
+    ) -> None:  # fmt: skip
         self._protectors = Protectors(keyring)
         self._chain = Chain(self._protectors)
-        self._judgement = Judgement(VersionSet({"offline": "1"}), directory, model, all_rules(), policy, time_zone)
+        self._judgement = Judgement(
+            VersionSet({"offline": "1"}), directory, model, all_rules(), policy, time_zone, exceptions=exceptions
+        )
         self._memory = PartitionMemory(_POSITION, None, Profiles(), DuplicateWindow())
         self._offset = 0
 
@@ -284,12 +288,13 @@ class ScoringRun:
     time_zone: str
     batch: int = BATCH
     progress: Progress | None = None
+    exceptions: Sequence[AlertException] = ()
 
     def judged(
         self, policy: Policy, collector: Collector | None = None
     ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
         """One pass: profiles are warmed up, then events judged; each batch with its actors' places."""
-        chain = OfflineChain(self.directory, self.keyring, self.model, Policy(NEVER), self.time_zone)
+        chain = OfflineChain(self.directory, self.keyring, self.model, Policy(NEVER), self.time_zone, self.exceptions)
         for one in chain.run(self.warm_up, batch=self.batch, progress=self.progress) if self.warm_up else ():
             if collector is not None:
                 collector.add(one.judged.columns)
@@ -318,14 +323,16 @@ def score_events(
     batch: int = BATCH,
     progress: Progress | None = None,
     collector: Collector | None = None,
+    exceptions: Sequence[AlertException] = (),
 ) -> Scored:
     """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
 
     `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
     rest. `nightly`: the budget is kept as the live system keeps it, by thresholds that move at each local midnight,
     from the model's own on. Alerts: the stream's in its order, then the scheduled ones by event time.
+    `exceptions`: hold alerts back; an event of a file counts as received at its own time.
     """
-    run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
+    run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress, exceptions)
     if budget_per_day is not None:
         return _within_budget(run, budget_per_day, collector, nightly=nightly)
     scores = Scores(events.ids)

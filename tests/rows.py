@@ -59,6 +59,8 @@ def _column(spec: ColumnSpec, count: int, chance: random.Random) -> Column:
 def _map_values(spec: ColumnSpec, total: int, chance: random.Random) -> TextColumn | FixedColumn:
     if spec.type.endswith("Float64)"):
         return FixedColumn(np.array([chance.choice((0.0, -0.5, 1e300, chance.random())) for _ in range(total)]))
+    if spec.type.endswith("UInt32)"):
+        return FixedColumn(np.array([chance.choice((0, 1, 2**32 - 1)) for _ in range(total)], np.uint32))
     assert spec.type.endswith("String)"), spec.type
     return _texts(total, chance)
 

@@ -148,7 +148,7 @@ def _write_map(column: MapColumn, spec: ColumnSpec, parts: list[bytes]) -> None:
     parts.append(_raw(column.ends, np.dtype("<u8")))
     _write_texts(column.keys, parts, low_cardinality=low)
     if isinstance(column.values, FixedColumn):
-        parts.append(_raw(column.values.values, np.dtype("<f8")))
+        parts.append(_raw(column.values.values, np.dtype("<u4" if spec.type.endswith("UInt32)") else "<f8")))
     else:
         _write_texts(column.values, parts, low_cardinality=False)
 

@@ -51,7 +51,6 @@ class ClickHouseNights:
             "if(shadow_model = {shadow_model:String}, shadow_floor, 0) AS shadow_floor "
             "FROM accesstrail.features WHERE topic = {topic:String} "
             "AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')} "
-            "AND NOT arrayExists(code -> startsWith(code, 'exception:'), reasons) "
             "AND (level >= {level:UInt16} OR floor >= {floor:UInt16} OR shadow_level >= {shadow_level:UInt16} "
             "OR shadow_floor >= {floor:UInt16}) "
             "ORDER BY greatest(level, shadow_level) DESC LIMIT {most:UInt32}"

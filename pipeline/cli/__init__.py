@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
     "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),
+    "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -100,13 +100,14 @@ def refuse_untrusted(change: Change, versions_id: bytes) -> None:
         raise UsageError("refused: no known key has signed the model of this set", code="model_unsigned")
 
 
-def finish(change: Change, made: Activation, *, as_json: bool) -> int:
-    """Tells of the change, and says what was done."""
+def finish(change: Change, made: Activation, *, as_json: bool, said: Mapping[str, object] | None = None) -> int:
+    """Tells of the change, and says what was done; `said`: what the command's JSON says besides."""
     told = _told(change, made)
     if as_json:
         body = {
             "number": made.number, "versions_id": made.versions_id.hex(), "previous_id": made.previous_id.hex(),
             "kind": made.kind, "threshold": made.threshold / 100, "event_id": str(made.event_id), "announced": told,
+            **(said or {}),
         }  # fmt: skip
         click.echo(json.dumps(body))
         return EXIT_OK

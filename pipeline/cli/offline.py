@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from detectors.exceptions import AlertException, from_lines
 from detectors.model import load, save
 from detectors.policy import level_in_words
 from pipeline import process_memory
@@ -104,13 +105,19 @@ def train_command(
 @click.option("--order", type=click.Choice(["event-time", "input"]), default="event-time", show_default=True)
 @click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Use the token keys of this local stack.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Use the token keys of this system.")
+@click.option(
+    "--exceptions",
+    "exceptions_file",
+    type=click.Path(path_type=Path),
+    help="Exceptions that hold alerts back, as `accesstrail exceptions export` writes them.",
+)
 @click.option("--scheduled/--no-scheduled", default=True, help="Run the scheduled detectors too.  [default: yes]")
 @click.option("--skip-invalid", is_flag=True, help="Exit 0 although lines were invalid.")
 @click.option("--json", "as_json", is_flag=True, help="Summary as JSON on standard output.")
 def score_command(
     events: tuple[str, ...], directory: Path, model: Path, warm_up: tuple[str, ...], output: Path,
     alerts_file: Path | None, budget: float | None, nightly: bool, order: str, state_dir: Path | None,
-    config_file: Path | None, scheduled: bool, skip_invalid: bool, as_json: bool,
+    config_file: Path | None, exceptions_file: Path | None, scheduled: bool, skip_invalid: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Score EVENTS with the stream's own code; no server is needed.
 
@@ -129,10 +136,11 @@ def score_command(
     warm = read_events(warm_paths, order=order, progress=progress) if warm_paths else None
     read = read_events(paths, order=order, progress=progress)
     report_faults(read)
-    with _collecting(snapshot, time_zone, wanted=scheduled) as collector:
+    excepted = _excepted(exceptions_file, keyring)
+    with _collecting(snapshot, time_zone, excepted, wanted=scheduled) as collector:
         scored = score_events(
             read, warm, snapshot, keyring, loaded, time_zone, budget_per_day=budget, nightly=nightly,
-            progress=progress, collector=collector,
+            progress=progress, collector=collector, exceptions=excepted,
         )  # fmt: skip
     _write_lines(output, (_score_line(one) for one in scored.scores))
     if alerts_file is not None:
@@ -149,14 +157,26 @@ def score_command(
     return EXIT_DATA if read.faults and not skip_invalid else 0
 
 
+def _excepted(path: Path | None, keyring: Keyring) -> Sequence[AlertException]:
+    """The exceptions of a file. Raises: UsageError: it holds none, or their tokens were made with another key."""
+    if path is None:
+        return ()
+    found = from_lines(path.read_text(encoding="utf-8").splitlines())
+    if any(one.key_version != keyring.version_id for one in found):
+        raise UsageError("these exceptions hold tokens of another key: name their system with --state or --config")
+    return found
+
+
 @contextlib.contextmanager
-def _collecting(directory: DirectorySnapshot, time_zone: str, *, wanted: bool) -> Iterator[Collector | None]:
+def _collecting(
+    directory: DirectorySnapshot, time_zone: str, exceptions: Sequence[AlertException], *, wanted: bool
+) -> Iterator[Collector | None]:
     """What runs the scheduled detectors, where they are wanted."""
     if not wanted:
         yield None
         return
     with EmbeddedEngine() as engine:
-        yield Collector(engine, directory, ZoneInfo(time_zone))
+        yield Collector(engine, directory, ZoneInfo(time_zone), exceptions)
 
 
 def _score_line(score: Score) -> dict[str, Any]:

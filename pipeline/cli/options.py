@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +43,17 @@ def settings_options(command: Callable[..., Result]) -> Callable[..., Result]:
         return command(settings_of(state_dir, config_file, os.environ), *arguments, **options)
 
     return with_settings
+
+
+def moment(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
+    """Callback of an option: an ISO 8601 time or date; UTC where it names no zone."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise click.BadParameter("give a date or a time, e.g. 2026-11-20 or 2026-11-20T08:00:00+08:00") from exc
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def config_path(state_dir: Path | None, config_file: Path | None, environment: Mapping[str, str]) -> Path:

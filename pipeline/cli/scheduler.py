@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from detectors import exceptions
 from detectors.model import unpack
 from detectors.policy import DEFAULT_BUDGET_PER_DAY, Policy
 from pipeline.adapters.activations import ClickHouseActivations
@@ -71,7 +72,8 @@ class StoredVersions:
                 {kind.removeprefix(DIRECTORY): load(parts[kind]) for kind in kinds}
             )
             zone = ZoneInfo(json.loads(load(parts["configuration"]))["default_time_zone"])
-            self._kept = Versions(activation.versions_id, directory, zone)
+            excepted = exceptions.from_content(load(parts[exceptions.PART])) if exceptions.PART in parts else ()
+            self._kept = Versions(activation.versions_id, directory, zone, excepted)
         return self._kept
 
     def in_force(self) -> InForce | None:

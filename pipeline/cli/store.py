@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.cli.options import settings_options
+from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
 from pipeline.errors import UsageError
@@ -41,17 +41,6 @@ def _as_role(settings: Settings, role: str) -> Iterator[ClickHouse]:
         yield client
     finally:
         client.close()
-
-
-def _time(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    """An ISO 8601 time or date; UTC where it names no zone."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as exc:
-        raise click.BadParameter("give a date or a time, e.g. 2026-11-20 or 2026-11-20T08:00:00+08:00") from exc
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _print_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequence[str], *, as_json: bool) -> None:
@@ -119,8 +108,8 @@ def sql_command(settings: Settings, query: str, as_json: bool) -> None:
 @click.option("--subject", help="Whose data: the data subject's id.")
 @click.option("--resource", help="Which object: the resource's id.")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Tenant the id belongs to.")
-@click.option("--from", "since", callback=_time, help="First event time, included.")
-@click.option("--to", "until", callback=_time, help="Last event time, excluded.")
+@click.option("--from", "since", callback=moment, help="First event time, included.")
+@click.option("--to", "until", callback=moment, help="Last event time, excluded.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Newest rows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @settings_options
@@ -171,14 +160,14 @@ def _search_sql(kind: str, since: datetime | None, until: datetime | None, param
 
 
 def _time_conditions(since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> Iterator[str]:
-    for name, sign, moment in (("since", ">=", since), ("until", "<", until)):
-        if moment is not None:
-            parameters[name] = int(moment.timestamp() * 1_000_000)
+    for name, sign, bound in (("since", ">=", since), ("until", "<", until)):
+        if bound is not None:
+            parameters[name] = int(bound.timestamp() * 1_000_000)
             yield f"event_time {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
 
 
 @click.command("alerts")
-@click.option("--since", callback=_time, help="First event time, included.")
+@click.option("--since", callback=moment, help="First event time, included.")
 @click.option("--min-risk", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="Smallest risk.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 100_000), help="Newest alerts.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the text.")

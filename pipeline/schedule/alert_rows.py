@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +79,15 @@ def alert_rows(findings: Sequence[Finding], versions_id: bytes, stage: str, rete
 
 
 @dataclass(frozen=True, slots=True)
+class RunCounts:
+    """What a run found: findings, alerts written, and findings kept from alerting by each exception's id."""
+
+    findings: int = 0
+    alerts: int = 0
+    held_back: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What the rows of one turn share. Times UTC microseconds."""
 
@@ -92,19 +101,27 @@ class RunFacts:
 
 
 def run_row(
-    detector: ScheduledDetector, slot: int, stage: str, result: str, code: str, counts: tuple[int, int], attempt: int,
+    detector: ScheduledDetector, slot: int, stage: str, result: str, code: str, counts: RunCounts, attempt: int,
     facts: RunFacts,
 ) -> ColumnBatch:  # fmt: skip
-    """One run as a row; `counts`: findings, and alerts written."""
+    """One run as a row."""
     start_us, end_us = detector.cadence.window(slot, facts.versions.zone)
     values: dict[str, Any] = {
         "slot": slot, "window_start": start_us, "window_end": end_us, "watermark": facts.mark_us,
-        "started_at": facts.started_us, "attempt": attempt, "findings": counts[0], "alerts": counts[1],
+        "started_at": facts.started_us, "attempt": attempt, "findings": counts.findings, "alerts": counts.alerts,
         "duration_ms": min(max(0, facts.ended_us - facts.started_us) // 1000, 2**32 - 1),
         "versions_id": facts.versions.versions_id, "topic": facts.topic, "detector": detector.name,
         "version": facts.version, "stage": stage, "result": result, "error": code, "runner": facts.runner,
     }  # fmt: skip
-    return _rows(RUN_COLUMNS, {name: [value] for name, value in values.items()}, {}, 1)
+    names, held = Interner(), sorted(counts.held_back.items())
+    special: dict[str, Column] = {
+        "held_back": MapColumn(
+            np.array([len(held)], np.int64),
+            TextColumn(names.ids((name for name, _ in held), len(held)), names),
+            FixedColumn(np.array([count for _, count in held], np.uint32)),
+        )
+    }
+    return _rows(RUN_COLUMNS, {name: [value] for name, value in values.items()}, special, 1)
 
 
 def _rows(

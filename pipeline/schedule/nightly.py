@@ -19,13 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import reduce
+from itertools import takewhile
 from operator import or_
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import F32, F64, I64
+from detectors.base import EXCEPTION_CODE, F32, F64, I64
 from detectors.budget import BUDGET_DAYS, LEAST_DAYS, next_policy
 from detectors.drift import Shift, feature_shifts, risk_shifts
 from detectors.features import FEATURE_VERSION, KIND_OF, NAMES
@@ -51,6 +52,7 @@ class Kept:
     time_us: I64
     level: I64
     floor: I64
+    """Both as exceptions left them; reasons that they took away stand behind their code."""
     reasons: Sequence[tuple[str, ...]]
     shadow_level: I64
     shadow_floor: I64
@@ -254,7 +256,8 @@ def compare(kept: Kept, policy: Policy, shadow_policy: Policy) -> dict[str, Any]
     }
 
 
-def _findings(kept: Kept, level: I64, floor: I64, reasons: Sequence[tuple[str, ...]]) -> Findings:
+def _findings(kept: Kept, level: I64, floor: I64, told: Sequence[tuple[str, ...]]) -> Findings:
+    reasons = [tuple(takewhile(lambda code: not code.startswith(EXCEPTION_CODE), one)) for one in told]
     codes = sorted({code for one in reasons for code in one if _has_kind(code)})
     bits = dict(zip(codes, kind_bits(codes).tolist(), strict=True))
     first = np.array([bits.get(one[0], 0) if one else 0 for one in reasons], np.uint64)

@@ -21,18 +21,20 @@ its turn could replace another one's final result.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from detectors.exceptions import AlertException
 from detectors.scheduled import SCHEDULED, SCHEDULED_VERSION
 from detectors.scheduled.base import Finding, ScheduledDetector, Value
 from detectors.scheduled.unexplained_access import UNEXPLAINED_ACCESS, VERDICTS
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import AccesstrailError, Away
-from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, RunFacts, alert_rows, run_row
+from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, RunCounts, RunFacts, alert_rows, run_row
 from pipeline.schedule.findings import (
     QueryEngine,
     Slots,
@@ -43,6 +45,7 @@ from pipeline.schedule.findings import (
     repeats,
     window_alert_id,
 )
+from pipeline.schedule.held_back import HeldBack
 
 _log = logging.getLogger(__name__)
 NIGHTLY = "nightly"
@@ -73,6 +76,7 @@ class Versions:
     versions_id: bytes
     directory: DirectorySnapshot
     zone: ZoneInfo
+    exceptions: Sequence[AlertException] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +310,7 @@ class Runner:
             if one.name not in begun:
                 begun[one.name] = one.cadence.slot_of(mark_us, versions.zone)
                 row = RunFacts(self._topic, self._name, versions, mark_us, mark_us, mark_us, SCHEDULED_VERSION)
-                self._store.record_run(run_row(one, begun[one.name], PROVISIONAL, "begun", "", (0, 0), 0, row))
+                self._store.record_run(run_row(one, begun[one.name], PROVISIONAL, "begun", "", RunCounts(), 0, row))
         return begun
 
     def _run(self, due: Due, mark_us: int, versions: Versions) -> bool:
@@ -317,7 +321,7 @@ class Runner:
         name, progress = due.detector.name, self.progress
         key = (name, due.slot, due.stage)
         attempt = self._attempts[key] = self._attempts.get(key, 0) + 1
-        started_us, code, counts = self._store.now_us(), "", (0, 0)
+        started_us, code, counts = self._store.now_us(), "", RunCounts()
         try:
             counts = self._findings(due, versions)
         except AccesstrailError as exc:
@@ -340,15 +344,16 @@ class Runner:
             del asked[slot]
         return True
 
-    def _findings(self, due: Due, versions: Versions) -> tuple[int, int]:
-        """Asks, and writes and publishes what is found; how many findings, and how many alerts were written."""
+    def _findings(self, due: Due, versions: Versions) -> RunCounts:
+        """Asks, and writes and publishes what is found and not excepted."""
         detector = due.detector
         slots = Slots(due.slot, due.slot, due.received_before_us, due.until_us)
         if detector is UNEXPLAINED_ACCESS:
             values = parameters(detector, slots, versions.directory, versions.zone)
             self._store.write_verdicts(VERDICTS, values, versions.versions_id)
         found = find(self._store, detector, slots, versions.directory, versions.zone)
-        kept = {str(alert_id(one)): one for one in found if self._raises_alert(one, detector, versions)}
+        open_ones, held_back = self._held_back(found, detector, versions)
+        kept = {str(alert_id(one)): one for one in open_ones if self._raises_alert(one, detector, versions)}
         if not self._has_lease():
             raise Away("another scheduler has its turn now", code="lease_lost")
         told = self._told.setdefault((detector.name, due.slot), {})
@@ -368,7 +373,28 @@ class Runner:
                 self._store.withdraw(gone)
             del self._told[detector.name, due.slot]
         self.progress.alerts[detector.name] = self.progress.alerts.get(detector.name, 0) + len(fresh)
-        return len(found), len(fresh)
+        return RunCounts(len(found), len(fresh), held_back)
+
+    def _held_back(
+        self, found: Sequence[Finding], detector: ScheduledDetector, versions: Versions
+    ) -> tuple[Sequence[Finding], Mapping[str, int]]:
+        """The findings that no exception covers, and how many each one covers.
+
+        What was told before an exception came stays told and is brought up to date: somebody may be working on it.
+        """
+        if not versions.exceptions:
+            return found, {}
+        asked = HeldBack(versions.exceptions, versions.directory)
+        open_ones: list[Finding] = []
+        counts: Counter[str] = Counter()
+        for one in found:
+            covering = asked.by(one, detector)
+            own = str(alert_id(one))
+            if not covering or own in self._store.known_alerts(detector.name, [own]):
+                open_ones.append(one)
+            else:
+                counts.update(covering)
+        return open_ones, counts
 
     def _raises_alert(self, finding: Finding, detector: ScheduledDetector, versions: Versions) -> bool:
         """Whether a finding fires: no alert of the quiet time before has told it already."""

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from detectors.exceptions import AlertException
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import Finding
 from detectors.scheduled.sql import INPUT_END
@@ -21,6 +22,7 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert
 from pipeline.schedule.findings import QueryEngine, Slots, alert_id, find, fired, work_item_rows
+from pipeline.schedule.held_back import HeldBack
 from pipeline.stages.decide import severity
 
 
@@ -61,10 +63,14 @@ class Candidate:
 
 
 class Collector:
-    """What a scoring run hands to the scheduled detectors."""
+    """What a scoring run hands to the scheduled detectors; what an exception covers raises no alert."""
 
-    def __init__(self, engine: Collecting, directory: DirectorySnapshot, zone: ZoneInfo) -> None:
+    def __init__(
+        self, engine: Collecting, directory: DirectorySnapshot, zone: ZoneInfo,
+        exceptions: Sequence[AlertException] = (),
+    ) -> None:  # fmt: skip
         self._engine, self._directory, self._zone = engine, directory, zone
+        self._held_back = HeldBack(exceptions, directory)
         engine.add_work_items(work_item_rows(directory.work_items, directory.tenant))
 
     def add(self, rows: ColumnBatch) -> None:
@@ -89,7 +95,8 @@ class Collector:
             own = find(self._engine, detector, slots, self._directory, self._zone)
             # The first slot may have begun before: what an alert names must be an event that is scored.
             scored = [one for one in own if first_offset <= one.contributor.offset < first_offset + len(times_us)]
-            found += fired(scored, detector.cadence.quiet_slots)
+            open_ones = [one for one in scored if not self._held_back.by(one, detector)]
+            found += fired(open_ones, detector.cadence.quiet_slots)
         return [Candidate(one.contributor.offset - first_offset, one) for one in sorted(found, key=_in_time)]
 
     def _end_us(self) -> int:

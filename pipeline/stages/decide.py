@@ -1,6 +1,6 @@
 """Decide: which judged events become alerts, and what each alert says.
 
-Place in the flow: after `assess`. Alert ids are functions of (incarnation, partition, offset, detector), so a replay
+Place in the flow: after `hold_back`. Alert ids are functions of (incarnation, partition, offset, detector), so a replay
 repeats and never adds. Severity comes from risk, sensitivity and whether a work item explains the access.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detectors.base import I64, Assessment, Detector, EventArrays
+from detectors.base import I64, MODEL_DETECTOR, Assessment, Detector, EventArrays
 from detectors.explain import Context, explain
 from detectors.features import NAMES
 from detectors.model import Model
@@ -21,7 +21,6 @@ from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interne
 from pipeline.events import EXPLAINED, SEVERITIES, Alert, codes
 
 ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")
-MODEL_DETECTOR = "isolation_forest"
 _EXPLAINED = codes(EXPLAINED)["explained"]
 _SEVERITY = codes(SEVERITIES)
 _EVENT_COLUMNS = (
@@ -56,14 +55,13 @@ def alerts_at(
 
 
 def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Assessment, context: Context) -> Alert:
-    start = int(assessment.reason_ends[row - 1]) if row else 0
-    indexes = assessment.reasons[start : assessment.reason_ends[row]].tolist()
+    indexes = assessment.told(row)
     reasons = tuple(assessment.reason_codes[index] for index in indexes)
     leading = reasons[0] if reasons else ""
     detector = leading.removeprefix("rule:") if leading.startswith("rule:") else MODEL_DETECTOR
     explanation = explain(row, events, assessment, context)
     seen = {NAMES[index]: float(assessment.features[row, index]) for index in indexes if index < len(NAMES)}
-    risk = int(assessment.risk[row])
+    risk = assessment.told_risk(row)
     return Alert(
         alert_id=str(alert_id(columns, row, detector)),
         tenant_id=_text(columns, "tenant_id", row),

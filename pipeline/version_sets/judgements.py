@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from detectors import exceptions
 from detectors.features import FEATURE_VERSION
 from detectors.model import Model, unpack
 from detectors.policy import Policy
@@ -198,6 +199,9 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         model_fault=fault,
         protection=Protection(configuration["partitions"], parts["tokens"]),
         retention_class=configuration["retention_class"],
+        exceptions=exceptions.from_content(store.load_artefact(parts[exceptions.PART]))
+        if exceptions.PART in parts
+        else (),
         shadow=_shadow(store, parts),
     )
 

@@ -22,7 +22,8 @@ NO_SET = bytes(32)
 """Stands for "none before"."""
 
 FIRST, FILES, USE, ROLLBACK, THRESHOLD = "first", "files", "use", "rollback", "threshold"
-PROMOTE, MODEL_ROLLBACK, BUDGET, SHADOW = "promote", "model_rollback", "budget", "shadow"
+EXCEPTION, PROMOTE, MODEL_ROLLBACK = "exception", "promote", "model_rollback"
+BUDGET, SHADOW = "budget", "shadow"
 """Kinds of activation: the first of a topic; changed files; what a person asked for; what the nightly budget did."""
 
 CARRIED = ("exceptions", "shadow")

@@ -198,7 +198,13 @@ def test_only_what_a_night_could_reach_is_read() -> None:
 
 
 def test_reasons_of_another_version_count_as_no_kind() -> None:
-    strange = replace(kept(1, 1, 9500, days=1), reasons=[("feature:gone", "exception:abc", "rule:mass_lookup")])
+    strange = replace(kept(1, 1, 9500, days=1), reasons=[("feature:gone", "rule:mass_lookup")])
     findings = strange.findings()
     assert findings.first.tolist() == [0]
     assert findings.kinds[0] != 0
+
+
+def test_reasons_that_an_exception_took_away_count_as_no_kind() -> None:
+    held = replace(kept(1, 1, 9500, days=1), reasons=[("feature:records", "exception:abc", "rule:mass_lookup")])
+    alone = replace(held, reasons=[("feature:records",)])
+    assert held.findings().kinds.tolist() == alone.findings().kinds.tolist()

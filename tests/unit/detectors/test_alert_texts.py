@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from detectors.base import Assessment, EventArrays
+from detectors.base import MODEL_DETECTOR, Assessment, EventArrays
 from detectors.combine import judge
 from detectors.explain import Context, explain
 from detectors.features import NAMES
@@ -21,7 +21,6 @@ from detectors.rules.cases import batch_of
 from detectors.rules.rule import Rule, floors_of
 from detectors.surprisal import surprisals
 from pipeline.stages.assess import reasons_of
-from pipeline.stages.decide import MODEL_DETECTOR
 from tests.unit.detectors.alerts import company, fired
 
 WORDS = {code: reason for rule in all_rules() for code, reason in rule.reasons.items()}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.base import Assessment
+from detectors.base import MODEL_DETECTOR, Assessment
 from detectors.features import N_FEATURES, NAMES
 from detectors.policy import Policy
 from detectors.profile import Profiles
@@ -18,7 +18,7 @@ from detectors.rules import all_rules
 from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
 from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, Alert
-from pipeline.stages.decide import MODEL_DETECTOR, alert_columns, alert_id, decide, severity
+from pipeline.stages.decide import alert_columns, alert_id, decide, severity
 from tests.arrays import event_arrays
 
 RULES = all_rules()
