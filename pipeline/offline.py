@@ -26,7 +26,7 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.offline_alerts import Reachable, fired_nightly
+from pipeline.offline_alerts import Activity, Reachable, fired_nightly
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
@@ -346,14 +346,17 @@ def score_events(
 
 def _within_budget(run: ScoringRun, budget_per_day: float, collector: Collector | None, *, nightly: bool) -> Scored:
     """One pass that fires nothing shows what the budget has to be kept over; then what fires is chosen and told."""
-    scores, reachable = Scores(run.events.ids), Reachable()
+    zone = ZoneInfo(run.time_zone)
+    scores, reachable, activity = Scores(run.events.ids), Reachable(), Activity(zone)
     for one, slots in run.judged(Policy(NEVER), collector):
         scores.add(one.judged.assessment)
         reachable.add(one.start, one.judged, slots)
+        if nightly:
+            activity.add(one.judged.arrays, slots)
     scheduled, findings = _candidates(run, collector), reachable.findings
     if nightly:
         times_us = np.array([run.events.time_us[one.row] for one in scheduled], np.int64)
-        rows, policies = fired_nightly(findings, times_us, run.model.policy, budget_per_day, ZoneInfo(run.time_zone))
+        rows, policies = fired_nightly(findings, times_us, run.model.policy, budget_per_day, activity, zone)
         policy = policies[-1][1] if policies else run.model.policy
     else:
         fired_at_most = budget_per_day * run.events.days

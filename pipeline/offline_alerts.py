@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from detectors.base import I64, Assessment, Detector, EventArrays
-from detectors.budget import BUDGET_DAYS, LEAST_DAYS, next_policy
+from detectors.budget import BUDGET_DAYS, LEAST_DAYS, ORDINARY_DAYS, next_policy, ordinary_days
 from detectors.model import Model
 from detectors.policy import (
     LOWEST_THRESHOLD,
@@ -31,6 +31,7 @@ from detectors.policy import (
 from detectors.scheduled.base import DAY_US, Cadence
 from pipeline.batch import JudgedEvents
 from pipeline.column_batch import ColumnBatch, take_rows
+from pipeline.directory.local_time import local_days_and_hours
 from pipeline.events import Alert
 from pipeline.stages.decide import alerts_at
 
@@ -114,8 +115,28 @@ class Reachable:
         self._detailed = sum(len(one.places) for one in kept)
 
 
+class Activity:
+    """Which accounts were active on each local day."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+        self._seen: dict[int, set[int]] = {}
+
+    def add(self, events: EventArrays, actors: I64) -> None:
+        """Takes a judged batch; `actors`: small integers, the same for the same account in every batch."""
+        rows = np.flatnonzero(events.scorable == 1)
+        days, _ = local_days_and_hours(events.event_time_us[rows], np.zeros(len(rows), np.int32), [self._zone])
+        for day in np.unique(days).tolist():
+            self._seen.setdefault(day, set()).update(np.unique(actors[rows][days == day]).tolist())
+
+    def until(self, day: int) -> list[int]:
+        """How many on each day up to this one (days since 1970), `ORDINARY_DAYS` or fewer, oldest first."""
+        first = max(day + 1 - ORDINARY_DAYS, min(self._seen, default=day + 1))
+        return [len(self._seen.get(one, ())) for one in range(first, day + 1)]
+
+
 def fired_nightly(
-    findings: Findings, scheduled_us: I64, first: Policy, budget_per_day: float, zone: ZoneInfo
+    findings: Findings, scheduled_us: I64, first: Policy, budget_per_day: float, activity: Activity, zone: ZoneInfo
 ) -> tuple[I64, list[tuple[int, Policy]]]:
     """Which findings fire where the policy is set anew each midnight from the fourteen days before, as live.
 
@@ -132,11 +153,12 @@ def fired_nightly(
         fired.append(rows[firing.fire(findings.at(rows), policy)])
         policies.append((day, policy))
         since_us = max(begin_us, until_us - BUDGET_DAYS * DAY_US)
-        known = round((until_us - since_us) / DAY_US)
-        if known >= LEAST_DAYS:
+        active = activity.until(day)
+        if len(active) >= LEAST_DAYS:
             window = findings.at(_between(findings.time_us, since_us, until_us))
             beside = int(((scheduled_us >= since_us) & (scheduled_us < until_us)).sum())
-            policy = next_policy(window, float(known), beside, budget_per_day, policy)
+            worth = ordinary_days(active, min(BUDGET_DAYS, len(active)))
+            policy = next_policy(window, worth, beside, budget_per_day, policy)
     return np.concatenate(fired), policies
 
 

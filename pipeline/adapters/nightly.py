@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +32,15 @@ class ClickHouseNights:
         count, day = self._client.query(sql, {"topic": topic})[0]
         return int(day) if count else None
 
-    def active_days(self, from_us: int, until_us: int) -> int:
-        """On how many days of UTC anything happened."""
+    def active(self, from_us: int, until_us: int) -> Sequence[int]:
+        """How many accounts were active on each day of UTC from the first that had any, oldest first."""
         sql = (
-            "SELECT uniqExact(day) FROM accesstrail.risk_actor_1d "
-            "WHERE day >= toDate({since:DateTime64(6, 'UTC')}) AND day < toDate({until:DateTime64(6, 'UTC')})"
+            "SELECT toUInt32(day), uniqExact(tenant_id, actor_token) FROM accesstrail.risk_actor_1d "
+            "WHERE day >= toDate({since:DateTime64(6, 'UTC')}) AND day < toDate({until:DateTime64(6, 'UTC')}) "
+            "GROUP BY day ORDER BY day"
         )
-        return int(self._client.query(sql, _times(from_us, until_us))[0][0])
+        found = {int(day): int(count) for day, count in self._client.query(sql, _times(from_us, until_us))}
+        return [found.get(day, 0) for day in range(min(found), max(found) + 1)] if found else []
 
     def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, Any]) -> Kept:
         """Kept judgements, in log order within each actor; of more than 200,000 those of the highest level."""

@@ -110,7 +110,7 @@ _WHY = {
     "moved": "moved",
     "kept": "stays: the budget is kept",
     "off": "stays: [detection] nightly_budget is off",
-    "too_little_history": "stays: less than a week of history",
+    "too_little_history": "stays: less than two days of history",
 }
 
 

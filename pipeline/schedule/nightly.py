@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import EXCEPTION_CODE, F32, F64, I64
-from detectors.budget import BUDGET_DAYS, LEAST_DAYS, next_policy
+from detectors.budget import BUDGET_DAYS, LEAST_DAYS, ORDINARY_DAYS, next_policy, ordinary_days
 from detectors.drift import Shift, feature_shifts, risk_shifts
 from detectors.features import FEATURE_VERSION, KIND_OF, NAMES
 from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Findings, Policy, fired_rows, kind_bits
@@ -83,8 +83,8 @@ class NightStore(Protocol):
         """The newest day that has its report."""
         ...
 
-    def active_days(self, from_us: int, until_us: int) -> int:
-        """On how many days of UTC anything happened."""
+    def active(self, from_us: int, until_us: int) -> Sequence[int]:
+        """How many accounts were active on each day from the first that had any, oldest first."""
         ...
 
     def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, int]) -> Kept:
@@ -173,7 +173,9 @@ class Nightly:
 
     def _budget(self, day: int, end_us: int, current: InForce) -> tuple[dict[str, Any], Policy]:
         from_us = end_us - BUDGET_DAYS * DAY_US
-        days = min(BUDGET_DAYS, self.store.active_days(from_us, end_us))
+        active = self.store.active(end_us - ORDINARY_DAYS * DAY_US, end_us)
+        days = min(BUDGET_DAYS, len(active))
+        worth = ordinary_days(active, days)
         fired = dict(self.store.fired(self.topic, from_us, end_us))
         scheduled = sum(fired.get(one.name, 0) for one in SCHEDULED)
         policy, why = current.policy, "kept"
@@ -183,7 +185,7 @@ class Nightly:
             why = "too_little_history"
         else:
             kept = self.store.kept(self.topic, from_us, end_us, lowest_of(current.policy, None, ""))
-            wanted = next_policy(kept.findings(), float(days), scheduled, current.budget_per_day, current.policy)
+            wanted = next_policy(kept.findings(), worth, scheduled, current.budget_per_day, current.policy)
             if wanted != current.policy:
                 policy = self.put_in_force(day, wanted)
                 why = "moved"
@@ -191,6 +193,7 @@ class Nightly:
         return {
             "per_day": round(current.budget_per_day, 3),
             "days": days,
+            "ordinary_days": round(worth, 2),
             "fired": dict(sorted(fired.items())),
             "fired_a_day": round(count / days, 3) if days else None,
             "ratio": round(count / days / current.budget_per_day, 3) if days else None,

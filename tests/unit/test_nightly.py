@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -57,8 +57,8 @@ class FakeNights:
     def last_night(self, topic: str) -> int | None:
         return max((row["day"] for row in self.rows), default=None)
 
-    def active_days(self, from_us: int, until_us: int) -> int:
-        return self.days
+    def active(self, from_us: int, until_us: int) -> Sequence[int]:
+        return [50] * self.days
 
     def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, Any]) -> Kept:
         self.asked.append(lowest)
@@ -141,7 +141,7 @@ def test_a_budget_that_is_kept_moves_nothing() -> None:
     assert store.report()["budget"]["why"] == "kept"
 
 
-@pytest.mark.parametrize(("days", "keeps", "why"), [(6, True, "too_little_history"), (14, False, "off")])
+@pytest.mark.parametrize(("days", "keeps", "why"), [(1, True, "too_little_history"), (14, False, "off")])
 def test_the_threshold_stays_without_history_and_where_it_is_switched_off(days: int, keeps: bool, why: str) -> None:
     store, threshold = FakeNights(days=days), Threshold()
     nightly(store, threshold, keeps_budget=keeps).turn(MORNING_US, VERSIONS)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_a_night_moves_the_threshold_once_and_its_report_is_shown(stack: Stack, 
     assert shown.returncode == 0, shown.stderr
     report = json.loads(shown.stdout)
     assert report["budget"]["days"] >= 7
-    assert report["day"] < datetime.now(UTC).date().isoformat()
+    assert report["day"] < datetime.now(ZoneInfo("Asia/Shanghai")).date().isoformat()
     sql = "SELECT kind, reason, threshold FROM accesstrail.version_activations WHERE topic = {t:String} ORDER BY number"
     kinds = [(kind, reason) for kind, reason, _ in system.reader.query(sql, {"t": system.topic}) if kind == "budget"]
     assert kinds == [("budget", f"alert budget, night after {report['day']}")] * (report["budget"]["why"] == "moved")
