@@ -15,15 +15,18 @@ from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 
 from detectors.model import Model
 from pipeline.adapters.directory import read_directory
+from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.directory import DirectorySnapshot
 from pipeline.offline import EventFile, FiredAlert, score_events, train_model
 from pipeline.privacy.keys import Keyring
+from pipeline.schedule.simulated import Collector
 from pipeline.sources.simulate import Simulation, draw_company, write_directory
 from pipeline.timestamps import utc_us
 from pipeline.training_exclusions import NOTHING_EXCLUDED, Exclusions
@@ -130,6 +133,20 @@ def fired(model: Model, planted: Iterable[Event] = (), before: Iterable[Event] =
         event_file([*company().rest, *planted]), event_file([*company().history, *before]), company().directory,
         Keyring.offline(), model, TIME_ZONE,
     )  # fmt: skip
+    return scored.alerts
+
+
+def watched(planted: Iterable[Event], first_day: int) -> list[FiredAlert]:
+    """All alerts from one day on, those of scheduled detectors too; the days before are warm-up."""
+    begin = f"{FIRST_DAY + timedelta(days=first_day)}"
+    ordinary = [*company().history, *company().rest]
+    before = event_file(one for one in ordinary if one["event_time"] < begin)
+    judged = event_file([*(one for one in ordinary if one["event_time"] >= begin), *planted])
+    with EmbeddedEngine() as engine:
+        collector = Collector(engine, company().directory, ZoneInfo(TIME_ZONE))
+        scored = score_events(
+            judged, before, company().directory, Keyring.offline(), clean_model(), TIME_ZONE, collector=collector
+        )
     return scored.alerts
 
 

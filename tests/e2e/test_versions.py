@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from kafka import KafkaProducer
 
-from detectors.model import save
+from detectors.model import read, save
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from tests.conftest import Stack
 from tests.corpus.make_poison import event
@@ -77,7 +77,14 @@ class Running:
 
     def versions(self, *words: str, code: int = 0) -> Any:
         """A `versions` command's JSON."""
-        done = self.consumer.command("versions", *words, "--json")
+        return self._said("versions", *words, code=code)
+
+    def models(self, *words: str, code: int = 0) -> Any:
+        """A `models` command's JSON."""
+        return self._said("models", *words, code=code)
+
+    def _said(self, group: str, *words: str, code: int) -> Any:
+        done = self.consumer.command(group, *words, "--json")
         assert done.returncode == code, done.stdout + done.stderr
         lines = [json.loads(line) for line in (done.stdout if code < 2 else done.stderr).splitlines()]
         return lines if words[0] == "list" else lines[0]
@@ -185,6 +192,34 @@ def test_the_commands_say_what_is_in_force_and_refuse_what_cannot_be(running: Ru
     told = running.consumer.command("versions", "show", "2").stdout
     assert "not in force" in told
     assert "from level 99 (1 event in 89,000)" in told
+
+
+def test_a_promoted_model_survives_a_changed_directory_and_is_taken_back(running: Running, tmp_path: Path) -> None:
+    before = running.models("show")["model_id"]
+    save(small_model(threshold=9800, seed=2), tmp_path / "next")
+    wanted = read(tmp_path / "next").model_id
+    told = running.models("promote", str(tmp_path / "next"), "--reason", "monthly", *PERSON)
+    assert (told["kind"], told["threshold"], told["announced"]) == ("promote", 98.0, True)
+    running.taken_up(6)
+    assert running.judged_now() == {told["versions_id"]}
+    running.write_resources("customer_profile,,3,\n")
+    running.taken_up(7)
+    assert running.models("show")["model_id"] == wanted
+    latest, earlier = running.models("list")
+    assert (latest["model_id"], latest["until"], latest["kind"]) == (wanted, None, "promote")
+    assert (earlier["model_id"], earlier["kind"]) == (before, "first")
+    back = running.models("rollback", "--reason", "worse", *PERSON)
+    assert (back["kind"], back["threshold"]) == ("model_rollback", 99.0)
+    running.taken_up(8)
+    assert running.judged_now() == {back["versions_id"]}
+    assert running.models("show")["model_id"] == before
+    assert running.versions("diff", "7", "8", code=1)["changed"].keys() == {"model", "policy"}
+    (tmp_path / "next" / "golden.npz").write_bytes(b"damaged")
+    refused = running.models("promote", str(tmp_path / "next"), "--reason", "x", *PERSON, code=2)
+    assert refused["error"] == "model_corrupt"
+    assert running.consumer.command("models", "list").stdout.splitlines()[1].startswith(before[:12])
+    compared = running.consumer.command("models", "compare", "in-force", wanted[:8], "--json")
+    assert json.loads(compared.stdout)["manifest"]["threshold"] == {"a": 99.0, "b": 98.0}
 
 
 def _await_alert(consumer: Consumer, detector: str) -> None:
