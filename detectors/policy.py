@@ -221,11 +221,22 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
 
     Rules come first: their threshold rises only where they alone would fire more often; the model has the rest.
     """
+    rules = Policy(NEVER - 1, lowest_rule_threshold(findings, fired_at_most, Policy(NEVER - 1)))
+    return replace(rules, threshold=lowest_threshold(findings, fired_at_most, rules))
+
+
+def lowest_rule_threshold(findings: Findings, fired_at_most: float, policy: Policy) -> int:
+    """The lowest threshold of the rules under which they alone fire at most so often; all else as in `policy`."""
     floors = sorted({RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)})
-    for rule_threshold in floors:
-        policy = Policy(NEVER - 1, rule_threshold)
-        if count_fired(findings, policy) <= fired_at_most:
-            break
+    alone = replace(policy, threshold=NEVER - 1)
+    for floor in floors[:-1]:
+        if count_fired(findings, replace(alone, rule_threshold=floor)) <= fired_at_most:
+            return floor
+    return floors[-1]
+
+
+def lowest_threshold(findings: Findings, fired_at_most: float, policy: Policy) -> int:
+    """The lowest threshold of the model under which at most so many alerts fire in all; all else as in `policy`."""
     low, high = LOWEST_THRESHOLD, NEVER - 1
     while low < high:
         middle = (low + high) // 2
@@ -233,7 +244,7 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
             high = middle
         else:
             low = middle + 1
-    return replace(policy, threshold=low)
+    return low
 
 
 def level_in_words(level: int) -> str:

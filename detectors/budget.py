@@ -1,0 +1,124 @@
+"""The alert budget, night by night: which thresholds the next day is decided by.
+
+Place in the flow: outside the stream. Once a night somebody who knows the last 14 days (the scheduler from stored rows,
+`accesstrail score --nightly` from a file) hands their findings in and makes what comes out the next version. Pure:
+nothing is read here, no clock is asked.
+
+What is counted is what fires after suppression, by every detector: scheduled detectors' alerts are taken off first,
+then rules have what is left, then the model. The thresholds that would have kept the budget on that history are the
+ones wanted; each moves towards its own by at most a fifth of its present value, so that one day, of an attacker who
+floods or of a source that fails, never moves it further (on the level's scale, 20 for every tenfold of rarity, a fifth
+of level 70 means 5 times as rare). The model's threshold stays between `LOWEST_THRESHOLD` and `HIGHEST_THRESHOLD`, the
+rules' between `RULE_THRESHOLD` and `HIGHEST_RULE_THRESHOLD`, which no floor reaches; a present value outside counts as
+the nearer end. So a model that speaks "by rules alone" comes back step by step where the budget has room. A policy that
+never fires stays: only people end what people stopped. Without a single finding in the history nothing moves: from 1
+event in 100 on an event is a finding, so none means that nothing was judged, not that nothing happened.
+
+The history begins with no alert open: an alert that was open before it counts once more. Both fewer days than 14 and
+another pause between nights are fine; what counts is the budget times the days given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from detectors.policy import (
+    HIGHEST_THRESHOLD,
+    LOWEST_THRESHOLD,
+    NEVER,
+    RULE_THRESHOLD,
+    Findings,
+    Policy,
+    count_fired,
+    level_in_words,
+    lowest_rule_threshold,
+    lowest_threshold,
+)
+
+HISTORY_DAYS = 14
+"""Two whole weeks: no weekday counts more often than another."""
+STEP_PERCENT = 20
+HIGHEST_RULE_THRESHOLD = 10_001
+"""Above every floor a rule can put under a risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetNight:
+    """What one night found and did, for the nightly report. Alerts are counts over `days`."""
+
+    days: float
+    budget_per_day: float
+    fired_beside: int
+    """Alerts of scheduled detectors."""
+    would_fire: int
+    """What the stream's detectors would have fired in these days under the policy before."""
+    before: Policy
+    wanted: Policy
+    """The thresholds that would have kept the budget, within their bounds."""
+    after: Policy
+    """What holds from now on."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether a new version is to be made."""
+        return self.after != self.before
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the step of one night was too short to reach what is wanted."""
+        return self.after != self.wanted
+
+    def report(self, fired: Mapping[str, int]) -> dict[str, Any]:
+        """JSON for the nightly report; `fired`: what was really fired in these days, by detector."""
+        allowed = self.budget_per_day * self.days
+        return {
+            **{name: value for name, value in asdict(self).items() if name not in ("before", "wanted", "after")},
+            "fired": dict(sorted(fired.items())),
+            "fired_of_budget": round(sum(fired.values()) / allowed, 3) if allowed > 0 else None,
+            **{
+                name: {"threshold": policy.threshold / 100, "rule_threshold": policy.rule_threshold / 100}
+                for name, policy in (("before", self.before), ("wanted", self.wanted), ("after", self.after))
+            },
+            "is_limited": self.is_limited,
+            "alerts": level_in_words(self.after.threshold),
+        }
+
+
+def budget_night(
+    findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy
+) -> BudgetNight:
+    """What `next_policy` decides, with what it was decided by. Arguments: there."""
+    if current.threshold == NEVER or not len(findings.actors) or days <= 0:
+        return BudgetNight(
+            days, budget_per_day, fired_beside, count_fired(findings, current), current, current, current
+        )
+    fired_at_most = max(0.0, budget_per_day * days - fired_beside)
+    rules = min(lowest_rule_threshold(findings, fired_at_most, current), HIGHEST_RULE_THRESHOLD)
+    rule_threshold = _moved(current.rule_threshold, rules, RULE_THRESHOLD, HIGHEST_RULE_THRESHOLD)
+    # The model has what the rules leave under the threshold they really have, not under the one they are going to have.
+    model = lowest_threshold(findings, fired_at_most, replace(current, rule_threshold=rule_threshold))
+    model = min(model, HIGHEST_THRESHOLD)
+    threshold = _moved(current.threshold, model, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
+    after = replace(current, threshold=threshold, rule_threshold=rule_threshold)
+    return BudgetNight(
+        days, budget_per_day, fired_beside, count_fired(findings, current), current,
+        replace(current, threshold=model, rule_threshold=rules), after,
+    )  # fmt: skip
+
+
+def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy) -> Policy:
+    """The policy from tonight on: `current` with thresholds moved towards the budget, by at most a fifth each.
+
+    `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
+    under a rule of at least `RULE_THRESHOLD`. `days`: how many days these are. `fired_beside`: alerts of scheduled
+    detectors in these days. `budget_per_day`: alerts a day that the team accepts, of all detectors.
+    """
+    return budget_night(findings, days, fired_beside, budget_per_day, current).after
+
+
+def _moved(present: int, wanted: int, lowest: int, highest: int) -> int:
+    present = min(max(present, lowest), highest)
+    step = present * STEP_PERCENT // 100
+    return min(max(wanted, present - step, lowest), present + step, highest)
