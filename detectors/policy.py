@@ -227,7 +227,9 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
 
 def lowest_rule_threshold(findings: Findings, fired_at_most: float, policy: Policy) -> int:
     """The lowest threshold of the rules under which they alone fire at most so often; all else as in `policy`."""
-    floors = sorted({RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)})
+    floors: list[int] = sorted(
+        {RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)}
+    )
     alone = replace(policy, threshold=NEVER - 1)
     for floor in floors[:-1]:
         if count_fired(findings, replace(alone, rule_threshold=floor)) <= fired_at_most:
