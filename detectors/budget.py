@@ -50,6 +50,8 @@ class BudgetNight:
 
     days: float
     budget_per_day: float
+    fired: Mapping[str, int]
+    """What was really fired in these days, by detector, scheduled ones too; empty where nobody counted."""
     fired_beside: int
     """Alerts of scheduled detectors."""
     would_fire: int
@@ -70,42 +72,48 @@ class BudgetNight:
         """Whether the step of one night was too short to reach what is wanted."""
         return self.after != self.wanted
 
-    def report(self, fired: Mapping[str, int]) -> dict[str, Any]:
-        """JSON for the nightly report; `fired`: what was really fired in these days, by detector."""
-        allowed = self.budget_per_day * self.days
+    def report(self) -> dict[str, Any]:
+        """JSON for a nightly report; levels as people see them."""
+        policies = {"before": self.before, "wanted": self.wanted, "after": self.after}
         return {
-            **{name: value for name, value in asdict(self).items() if name not in ("before", "wanted", "after")},
-            "fired": dict(sorted(fired.items())),
-            "fired_of_budget": round(sum(fired.values()) / allowed, 3) if allowed > 0 else None,
+            **{name: value for name, value in asdict(self).items() if name not in policies},
             **{
                 name: {"threshold": policy.threshold / 100, "rule_threshold": policy.rule_threshold / 100}
-                for name, policy in (("before", self.before), ("wanted", self.wanted), ("after", self.after))
+                for name, policy in policies.items()
             },
             "is_limited": self.is_limited,
-            "alerts": level_in_words(self.after.threshold),
+            "in_words": level_in_words(self.after.threshold),
         }
 
 
 def budget_night(
-    findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy
+    findings: Findings,
+    days: float,
+    fired_beside: int,
+    budget_per_day: float,
+    current: Policy,
+    fired: Mapping[str, int] | None = None,
 ) -> BudgetNight:
-    """What `next_policy` decides, with what it was decided by. Arguments: there."""
-    if current.threshold == NEVER or not len(findings.actors) or days <= 0:
-        return BudgetNight(
-            days, budget_per_day, fired_beside, count_fired(findings, current), current, current, current
-        )
-    fired_at_most = max(0.0, budget_per_day * days - fired_beside)
+    """What `next_policy` decides, with what it was decided by. `fired`: for the report only; the rest: there."""
+    wanted = after = current
+    if current.threshold != NEVER and len(findings.actors) and days > 0:
+        wanted, after = _decided(findings, max(0.0, budget_per_day * days - fired_beside), current)
+    would_fire = count_fired(findings, current)
+    return BudgetNight(days, budget_per_day, dict(fired or {}), fired_beside, would_fire, current, wanted, after)
+
+
+def _decided(findings: Findings, fired_at_most: float, current: Policy) -> tuple[Policy, Policy]:
+    """The thresholds wanted, and those that one night gets to."""
     rules = min(lowest_rule_threshold(findings, fired_at_most, current), HIGHEST_RULE_THRESHOLD)
     rule_threshold = _moved(current.rule_threshold, rules, RULE_THRESHOLD, HIGHEST_RULE_THRESHOLD)
     # The model has what the rules leave under the threshold they really have, not under the one they are going to have.
     model = lowest_threshold(findings, fired_at_most, replace(current, rule_threshold=rule_threshold))
     model = min(model, HIGHEST_THRESHOLD)
     threshold = _moved(current.threshold, model, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
-    after = replace(current, threshold=threshold, rule_threshold=rule_threshold)
-    return BudgetNight(
-        days, budget_per_day, fired_beside, count_fired(findings, current), current,
-        replace(current, threshold=model, rule_threshold=rules), after,
-    )  # fmt: skip
+    return (
+        replace(current, threshold=model, rule_threshold=rules),
+        replace(current, threshold=threshold, rule_threshold=rule_threshold),
+    )
 
 
 def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy) -> Policy:

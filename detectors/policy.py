@@ -189,6 +189,8 @@ def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Polic
 
 def fire(events: EventArrays, assessment: Assessment, profiles: Profiles, policy: Policy) -> I64:
     """Rows of the events that raise an alert, int64, in log order; remembers it in the actors' profiles."""
+    if policy.threshold == NEVER:
+        return np.zeros(0, np.int64)
     slots = profiles.slot_of(events.actor_keys)
     findings = findings_of(assessment, slots, events.event_time_us)
     rows = findings.reach(policy)
@@ -209,11 +211,24 @@ def _wide(name: str) -> type[np.uint64] | type[np.int64]:
     return np.uint64 if name == "last_alert_reasons" else np.int64
 
 
+class AlertMemory:
+    """The alert state of actors without their profiles, none open at first: for findings that were kept."""
+
+    def __init__(self, findings: Findings) -> None:
+        """For the actors of these findings."""
+        size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
+        self._state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
+
+    def fire(self, findings: Findings, policy: Policy) -> I64:
+        """Rows of the findings that raise an alert, int64, in log order; the next call goes on from there."""
+        rows = findings.reach(policy)
+        chosen: I64 = rows[_fired(findings.at(rows), self._state, policy)]
+        return chosen
+
+
 def count_fired(findings: Findings, policy: Policy) -> int:
     """How many alerts would have fired on history under this policy, suppression included."""
-    size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
-    state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
-    return int(_fired(findings.at(findings.reach(policy)), state, policy).sum())
+    return len(AlertMemory(findings).fire(findings, policy))
 
 
 def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:

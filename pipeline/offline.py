@@ -14,24 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Assessment, EventArrays
+from detectors.budget import BudgetNight
 from detectors.model import Model
-from detectors.policy import (
-    LOWEST_THRESHOLD,
-    NEVER,
-    RULE_THRESHOLD,
-    Findings,
-    Policy,
-    findings_of,
-    joined,
-    policy_for_budget,
-)
+from detectors.policy import NEVER, AlertMemory, Findings, Policy, policy_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
 from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
-from pipeline.events import Alert, LogPosition, RecordBatch
+from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
+from pipeline.kept_findings import FiredAlert, KeptFindings
+from pipeline.nights import Decided, run_nights
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
@@ -247,16 +241,6 @@ class _ScoredBatch:
     names: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class FiredAlert:
-    """One alert with its event's own time and actor as they were given."""
-
-    alert: Alert
-    event_id: str
-    event_time: str
-    actor_id: str
-
-
 @dataclass(slots=True)
 class Scored:
     """What a scoring run gives."""
@@ -264,6 +248,7 @@ class Scored:
     scores: Scores
     alerts: list[FiredAlert]
     threshold: int
+    nights: list[BudgetNight] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +293,7 @@ def score_events(
     time_zone: str,
     *,
     budget_per_day: float | None = None,
+    nightly: bool = False,
     batch: int = BATCH,
     progress: Progress | None = None,
     collector: Collector | None = None,
@@ -315,31 +301,50 @@ def score_events(
     """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
 
     `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
-    rest. Alerts: the stream's in its order, then the scheduled ones by event time.
+    rest. Alerts: the stream's in its order, then the scheduled ones by event time. `nightly`: the budget is kept as a
+    running system keeps it, see `nights.py`; events in the order of event time.
     """
     run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
-    policy, scheduled = model.policy, None
     if budget_per_day is not None:
-        # The first pass fires nothing: it shows what the budget has to be kept over, which is the whole input.
-        fired_at_most = budget_per_day * events.days
-        parts = [_reachable(*one) for one in run.judged(Policy(NEVER), collector)]
-        scheduled = within_budget(_candidates(run, collector), fired_at_most)
-        policy = policy_for_budget(joined(parts), fired_at_most - len(scheduled)) if parts else Policy(NEVER)
+        return _by_budget(run, collector, budget_per_day, nightly=nightly)
     scores = Scores(events.ids)
     alerts: list[FiredAlert] = []
-    for one, _ in run.judged(policy, collector if scheduled is None else None):
+    for one, _ in run.judged(model.policy, collector):
         scores.add(one.judged.assessment)
         alerts += _alerts(one)
-    if scheduled is None:
-        scheduled = _candidates(run, collector)
+    alerts += [_scheduled_alert(events, one) for one in _candidates(run, collector)]
+    return Scored(scores, alerts, model.policy.threshold)
+
+
+def _by_budget(run: ScoringRun, collector: Collector | None, budget_per_day: float, *, nightly: bool) -> Scored:
+    """Judges everything once, firing nothing; then it is known what fires, and only that is explained."""
+    events, scores, kept = run.events, Scores(run.events.ids), KeptFindings()
+    for one, slots in run.judged(Policy(NEVER), collector):
+        scores.add(one.judged.assessment)
+        kept.add(one.start, one.judged, one.decoded.events, slots)
+    scheduled, findings = _candidates(run, collector), kept.findings
+    if nightly:
+        beside_us = events.time_us[[one.row for one in scheduled]]
+        decided = run_nights(findings, events.time_us, beside_us, budget_per_day, run.model.policy, run.time_zone)
+    else:
+        decided, scheduled = _over_the_whole(findings, events, scheduled, budget_per_day)
+    missing = kept.missing(decided.fired)
+    if len(missing):  # a flood: more could fire than is kept
+        for one, _ in run.judged(Policy(NEVER)):
+            kept.again(missing, one.start, one.judged, one.decoded.events)
+    alerts = kept.alerts(decided.fired, run.model, all_rules())
     alerts += [_scheduled_alert(events, one) for one in scheduled]
-    return Scored(scores, alerts, policy.threshold)
+    return Scored(scores, alerts, decided.policy.threshold, decided.nights)
 
 
-def _reachable(one: JudgedBatch, slots: npt.NDArray[np.int64]) -> Findings:
-    """What of a batch could fire under any threshold that is worth trying."""
-    found = findings_of(one.judged.assessment, slots, one.judged.arrays.event_time_us)
-    return found.at(found.reach(Policy(LOWEST_THRESHOLD, RULE_THRESHOLD)))
+def _over_the_whole(
+    findings: Findings, events: EventFile, candidates: list[Candidate], budget_per_day: float
+) -> tuple[Decided, list[Candidate]]:
+    """One policy that keeps the budget over the whole input; of too many scheduled alerts the gravest."""
+    fired_at_most = budget_per_day * events.days
+    scheduled = within_budget(candidates, fired_at_most)
+    policy = policy_for_budget(findings, fired_at_most - len(scheduled)) if len(events) else Policy(NEVER)
+    return Decided(AlertMemory(findings).fire(findings, policy), policy), scheduled
 
 
 def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]:

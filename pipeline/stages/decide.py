@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.base import Assessment, Detector, EventArrays
 from detectors.explain import Context, explain
@@ -24,6 +25,8 @@ ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")
 MODEL_DETECTOR = "isolation_forest"
 _EXPLAINED = codes(EXPLAINED)["explained"]
 _SEVERITY = codes(SEVERITIES)
+TOLD_COLUMNS = ("tenant_id", "topic", "incarnation", "partition", "offset")
+"""What `tell` reads of the columns."""
 _EVENT_COLUMNS = (
     "partition", "offset", "received_at", "event_time", "event_id", "actor_token", "tenant_id", "topic", "incarnation",
     "reasons", "risk",
@@ -40,12 +43,23 @@ def decide(
     rules: Sequence[Detector],
 ) -> list[Alert]:
     """The batch's alerts in log order; the position columns must be filled."""
-    fired = fire(events, assessment, profiles, policy)
-    if not len(fired):
+    return tell(fire(events, assessment, profiles, policy), columns, events, assessment, model, rules)
+
+
+def tell(
+    rows: npt.NDArray[np.int64],
+    columns: ColumnBatch,
+    events: EventArrays,
+    assessment: Assessment,
+    model: Model | None,
+    rules: Sequence[Detector],
+) -> list[Alert]:
+    """The alerts of these rows, in their order: second half of `decide`."""
+    if not len(rows):
         return []
     words = {code: reason for rule in rules for code, reason in rule.reasons.items()}
     context = Context(model, words)
-    return [_alert(int(row), columns, events, assessment, context) for row in fired]
+    return [_alert(int(row), columns, events, assessment, context) for row in rows]
 
 
 def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Assessment, context: Context) -> Alert:

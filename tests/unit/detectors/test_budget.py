@@ -158,13 +158,12 @@ def test_what_people_set_beside_the_thresholds_stays_and_counts() -> None:
 
 
 def test_the_report_of_a_night_says_what_fired_and_what_moved() -> None:
-    night = BudgetNight(14.0, 10.0, 12, 170, Policy(7000), Policy(9000), Policy(8400))
-    report = night.report({"isolation_forest": 150, "enumeration": 8, "silent_source": 12})
-    assert json.loads(json.dumps(report)) == {
-        "days": 14.0, "budget_per_day": 10.0, "fired_beside": 12, "would_fire": 170,
-        "fired": {"enumeration": 8, "isolation_forest": 150, "silent_source": 12}, "fired_of_budget": 1.214,
+    fired = {"isolation_forest": 150, "enumeration": 8, "silent_source": 12}
+    night = BudgetNight(14.0, 10.0, fired, 12, 170, Policy(7000), Policy(9000), Policy(8400))
+    assert json.loads(json.dumps(night.report())) == {
+        "days": 14.0, "budget_per_day": 10.0, "fired_beside": 12, "would_fire": 170, "fired": fired,
         "before": {"threshold": 70.0, "rule_threshold": 80.0}, "wanted": {"threshold": 90.0, "rule_threshold": 80.0},
         "after": {"threshold": 84.0, "rule_threshold": 80.0}, "is_limited": True,
-        "alerts": "from level 84 (1 event in 16,000)",
+        "in_words": "from level 84 (1 event in 16,000)",
     }  # fmt: skip
     assert night.has_moved
