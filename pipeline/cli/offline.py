@@ -14,6 +14,7 @@ import click
 
 from detectors.model import load, save
 from detectors.policy import level_in_words
+from pipeline import process_memory
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
@@ -45,6 +46,7 @@ def train_command(
     paths = existing(history)
     snapshot = read_directory(directory, Keyring.offline())
     progress = Progress()
+    process_memory.settle()
     events = read_events(paths, progress=progress)
     report_faults(events)
     left_out = frozenset(exclude.read_text(encoding="utf-8").split()) if exclude else frozenset()
@@ -101,6 +103,7 @@ def score_command(
     paths, warm_paths = existing(events), existing(warm_up)
     keyring, time_zone = keyring_of(state_dir, config_file)
     loaded, snapshot, progress = load(model), read_directory(directory, keyring), Progress()
+    process_memory.settle()
     warm = read_events(warm_paths, order=order, progress=progress) if warm_paths else None
     read = read_events(paths, order=order, progress=progress)
     report_faults(read)

@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import msgspec
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import InvalidEvent
-from pipeline.events import AccessEvent, RecordBatch, Rejected, fields_of
+from pipeline.events import EVENT_FIELDS, AccessEvent, RecordBatch, Rejected, fields_of
 from pipeline.stages.event_checks import canonical_ids, event_faults
 from pipeline.timestamps import utc_us_column
 
@@ -131,7 +132,16 @@ def decode_values(values: Sequence[bytes | None], received_at_us: npt.NDArray[np
         rows=np.concatenate([nothing, *(part.rows for part in parts)]),
         rejected=[rejected for part in parts for rejected in part.rejected],
         event_time_us=np.concatenate([nothing, *(part.event_time_us for part in parts)]),
+        fields=_joined_fields([part.fields for part in parts]),
     )
+
+
+def _joined_fields(parts: Sequence[Mapping[str, Sequence[Any]] | None]) -> Mapping[str, Sequence[Any]] | None:
+    """The fields of all runs, where each knows its own: joining lists costs a tenth of asking the events again."""
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return {name: list(chain.from_iterable(part[name] for part in known)) for name in EVENT_FIELDS}
 
 
 RUN_VALUES = 512  # about 300 kB of 600-byte events: the checks find them still in the processor's cache
