@@ -72,6 +72,7 @@ class KeptFindings:
     """Findings of batches in their order, each with the place of its event among all; and alerts of those that fire."""
 
     def __init__(self, most_rows: int = MOST_ROWS) -> None:
+        """`most_rows`: how many events are kept whole."""
         self._free_rows = most_rows
         self._findings: list[Findings] = []
         self._places: list[I64] = []

@@ -24,7 +24,7 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.kept_findings import FiredAlert, KeptFindings
+from pipeline.kept_findings import MOST_ROWS, FiredAlert, KeptFindings
 from pipeline.nights import Decided, run_nights
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
@@ -297,16 +297,19 @@ def score_events(
     batch: int = BATCH,
     progress: Progress | None = None,
     collector: Collector | None = None,
+    most_kept: int = MOST_ROWS,
 ) -> Scored:
     """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
 
     `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
     rest. Alerts: the stream's in its order, then the scheduled ones by event time. `nightly`: the budget is kept as a
     running system keeps it, see `nights.py`; events in the order of event time.
+    `most_kept`: how many events are kept whole until it is known which of them fire; where more could, those that fire
+    beyond it are judged a second time.
     """
     run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress)
     if budget_per_day is not None:
-        return _by_budget(run, collector, budget_per_day, nightly=nightly)
+        return _by_budget(run, collector, budget_per_day, KeptFindings(most_kept), nightly=nightly)
     scores = Scores(events.ids)
     alerts: list[FiredAlert] = []
     for one, _ in run.judged(model.policy, collector):
@@ -316,9 +319,11 @@ def score_events(
     return Scored(scores, alerts, model.policy.threshold)
 
 
-def _by_budget(run: ScoringRun, collector: Collector | None, budget_per_day: float, *, nightly: bool) -> Scored:
+def _by_budget(
+    run: ScoringRun, collector: Collector | None, budget_per_day: float, kept: KeptFindings, *, nightly: bool
+) -> Scored:
     """Judges everything once, firing nothing; then it is known what fires, and only that is explained."""
-    events, scores, kept = run.events, Scores(run.events.ids), KeptFindings()
+    events, scores = run.events, Scores(run.events.ids)
     for one, slots in run.judged(Policy(NEVER), collector):
         scores.add(one.judged.assessment)
         kept.add(one.start, one.judged, one.decoded.events, slots)
