@@ -14,13 +14,14 @@ the nearer end. So a model that speaks "by rules alone" comes back step by step 
 never fires stays: only people end what people stopped. Without a single finding in the history nothing moves: from 1
 event in 100 on an event is a finding, so none means that nothing was judged, not that nothing happened.
 
-The history begins with no alert open: an alert that was open before it counts once more. Both fewer days than 14 and
-another pause between nights are fine; what counts is the budget times the days given.
+The history begins with no alert open: an alert that was open before it counts once more. Fewer days than 14 are fine.
+Days are counted by their work (`ordinary_days`): a budget is meant for the accounts that are active, so a holiday
+week, on which a third of them is, allows a third, and does not lower the threshold of the week after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -39,6 +40,8 @@ from detectors.policy import (
 
 HISTORY_DAYS = 14
 """Two whole weeks: no weekday counts more often than another."""
+ORDINARY_DAYS = 56
+"""What is ordinary is the mean of so many days before: too many for a holiday to be it, few enough to follow growth."""
 STEP_PERCENT = 20
 HIGHEST_RULE_THRESHOLD = 10_001
 """Above every floor a rule can put under a risk."""
@@ -120,10 +123,19 @@ def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_d
     """The policy from tonight on: `current` with thresholds moved towards the budget, by at most a fifth each.
 
     `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
-    under a rule of at least `RULE_THRESHOLD`. `days`: how many days these are. `fired_beside`: alerts of scheduled
-    detectors in these days. `budget_per_day`: alerts a day that the team accepts, of all detectors.
+    under a rule of at least `RULE_THRESHOLD`. `days`: how many `ordinary_days` these are. `fired_beside`: alerts of
+    scheduled detectors in these days. `budget_per_day`: alerts an ordinary day that the team accepts, of all detectors.
     """
     return budget_night(findings, days, fired_beside, budget_per_day, current).after
+
+
+def ordinary_days(active: Sequence[float], days: int) -> float:
+    """What the last `days` of these days are worth, in ordinary days.
+
+    `active`: how many accounts were active on each of the previous days, up to `ORDINARY_DAYS`, oldest first.
+    """
+    total = sum(active)
+    return sum(active[-days:]) * len(active) / total if total and days else 0.0
 
 
 def _moved(present: int, wanted: int, lowest: int, highest: int) -> int:

@@ -25,7 +25,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.kept_findings import MOST_ROWS, FiredAlert, KeptFindings
-from pipeline.nights import Decided, run_nights
+from pipeline.nights import Activity, Decided, run_nights
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
@@ -265,18 +265,23 @@ class ScoringRun:
     progress: Progress | None = None
 
     def judged(
-        self, policy: Policy, collector: Collector | None = None
+        self, policy: Policy, collector: Collector | None = None, activity: Activity | None = None
     ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
         """One pass: profiles are warmed up, then events judged; each batch with its actors' places."""
         chain = OfflineChain(self.directory, self.keyring, self.model, Policy(NEVER), self.time_zone)
         for one in chain.run(self.warm_up, batch=self.batch, progress=self.progress) if self.warm_up else ():
             if collector is not None:
                 collector.add(one.judged.columns)
+            if activity is not None:
+                activity.add(one.judged.arrays, chain.profiles.slot_of(one.judged.arrays.actor_keys))
         chain.set_policy(policy)
         for one in chain.run(self.events, batch=self.batch, progress=self.progress):
+            slots = chain.profiles.slot_of(one.judged.arrays.actor_keys)
             if collector is not None:
                 collector.add(one.judged.columns)
-            yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+            if activity is not None:
+                activity.add(one.judged.arrays, slots)
+            yield one, slots
 
     @property
     def first_offset(self) -> int:
@@ -324,13 +329,15 @@ def _by_budget(
 ) -> Scored:
     """Judges everything once, firing nothing; then it is known what fires, and only that is explained."""
     events, scores = run.events, Scores(run.events.ids)
-    for one, slots in run.judged(Policy(NEVER), collector):
+    activity = Activity(run.time_zone) if nightly else None
+    for one, slots in run.judged(Policy(NEVER), collector, activity):
         scores.add(one.judged.assessment)
         kept.add(one.start, one.judged, one.decoded.events, slots)
     scheduled, findings = _candidates(run, collector), kept.findings
-    if nightly:
-        beside_us = events.time_us[[one.row for one in scheduled]]
-        decided = run_nights(findings, events.time_us, beside_us, budget_per_day, run.model.policy, run.time_zone)
+    if activity is not None:
+        beside_us = events.time_us[np.array([one.row for one in scheduled], np.int64)]
+        first = run.model.policy
+        decided = run_nights(findings, events.time_us, beside_us, budget_per_day, first, activity, run.time_zone)
     else:
         decided, scheduled = _over_the_whole(findings, events, scheduled, budget_per_day)
     missing = kept.missing(decided.fired)

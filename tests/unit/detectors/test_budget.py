@@ -15,6 +15,7 @@ from detectors.budget import (
     BudgetNight,
     budget_night,
     next_policy,
+    ordinary_days,
 )
 from detectors.policy import (
     HIGHEST_THRESHOLD,
@@ -142,6 +143,13 @@ def test_by_rules_alone_comes_back_in_steps_and_never_stays_never() -> None:
     history = steady(5, 6000)
     assert next_policy(history, 14, 0, 10, Policy(NEVER - 1)).threshold == HIGHEST_THRESHOLD * 80 // 100
     assert next_policy(history, 14, 0, 10, Policy(NEVER)) == Policy(NEVER)
+
+
+def test_ordinary_days_weigh_days_by_their_active_accounts() -> None:
+    assert ordinary_days([100.0] * 56, 14) == 14
+    assert ordinary_days([100.0] * 3, 3) == 3
+    assert ordinary_days([10.0] * 49 + [0.0] * 7, 14) == 8
+    assert ordinary_days([], 14) == ordinary_days([0.0, 0.0], 2) == ordinary_days([5.0], 0) == 0.0
 
 
 def test_without_any_finding_or_day_nothing_moves() -> None:
