@@ -309,7 +309,7 @@ def _observed(results: Sequence[Result], index: int) -> tuple[float, ...]:
 def _costs(results: Sequence[Result]) -> Iterator[str]:
     yield (
         "Events (history that warms up, and scored ones) by user and system seconds of the whole command, start"
-        " included; `score` with a budget judges everything twice. Judged: one pass of the stages, start left out."
+        " included. Judged: one pass of the stages, start left out."
         " Memory is the peak. Times depend on what else the machine does.\n"
     )
     yield from table(
