@@ -15,8 +15,10 @@ never fires stays: only people end what people stopped. Without a single finding
 event in 100 on an event is a finding, so none means that nothing was judged, not that nothing happened.
 
 The history begins with no alert open: an alert that was open before it counts once more. Fewer days than 14 are fine.
-Days are counted by their work (`ordinary_days`): a budget is meant for the accounts that are active, so a holiday
-week, on which a third of them is, allows a third, and does not lower the threshold of the week after it.
+A day on which far more fired counts as three days' budget (`most_of_a_day`): that was an attack or a fault, which the
+days after it are not to pay for. Days are counted by their work (`ordinary_days`): a budget is meant for the accounts
+that are active, so a holiday week, on which a third of them is, allows a third, and does not lower the threshold of the
+week after it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ HISTORY_DAYS = 14
 ORDINARY_DAYS = 56
 """What is ordinary is the mean of so many days before: too many for a holiday to be it, few enough to follow growth."""
 STEP_PERCENT = 20
+MOST_DAYS_OF_ONE = 3
+"""A day counts as three days' budget at most: an attack of one day must not make the team blind for two weeks."""
 HIGHEST_RULE_THRESHOLD = 10_001
 """Above every floor a rule can put under a risk."""
 
@@ -100,17 +104,18 @@ def budget_night(
     """What `next_policy` decides, with what it was decided by. `fired`: for the report only; the rest: there."""
     wanted = after = current
     if current.threshold != NEVER and len(findings.actors) and days > 0:
-        wanted, after = _decided(findings, max(0.0, budget_per_day * days - fired_beside), current)
+        fired_at_most = max(0.0, budget_per_day * days - fired_beside)
+        wanted, after = _decided(findings, fired_at_most, current, most_of_a_day(budget_per_day))
     would_fire = count_fired(findings, current)
     return BudgetNight(days, budget_per_day, dict(fired or {}), fired_beside, would_fire, current, wanted, after)
 
 
-def _decided(findings: Findings, fired_at_most: float, current: Policy) -> tuple[Policy, Policy]:
+def _decided(findings: Findings, fired_at_most: float, current: Policy, most: float) -> tuple[Policy, Policy]:
     """The thresholds wanted, and those that one night gets to."""
-    rules = min(lowest_rule_threshold(findings, fired_at_most, current), HIGHEST_RULE_THRESHOLD)
+    rules = min(lowest_rule_threshold(findings, fired_at_most, current, most), HIGHEST_RULE_THRESHOLD)
     rule_threshold = _moved(current.rule_threshold, rules, RULE_THRESHOLD, HIGHEST_RULE_THRESHOLD)
     # The model has what the rules leave under the threshold they really have, not under the one they are going to have.
-    model = lowest_threshold(findings, fired_at_most, replace(current, rule_threshold=rule_threshold))
+    model = lowest_threshold(findings, fired_at_most, replace(current, rule_threshold=rule_threshold), most)
     model = min(model, HIGHEST_THRESHOLD)
     threshold = _moved(current.threshold, model, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
     return (
@@ -124,9 +129,15 @@ def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_d
 
     `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
     under a rule of at least `RULE_THRESHOLD`. `days`: how many `ordinary_days` these are. `fired_beside`: alerts of
-    scheduled detectors in these days. `budget_per_day`: alerts an ordinary day that the team accepts, of all detectors.
+    scheduled detectors in these days, each day at most `most_of_a_day`. `budget_per_day`: alerts an ordinary day that
+    the team accepts, of all detectors.
     """
     return budget_night(findings, days, fired_beside, budget_per_day, current).after
+
+
+def most_of_a_day(budget_per_day: float) -> float:
+    """What one day of the history counts at most, of the stream's alerts and of scheduled ones each."""
+    return MOST_DAYS_OF_ONE * max(1.0, budget_per_day)
 
 
 def ordinary_days(active: Sequence[float], days: int) -> float:

@@ -12,6 +12,7 @@ here looks at other actors: the overall number is held by the thresholds, which 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 4000, 60_000
 """Between them lies every threshold that means something: the model's level ends at 20 × 30."""
 
 _FIRST_RULE_BIT = 24
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,13 @@ def count_fired(findings: Findings, policy: Policy) -> int:
     return len(AlertMemory(findings).fire(findings, policy))
 
 
+def _counted(findings: Findings, policy: Policy, most_a_day: float) -> float:
+    """As `count_fired`, but a day (UTC) counts at most so much."""
+    rows = AlertMemory(findings).fire(findings, policy)
+    _, counts = np.unique(findings.time_us[rows] // _DAY_US, return_counts=True)
+    return float(np.minimum(counts, most_a_day).sum())
+
+
 def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
     """The lowest thresholds under which at most this many alerts fire on this history.
 
@@ -240,24 +249,32 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
     return replace(rules, threshold=lowest_threshold(findings, fired_at_most, rules))
 
 
-def lowest_rule_threshold(findings: Findings, fired_at_most: float, policy: Policy) -> int:
-    """The lowest threshold of the rules under which they alone fire at most so often; all else as in `policy`."""
+def lowest_rule_threshold(
+    findings: Findings, fired_at_most: float, policy: Policy, most_a_day: float = math.inf
+) -> int:
+    """The lowest threshold of the rules under which they alone fire at most so often; all else as in `policy`.
+
+    `most_a_day`: a day (UTC) counts at most so much, whatever fired on it.
+    """
     floors: list[int] = sorted(
         {RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)}
     )
     alone = replace(policy, threshold=NEVER - 1)
     for floor in floors[:-1]:
-        if count_fired(findings, replace(alone, rule_threshold=floor)) <= fired_at_most:
+        if _counted(findings, replace(alone, rule_threshold=floor), most_a_day) <= fired_at_most:
             return floor
     return floors[-1]
 
 
-def lowest_threshold(findings: Findings, fired_at_most: float, policy: Policy) -> int:
-    """The lowest threshold of the model under which at most so many alerts fire in all; all else as in `policy`."""
+def lowest_threshold(findings: Findings, fired_at_most: float, policy: Policy, most_a_day: float = math.inf) -> int:
+    """The lowest threshold of the model under which at most so many alerts fire in all; all else as in `policy`.
+
+    `most_a_day`: as in `lowest_rule_threshold`.
+    """
     low, high = LOWEST_THRESHOLD, NEVER - 1
     while low < high:
         middle = (low + high) // 2
-        if count_fired(findings, replace(policy, threshold=middle)) <= fired_at_most:
+        if _counted(findings, replace(policy, threshold=middle), most_a_day) <= fired_at_most:
             high = middle
         else:
             low = middle + 1

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from detectors.base import I64, EventArrays
-from detectors.budget import HISTORY_DAYS, ORDINARY_DAYS, BudgetNight, budget_night, ordinary_days
+from detectors.budget import HISTORY_DAYS, ORDINARY_DAYS, BudgetNight, budget_night, most_of_a_day, ordinary_days
 from detectors.policy import AlertMemory, Findings, Policy
 from pipeline.directory.calendar_cn import epoch_day
 from pipeline.directory.local_time import local_days_and_hours
@@ -73,7 +73,9 @@ def run_nights(
             day, midnight_us = midnights[place - 1]
             since_us = max(int(times_us[0]), midnight_us - HISTORY_DAYS * _DAY_US)
             known = np.arange(*np.searchsorted(findings.time_us, (since_us, midnight_us)))
-            beside = int(((beside_us >= since_us) & (beside_us < midnight_us)).sum())
+            recent = beside_us[(beside_us >= since_us) & (beside_us < midnight_us)]
+            _, by_day = np.unique((midnight_us - 1 - recent) // _DAY_US, return_counts=True)
+            beside = int(np.minimum(by_day, most_of_a_day(budget_per_day)).sum())
             days = ordinary_days(activity.before(day), min(place, HISTORY_DAYS))
             nights.append(budget_night(findings.at(known), days, beside, budget_per_day, policy))
             policy = nights[-1].after

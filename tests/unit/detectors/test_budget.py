@@ -14,6 +14,7 @@ from detectors.budget import (
     HISTORY_DAYS,
     BudgetNight,
     budget_night,
+    most_of_a_day,
     next_policy,
     ordinary_days,
 )
@@ -25,7 +26,8 @@ from detectors.policy import (
     Findings,
     Policy,
     count_fired,
-    policy_for_budget,
+    lowest_rule_threshold,
+    lowest_threshold,
 )
 
 DAY_US = 86_400_000_000
@@ -95,9 +97,9 @@ def test_on_one_and_the_same_history_nights_end_at_the_budgets_thresholds_and_st
     for _ in range(16):
         current = next_policy(history, 14, 0, budget, current)
     assert next_policy(history, 14, 0, budget, current) == current
-    wanted = policy_for_budget(history, 14 * budget)
-    assert current.rule_threshold == wanted.rule_threshold
-    assert current.threshold == min(wanted.threshold, HIGHEST_THRESHOLD)
+    most = most_of_a_day(budget)
+    assert current.rule_threshold == lowest_rule_threshold(history, 14 * budget, current, most)
+    assert current.threshold == min(lowest_threshold(history, 14 * budget, current, most), HIGHEST_THRESHOLD)
 
 
 @settings(deadline=None)
@@ -105,8 +107,11 @@ def test_on_one_and_the_same_history_nights_end_at_the_budgets_thresholds_and_st
 def test_scheduled_alerts_take_of_the_budget_first(
     history: Findings, budget: float, current: Policy, beside: int
 ) -> None:
-    left = max(0.0, budget * 14 - beside) / 14
-    assert next_policy(history, 14, beside, budget, current) == next_policy(history, 14, 0, left, current)
+    found = next_policy(history, 14, beside, budget, current)
+    if found.rule_threshold == next_policy(history, 14, 0, budget, current).rule_threshold:
+        assert found.threshold >= next_policy(history, 14, 0, budget, current).threshold
+    spent = next_policy(history, 14, 1000, budget, current)
+    assert spent.rule_threshold >= found.rule_threshold
 
 
 def test_a_threshold_within_reach_is_taken_at_once_and_keeps_the_budget() -> None:
@@ -122,12 +127,20 @@ def test_fewer_days_are_measured_by_their_own_number() -> None:
     )
 
 
-def test_one_day_of_a_flood_moves_the_threshold_by_a_fifth_at_most() -> None:
-    flood = [(1000 + account, 13.5, 50_000, 0) for account in range(500)]
-    quiet = [(day, float(day), 7000, 0) for day in range(13)]
-    night = budget_night(findings_of([*quiet, *flood]), 14, 0, 1, Policy(7000))
+def test_a_flood_on_many_days_moves_the_threshold_by_a_fifth_a_night() -> None:
+    flood = [(1000 + account, account % 14 + 0.5, 50_000, 0) for account in range(500)]
+    night = budget_night(findings_of(sorted(flood, key=lambda row: row[1])), 14, 0, 1, Policy(7000))
     assert (night.wanted.threshold, night.after.threshold) == (50_001, 8400)
     assert night.is_limited
+
+
+def test_a_flood_of_one_day_counts_as_three_days_and_blinds_nobody() -> None:
+    """Ten ordinary alerts in 14 days beside 500 of one attack: thirteen count, and the budget of 14 is kept."""
+    flood = [(1000 + account, 13.5, 50_000, 0) for account in range(500)]
+    quiet = [(day, float(day), 7000, 0) for day in range(10)]
+    night = budget_night(findings_of([*quiet, *flood]), 14, 0, 1, Policy(7000))
+    assert night.would_fire == 510
+    assert night.after.threshold <= 7000
 
 
 def test_rules_step_back_slowly_and_the_model_has_what_they_really_leave() -> None:
