@@ -1,16 +1,31 @@
-"""The alert budget, kept night by night: from two weeks of findings to the thresholds of tomorrow.
+"""The alert budget, night by night: which thresholds the next day is decided by.
 
-Place in the flow: beside it; live once a night (`pipeline/schedule/nightly.py`), offline for a whole history
-(`accesstrail score --nightly`). What is counted is what really fires: suppression included, and the alerts of scheduled
-detectors first, since no threshold moves them. The policy that would have kept the budget in these days is approached
-by a fifth of the present level a night at most. So a flood of a single day, an attacker's as well as a holiday's,
-cannot carry the threshold away: to be lifted by half takes three nights of it, and people see each in the report.
+Place in the flow: outside the stream. Once a night somebody who knows the last 14 days (the scheduler from stored rows,
+`accesstrail score --nightly` from a file) hands their findings in and makes what comes out the next version. Pure:
+nothing is read here, no clock is asked.
+
+What is counted is what fires after suppression, by every detector: scheduled detectors' alerts are taken off first,
+then rules have what is left, then the model. The thresholds that would have kept the budget on that history are the
+ones wanted; each moves towards its own by at most a fifth of its present value, so that one day, of an attacker who
+floods or of a source that fails, never moves it further (on the level's scale, 20 for every tenfold of rarity, a fifth
+of level 70 means 5 times as rare). The model's threshold stays between `LOWEST_THRESHOLD` and `HIGHEST_THRESHOLD`, the
+rules' between `RULE_THRESHOLD` and `HIGHEST_RULE_THRESHOLD`, which no floor reaches; a present value outside counts as
+the nearer end. So a model that speaks "by rules alone" comes back step by step where the budget has room. A policy that
+never fires stays: only people end what people stopped. Without a single finding in the history nothing moves: from 1
+event in 100 on an event is a finding, so none means that nothing was judged, not that nothing happened.
+
+The history begins with no alert open: an alert that was open before it counts once more. Fewer days than 14 are fine.
+A day on which far more fired counts as three days' budget (`most_of_a_day`): that was an attack or a fault, which the
+days after it are not to pay for. Days are counted by their work (`ordinary_days`): a budget is meant for the accounts
+that are active, so a holiday week, on which a third of them is, allows a third, and does not lower the threshold of the
+week after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from detectors.policy import (
     HIGHEST_THRESHOLD,
@@ -19,52 +34,122 @@ from detectors.policy import (
     RULE_THRESHOLD,
     Findings,
     Policy,
-    policy_for_budget,
+    count_fired,
+    level_in_words,
+    lowest_rule_threshold,
+    lowest_threshold,
 )
 
-BUDGET_DAYS = 14
-LEAST_DAYS = 2
-"""With less history the threshold that training set stays."""
+HISTORY_DAYS = 14
+"""Two whole weeks: no weekday counts more often than another."""
 ORDINARY_DAYS = 56
-"""What is ordinary is the mean of so many days: too many for a holiday to be it, few enough to follow growth."""
-MOST_MOVED = 0.2
-SMALLEST_MOVE = 50
-"""A move below half a point of risk is no news: the set in force stays."""
-_HIGHEST_RULE_THRESHOLD = 10_001
-"""Above every floor: rules alone raise nothing."""
+"""What is ordinary is the mean of so many days before: too many for a holiday to be it, few enough to follow growth."""
+STEP_PERCENT = 20
+MOST_DAYS_OF_ONE = 3
+"""A day counts as three days' budget at most: an attack of one day must not make the team blind for two weeks."""
+HIGHEST_RULE_THRESHOLD = 10_001
+"""Above every floor a rule can put under a risk."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetNight:
+    """What one night found and did, for the nightly report. Alerts are counts over `days`."""
+
+    days: float
+    budget_per_day: float
+    fired: Mapping[str, int]
+    """What was really fired in these days, by detector, scheduled ones too; empty where nobody counted."""
+    fired_beside: int
+    """Alerts of scheduled detectors."""
+    would_fire: int
+    """What the stream's detectors would have fired in these days under the policy before."""
+    before: Policy
+    wanted: Policy
+    """The thresholds that would have kept the budget, within their bounds."""
+    after: Policy
+    """What holds from now on."""
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether a new version is to be made."""
+        return self.after != self.before
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the step of one night was too short to reach what is wanted."""
+        return self.after != self.wanted
+
+    def report(self) -> dict[str, Any]:
+        """JSON for a nightly report; levels as people see them."""
+        policies = {"before": self.before, "wanted": self.wanted, "after": self.after}
+        return {
+            **{name: value for name, value in asdict(self).items() if name not in policies},
+            **{
+                name: {"threshold": policy.threshold / 100, "rule_threshold": policy.rule_threshold / 100}
+                for name, policy in policies.items()
+            },
+            "is_limited": self.is_limited,
+            "in_words": level_in_words(self.after.threshold),
+        }
+
+
+def budget_night(
+    findings: Findings,
+    days: float,
+    fired_beside: int,
+    budget_per_day: float,
+    current: Policy,
+    fired: Mapping[str, int] | None = None,
+) -> BudgetNight:
+    """What `next_policy` decides, with what it was decided by. `fired`: for the report only; the rest: there."""
+    wanted = after = current
+    if current.threshold != NEVER and len(findings.actors) and days > 0:
+        fired_at_most = max(0.0, budget_per_day * days - fired_beside)
+        wanted, after = _decided(findings, fired_at_most, current, most_of_a_day(budget_per_day))
+    would_fire = count_fired(findings, current)
+    return BudgetNight(days, budget_per_day, dict(fired or {}), fired_beside, would_fire, current, wanted, after)
+
+
+def _decided(findings: Findings, fired_at_most: float, current: Policy, most: float) -> tuple[Policy, Policy]:
+    """The thresholds wanted, and those that one night gets to."""
+    rules = min(lowest_rule_threshold(findings, fired_at_most, current, most), HIGHEST_RULE_THRESHOLD)
+    rule_threshold = _moved(current.rule_threshold, rules, RULE_THRESHOLD, HIGHEST_RULE_THRESHOLD)
+    # The model has what the rules leave under the threshold they really have, not under the one they are going to have.
+    model = lowest_threshold(findings, fired_at_most, replace(current, rule_threshold=rule_threshold), most)
+    model = min(model, HIGHEST_THRESHOLD)
+    threshold = _moved(current.threshold, model, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
+    return (
+        replace(current, threshold=model, rule_threshold=rules),
+        replace(current, threshold=threshold, rule_threshold=rule_threshold),
+    )
 
 
 def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy) -> Policy:
-    """The policy for the coming day.
+    """The policy from tonight on: `current` with thresholds moved towards the budget, by at most a fifth each.
 
-    `findings`: of the last `days` (`ordinary_days`), in log order, all that reach 0.8 of the present threshold or hold
-    a rule at or above `RULE_THRESHOLD`. `fired_beside`: alerts that scheduled detectors raised in these days. Where
-    nothing may fire at all (`NEVER`), nothing moves.
+    `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
+    under a rule of at least `RULE_THRESHOLD`. `days`: how many `ordinary_days` these are. `fired_beside`: alerts of
+    scheduled detectors in these days, each day at most `most_of_a_day`. `budget_per_day`: alerts an ordinary day that
+    the team accepts, of all detectors.
     """
-    if current.threshold == NEVER or days <= 0:
-        return current
-    wanted = policy_for_budget(findings, max(0.0, budget_per_day * days - fired_beside))
-    threshold = _towards(current.threshold, wanted.threshold, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)
-    rule_threshold = _towards(
-        current.rule_threshold, wanted.rule_threshold, RULE_THRESHOLD, _HIGHEST_RULE_THRESHOLD
-    )  # fmt: skip
-    moved = replace(current, threshold=threshold, rule_threshold=rule_threshold)
-    farthest = max(abs(threshold - current.threshold), abs(rule_threshold - current.rule_threshold))
-    return moved if farthest >= SMALLEST_MOVE else current
+    return budget_night(findings, days, fired_beside, budget_per_day, current).after
 
 
-def ordinary_days(active: Sequence[int], days: int) -> float:
+def most_of_a_day(budget_per_day: float) -> float:
+    """What one day of the history counts at most, of the stream's alerts and of scheduled ones each."""
+    return MOST_DAYS_OF_ONE * max(1.0, budget_per_day)
+
+
+def ordinary_days(active: Sequence[float], days: int) -> float:
     """What the last `days` of these days are worth, in ordinary days.
 
-    `active`: accounts active on each of the previous days, `ORDINARY_DAYS` or fewer, oldest first. A budget is meant
-    for the accounts at work: a holiday week with a third of them allows a third, and does not lower the threshold of
-    the week after it.
+    `active`: how many accounts were active on each of the previous days, up to `ORDINARY_DAYS`, oldest first.
     """
     total = sum(active)
     return sum(active[-days:]) * len(active) / total if total and days else 0.0
 
 
-def _towards(current: int, wanted: int, low: int, high: int) -> int:
-    """As near to `wanted` as a fifth of the present value allows, within bounds."""
-    step = int(current * MOST_MOVED)
-    return min(max(min(max(wanted, current - step), current + step), low), high)
+def _moved(present: int, wanted: int, lowest: int, highest: int) -> int:
+    present = min(max(present, lowest), highest)
+    step = present * STEP_PERCENT // 100
+    return min(max(wanted, present - step, lowest), present + step, highest)

@@ -12,6 +12,7 @@ here looks at other actors: the overall number is held by the thresholds, which 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -39,6 +40,7 @@ LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 4000, 60_000
 
 _FIRST_RULE_BIT = 24
 _EXCEPTION = EXCEPTION_CODE.removesuffix(":")
+_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,8 @@ def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Polic
 
 def fire(events: EventArrays, assessment: Assessment, profiles: Profiles, policy: Policy) -> I64:
     """Rows of the events that raise an alert, int64, in log order; remembers it in the actors' profiles."""
+    if policy.threshold == NEVER:
+        return np.zeros(0, np.int64)
     slots = profiles.slot_of(events.actor_keys)
     findings = findings_of(assessment, slots, events.event_time_us)
     rows = findings.reach(policy)
@@ -222,6 +226,21 @@ def _wide(name: str) -> type[np.uint64] | type[np.int64]:
     return np.uint64 if name == "last_alert_reasons" else np.int64
 
 
+class AlertMemory:
+    """The alert state of actors without their profiles, none open at first: for findings that were kept."""
+
+    def __init__(self, findings: Findings) -> None:
+        """For the actors of these findings."""
+        size = int(findings.actors.max()) + 1 if len(findings.actors) else 1
+        self._state = {name: np.zeros(size, _wide(name)) for name in _ALERT_STATE}
+
+    def fire(self, findings: Findings, policy: Policy) -> I64:
+        """Rows of the findings that raise an alert, int64, in log order; the next call goes on from there."""
+        rows = findings.reach(policy)
+        chosen: I64 = rows[_fired(findings.at(rows), self._state, policy)]
+        return chosen
+
+
 def count_fired(findings: Findings, policy: Policy) -> int:
     """How many alerts would have fired on history under this policy, suppression included."""
     return len(fired_rows(findings, policy))
@@ -229,19 +248,14 @@ def count_fired(findings: Findings, policy: Policy) -> int:
 
 def fired_rows(findings: Findings, policy: Policy) -> I64:
     """Which findings of history would have fired under this policy, suppression included; int64, in order."""
-    return Firing(int(findings.actors.max()) + 1 if len(findings.actors) else 1).fire(findings, policy)
+    return AlertMemory(findings).fire(findings, policy)
 
 
-class Firing:
-    """History that goes on under changing policies: what is open and what was told stays from call to call."""
-
-    def __init__(self, actors: int) -> None:
-        self._state = {name: np.zeros(actors, _wide(name)) for name in _ALERT_STATE}
-
-    def fire(self, findings: Findings, policy: Policy) -> I64:
-        """Which of these findings, later than all before, fire; int64, in order."""
-        rows = findings.reach(policy)
-        return rows[_fired(findings.at(rows), self._state, policy)]
+def _counted(findings: Findings, policy: Policy, most_a_day: float) -> float:
+    """As `count_fired`, but a day (UTC) counts at most so much."""
+    rows = AlertMemory(findings).fire(findings, policy)
+    _, counts = np.unique(findings.time_us[rows] // _DAY_US, return_counts=True)
+    return float(np.minimum(counts, most_a_day).sum())
 
 
 def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
@@ -249,19 +263,40 @@ def policy_for_budget(findings: Findings, fired_at_most: float) -> Policy:
 
     Rules come first: their threshold rises only where they alone would fire more often; the model has the rest.
     """
-    floors = sorted({RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)})
-    for rule_threshold in floors:
-        policy = Policy(NEVER - 1, rule_threshold)
-        if count_fired(findings, policy) <= fired_at_most:
-            break
+    rules = Policy(NEVER - 1, lowest_rule_threshold(findings, fired_at_most, Policy(NEVER - 1)))
+    return replace(rules, threshold=lowest_threshold(findings, fired_at_most, rules))
+
+
+def lowest_rule_threshold(
+    findings: Findings, fired_at_most: float, policy: Policy, most_a_day: float = math.inf
+) -> int:
+    """The lowest threshold of the rules under which they alone fire at most so often; all else as in `policy`.
+
+    `most_a_day`: a day (UTC) counts at most so much, whatever fired on it.
+    """
+    floors: list[int] = sorted(
+        {RULE_THRESHOLD, *(floor + 1 for floor in findings.floor.tolist() if floor >= RULE_THRESHOLD)}
+    )
+    alone = replace(policy, threshold=NEVER - 1)
+    for floor in floors[:-1]:
+        if _counted(findings, replace(alone, rule_threshold=floor), most_a_day) <= fired_at_most:
+            return floor
+    return floors[-1]
+
+
+def lowest_threshold(findings: Findings, fired_at_most: float, policy: Policy, most_a_day: float = math.inf) -> int:
+    """The lowest threshold of the model under which at most so many alerts fire in all; all else as in `policy`.
+
+    `most_a_day`: as in `lowest_rule_threshold`.
+    """
     low, high = LOWEST_THRESHOLD, NEVER - 1
     while low < high:
         middle = (low + high) // 2
-        if count_fired(findings, replace(policy, threshold=middle)) <= fired_at_most:
+        if _counted(findings, replace(policy, threshold=middle), most_a_day) <= fired_at_most:
             high = middle
         else:
             low = middle + 1
-    return replace(policy, threshold=low)
+    return low
 
 
 def level_in_words(level: int) -> str:

@@ -10,23 +10,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Assessment, EventArrays
+from detectors.budget import BudgetNight
 from detectors.exceptions import AlertException
 from detectors.model import Model
-from detectors.policy import NEVER, Policy, fired_rows, policy_for_budget
+from detectors.policy import NEVER, AlertMemory, Findings, Policy, policy_for_budget
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from detectors.train import train
 from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
-from pipeline.events import Alert, LogPosition, RecordBatch
+from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.offline_alerts import Activity, Reachable, fired_nightly
+from pipeline.kept_findings import MOST_ROWS, FiredAlert, KeptFindings
+from pipeline.nights import Activity, Decided, run_nights
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
@@ -257,16 +258,6 @@ class _ScoredBatch:
     names: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class FiredAlert:
-    """One alert with its event's own time and actor as they were given."""
-
-    alert: Alert
-    event_id: str
-    event_time: str
-    actor_id: str
-
-
 @dataclass(slots=True)
 class Scored:
     """What a scoring run gives."""
@@ -274,6 +265,7 @@ class Scored:
     scores: Scores
     alerts: list[FiredAlert]
     threshold: int
+    nights: list[BudgetNight] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,18 +283,23 @@ class ScoringRun:
     exceptions: Sequence[AlertException] = ()
 
     def judged(
-        self, policy: Policy, collector: Collector | None = None
+        self, policy: Policy, collector: Collector | None = None, activity: Activity | None = None
     ) -> Iterator[tuple[JudgedBatch, npt.NDArray[np.int64]]]:
         """One pass: profiles are warmed up, then events judged; each batch with its actors' places."""
         chain = OfflineChain(self.directory, self.keyring, self.model, Policy(NEVER), self.time_zone, self.exceptions)
         for one in chain.run(self.warm_up, batch=self.batch, progress=self.progress) if self.warm_up else ():
             if collector is not None:
                 collector.add(one.judged.columns)
+            if activity is not None:
+                activity.add(one.judged.arrays, chain.profiles.slot_of(one.judged.arrays.actor_keys))
         chain.set_policy(policy)
         for one in chain.run(self.events, batch=self.batch, progress=self.progress):
+            slots = chain.profiles.slot_of(one.judged.arrays.actor_keys)
             if collector is not None:
                 collector.add(one.judged.columns)
-            yield one, chain.profiles.slot_of(one.judged.arrays.actor_keys)
+            if activity is not None:
+                activity.add(one.judged.arrays, slots)
+            yield one, slots
 
     @property
     def first_offset(self) -> int:
@@ -324,17 +321,20 @@ def score_events(
     progress: Progress | None = None,
     collector: Collector | None = None,
     exceptions: Sequence[AlertException] = (),
+    most_kept: int = MOST_ROWS,
 ) -> Scored:
     """Scores events after warming profiles up; a budget sets the thresholds so that it really fires that many.
 
     `collector`: where scheduled detectors run too. Of a budget their alerts take their share first, the stream has the
-    rest. `nightly`: the budget is kept as the live system keeps it, by thresholds that move at each local midnight,
-    from the model's own on. Alerts: the stream's in its order, then the scheduled ones by event time.
-    `exceptions`: hold alerts back; an event of a file counts as received at its own time.
+    rest. Alerts: the stream's in its order, then the scheduled ones by event time. `nightly`: the budget is kept as a
+    running system keeps it, see `nights.py`; events in the order of event time.
+    `most_kept`: how many events are kept whole until it is known which of them fire; where more could, those that fire
+    beyond it are judged a second time. `exceptions`: hold alerts back; an event of a file counts as received at its own
+    time.
     """
     run = ScoringRun(events, warm_up, directory, keyring, model, time_zone, batch, progress, exceptions)
     if budget_per_day is not None:
-        return _within_budget(run, budget_per_day, collector, nightly=nightly)
+        return _by_budget(run, collector, budget_per_day, KeptFindings(most_kept), nightly=nightly)
     scores = Scores(events.ids)
     alerts: list[FiredAlert] = []
     for one, _ in run.judged(model.policy, collector):
@@ -344,37 +344,39 @@ def score_events(
     return Scored(scores, alerts, model.policy.threshold)
 
 
-def _within_budget(run: ScoringRun, budget_per_day: float, collector: Collector | None, *, nightly: bool) -> Scored:
-    """One pass that fires nothing shows what the budget has to be kept over; then what fires is chosen and told."""
-    zone = ZoneInfo(run.time_zone)
-    scores, reachable, activity = Scores(run.events.ids), Reachable(), Activity(zone)
-    for one, slots in run.judged(Policy(NEVER), collector):
+def _by_budget(
+    run: ScoringRun, collector: Collector | None, budget_per_day: float, kept: KeptFindings, *, nightly: bool
+) -> Scored:
+    """Judges everything once, firing nothing; then it is known what fires, and only that is explained."""
+    events, scores = run.events, Scores(run.events.ids)
+    activity = Activity(run.time_zone) if nightly else None
+    for one, slots in run.judged(Policy(NEVER), collector, activity):
         scores.add(one.judged.assessment)
-        reachable.add(one.start, one.judged, slots)
-        if nightly:
-            activity.add(one.judged.arrays, slots)
-    scheduled, findings = _candidates(run, collector), reachable.findings
-    if nightly:
-        times_us = np.array([run.events.time_us[one.row] for one in scheduled], np.int64)
-        rows, policies = fired_nightly(findings, times_us, run.model.policy, budget_per_day, activity, zone)
-        policy = policies[-1][1] if policies else run.model.policy
+        kept.add(one.start, one.judged, one.decoded.events, slots)
+    scheduled, findings = _candidates(run, collector), kept.findings
+    if activity is not None:
+        beside_us = events.time_us[np.array([one.row for one in scheduled], np.int64)]
+        first = run.model.policy
+        decided = run_nights(findings, events.time_us, beside_us, budget_per_day, first, activity, run.time_zone)
     else:
-        fired_at_most = budget_per_day * run.events.days
-        scheduled = within_budget(scheduled, fired_at_most)
-        policy = policy_for_budget(findings, fired_at_most - len(scheduled)) if len(scores) else Policy(NEVER)
-        rows = fired_rows(findings, policy)
-    alerts = _told(run, reachable, reachable.places[rows])
-    return Scored(scores, alerts + [_scheduled_alert(run.events, one) for one in scheduled], policy.threshold)
+        decided, scheduled = _over_the_whole(findings, events, scheduled, budget_per_day)
+    missing = kept.missing(decided.fired)
+    if len(missing):  # a flood: more could fire than is kept
+        for one, _ in run.judged(Policy(NEVER)):
+            kept.again(missing, one.start, one.judged, one.decoded.events)
+    alerts = kept.alerts(decided.fired, run.model, all_rules())
+    alerts += [_scheduled_alert(events, one) for one in scheduled]
+    return Scored(scores, alerts, decided.policy.threshold, decided.nights)
 
 
-def _told(run: ScoringRun, reachable: Reachable, places: npt.NDArray[np.int64]) -> list[FiredAlert]:
-    """The alerts of the events at these places; judged once more where too much could have fired to be kept."""
-    if reachable.missing(places):
-        wanted = Reachable(most=2**62, only=places)
-        for one, slots in run.judged(Policy(NEVER)):
-            wanted.add(one.start, one.judged, slots)
-        reachable = wanted
-    return [_fired_alert(run.events, place, alert) for place, alert in reachable.alerts(places, run.model, all_rules())]
+def _over_the_whole(
+    findings: Findings, events: EventFile, candidates: list[Candidate], budget_per_day: float
+) -> tuple[Decided, list[Candidate]]:
+    """One policy that keeps the budget over the whole input; of too many scheduled alerts the gravest."""
+    fired_at_most = budget_per_day * events.days
+    scheduled = within_budget(candidates, fired_at_most)
+    policy = policy_for_budget(findings, fired_at_most - len(scheduled)) if len(events) else Policy(NEVER)
+    return Decided(AlertMemory(findings).fire(findings, policy), policy), scheduled
 
 
 def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]:
@@ -382,12 +384,8 @@ def _candidates(run: ScoringRun, collector: Collector | None) -> list[Candidate]
 
 
 def _scheduled_alert(events: EventFile, candidate: Candidate) -> FiredAlert:
-    return _fired_alert(events, candidate.row, candidate.alert())
-
-
-def _fired_alert(events: EventFile, place: int, alert: Alert) -> FiredAlert:
-    event = decode_values([events.lines[place]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
-    return FiredAlert(alert, event.event_id, event.event_time, event.actor_id)
+    event = decode_values([events.lines[candidate.row]], np.full(1, _ANY_TIME_US, np.int64)).events[0]
+    return FiredAlert(candidate.alert(), event.event_id, event.event_time, event.actor_id)
 
 
 def _alerts(one: JudgedBatch) -> Iterator[FiredAlert]:

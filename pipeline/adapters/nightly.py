@@ -86,17 +86,17 @@ class ClickHouseNights:
             np.array([row[2] for row in rows], np.str_),
         )
 
-    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[str, int]:
-        """Alerts by detector: neither the system's own alarms nor those taken back."""
+    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[tuple[str, int], int]:
+        """Alerts by detector and day of UTC: neither the system's own alarms nor those taken back."""
         sql = (
-            "SELECT detector, count() FROM accesstrail.alerts WHERE topic = {topic:String} "
-            "AND NOT startsWith(detector, 'system:') "
+            "SELECT detector, toUInt32(toDate(event_time)) AS day, count() FROM accesstrail.alerts "
+            "WHERE topic = {topic:String} AND NOT startsWith(detector, 'system:') "
             "AND NOT has(reasons, {withdrawn:String}) "
             "AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')} "
-            "GROUP BY detector ORDER BY detector"
+            "GROUP BY detector, day ORDER BY detector, day"
         )
         given = {"topic": topic, "withdrawn": f"scheduled:{WITHDRAWN}", **_times(from_us, until_us)}
-        return {str(name): int(count) for name, count in self._client.query(sql, given)}
+        return {(str(name), int(day)): int(count) for name, day, count in self._client.query(sql, given)}
 
     def record_night(self, row: Mapping[str, Any]) -> None:
         """Keeps the report of a day; another one of the same day replaces it."""

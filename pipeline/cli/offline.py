@@ -21,8 +21,9 @@ from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.cli.history import DEFAULT_TIME_ZONE, Progress, existing, keyring_of, report_faults
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import EXIT_DATA, UsageError
+from pipeline.kept_findings import FiredAlert
 from pipeline.ledger.signed_note import load_private_key
-from pipeline.offline import FiredAlert, Score, read_events, score_events, train_model
+from pipeline.offline import Score, Scored, read_events, score_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.simulated import Collector
 from pipeline.training_exclusions import NOTHING_EXCLUDED, read_exclusions
@@ -101,7 +102,7 @@ def train_command(
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Scores, one JSON object a line.")
 @click.option("--alerts", "alerts_file", type=click.Path(path_type=Path), help="Alerts, one JSON object a line.")
 @click.option("--budget", type=float, help="Alerts really fired a day over the whole input.")
-@click.option("--nightly", is_flag=True, help="Keep --budget as the live system does, by moving thresholds each night.")
+@click.option("--nightly", is_flag=True, help="Keep --budget as a running system does: thresholds move at midnight.")
 @click.option("--order", type=click.Choice(["event-time", "input"]), default="event-time", show_default=True)
 @click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Use the token keys of this local stack.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Use the token keys of this system.")
@@ -125,10 +126,10 @@ def score_command(
     Examples:
       accesstrail score day.ndjson --directory dir --model model --warm-up history.ndjson.zst --output scores.ndjson
       accesstrail score day.ndjson --directory dir --model model --output s.ndjson --alerts a.ndjson --budget 10
-      accesstrail score month.ndjson --directory dir --model model --output s.ndjson --budget 10 --nightly
+      accesstrail score weeks.ndjson --directory dir --model model --output s.ndjson --budget 10 --nightly --json
     """
-    if nightly and budget is None:
-        raise UsageError("--nightly needs --budget: the alerts a day that thresholds move towards")
+    if nightly and (budget is None or order != "event-time"):
+        raise UsageError("--nightly needs --budget, and the order of event time: a night is a midnight of event time")
     paths, warm_paths = existing(events), existing(warm_up)
     keyring, time_zone = keyring_of(state_dir, config_file)
     loaded, snapshot, progress = load(model), read_directory(directory, keyring), Progress()
@@ -148,6 +149,7 @@ def score_command(
     summary = {
         "events": len(read), "invalid": len(read.faults), "alerts": len(scored.alerts),
         "alerts_per_day": round(len(scored.alerts) / read.days, 2), "threshold": scored.threshold / 100,
+        **_nights(scored),
     }  # fmt: skip
     click.echo(
         f"{summary['events']:,} events scored, {summary['alerts']} alerts ({summary['alerts_per_day']} a day)", err=True
@@ -177,6 +179,11 @@ def _collecting(
         return
     with EmbeddedEngine() as engine:
         yield Collector(engine, directory, ZoneInfo(time_zone), exceptions)
+
+
+def _nights(scored: Scored) -> dict[str, Any]:
+    """What each night found and did, where there were any."""
+    return {"nights": [night.report() for night in scored.nights]} if scored.nights else {}
 
 
 def _score_line(score: Score) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -27,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import EXCEPTION_CODE, F32, F64, I64
-from detectors.budget import BUDGET_DAYS, LEAST_DAYS, ORDINARY_DAYS, next_policy, ordinary_days
+from detectors.budget import HISTORY_DAYS, ORDINARY_DAYS, budget_night, most_of_a_day, ordinary_days
 from detectors.drift import Shift, feature_shifts, risk_shifts
 from detectors.features import FEATURE_VERSION, KIND_OF, NAMES
 from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Findings, Policy, fired_rows, kind_bits
@@ -36,6 +37,10 @@ from detectors.scheduled.base import DAY_US, Cadence
 from pipeline.schedule.runner import Versions
 
 _log = logging.getLogger(__name__)
+LEAST_DAYS = 2
+"""With less history the threshold that training set stays."""
+SMALLEST_MOVE = 50
+"""A move below half a point of risk is no news: the set in force stays."""
 RECENT_DAYS, REFERENCE_DAYS = 7, 28
 _SHOWN_SHIFTS = 10
 _LOWEST_SHARE = 0.8
@@ -95,8 +100,8 @@ class NightStore(Protocol):
         """The events kept by chance, at most a few ten thousand of them."""
         ...
 
-    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[str, int]:
-        """Alerts by detector: neither the system's own alarms nor those taken back."""
+    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[tuple[str, int], int]:
+        """Alerts by detector and day of UTC: neither the system's own alarms nor those taken back."""
         ...
 
     def record_night(self, row: Mapping[str, Any]) -> None:
@@ -172,12 +177,11 @@ class Nightly:
         _log.info("nightly report: day=%s threshold=%d", report["day"], policy.threshold)
 
     def _budget(self, day: int, end_us: int, current: InForce) -> tuple[dict[str, Any], Policy]:
-        from_us = end_us - BUDGET_DAYS * DAY_US
+        from_us = end_us - HISTORY_DAYS * DAY_US
         active = self.store.active(end_us - ORDINARY_DAYS * DAY_US, end_us)
-        days = min(BUDGET_DAYS, len(active))
+        days = min(HISTORY_DAYS, len(active))
         worth = ordinary_days(active, days)
-        fired = dict(self.store.fired(self.topic, from_us, end_us))
-        scheduled = sum(fired.get(one.name, 0) for one in SCHEDULED)
+        fired, scheduled = self._fired(from_us, end_us, most_of_a_day(current.budget_per_day))
         policy, why = current.policy, "kept"
         if not self.keeps_budget:
             why = "off"
@@ -185,10 +189,9 @@ class Nightly:
             why = "too_little_history"
         else:
             kept = self.store.kept(self.topic, from_us, end_us, lowest_of(current.policy, None, ""))
-            wanted = next_policy(kept.findings(), worth, scheduled, current.budget_per_day, current.policy)
-            if wanted != current.policy:
-                policy = self.put_in_force(day, wanted)
-                why = "moved"
+            night = budget_night(kept.findings(), worth, scheduled, current.budget_per_day, current.policy)
+            if _is_news(night.after, current.policy):
+                policy, why = self.put_in_force(day, night.after), "moved"
         count = sum(fired.values())
         return {
             "per_day": round(current.budget_per_day, 3),
@@ -202,6 +205,16 @@ class Nightly:
             "rule_threshold": policy.rule_threshold / 100,
             "why": why,
         }, policy
+
+    def _fired(self, from_us: int, end_us: int, most_of_a_day: float) -> tuple[dict[str, int], int]:
+        """What fired by detector; and what scheduled detectors take of the budget, a day at most so much."""
+        by_detector: Counter[str] = Counter()
+        by_day: Counter[int] = Counter()
+        names = {one.name for one in SCHEDULED}
+        for (name, day), count in self.store.fired(self.topic, from_us, end_us).items():
+            by_detector[name] += count
+            by_day[day] += count if name in names else 0
+        return dict(by_detector), round(sum(min(count, most_of_a_day) for count in by_day.values()))
 
     def _drift(self, end_us: int) -> dict[str, Any]:
         begin_us = end_us - RECENT_DAYS * DAY_US
@@ -220,10 +233,15 @@ class Nightly:
     def _shadow(self, end_us: int, current: InForce) -> dict[str, Any] | None:
         if not current.shadow_id or current.shadow_policy is None:
             return None
-        from_us = end_us - BUDGET_DAYS * DAY_US
+        from_us = end_us - HISTORY_DAYS * DAY_US
         lowest = lowest_of(current.policy, current.shadow_policy, current.shadow_id)
         kept = self.store.kept(self.topic, from_us, end_us, lowest)
         return {"model_id": current.shadow_id, **compare(kept, current.policy, current.shadow_policy)}
+
+
+def _is_news(after: Policy, before: Policy) -> bool:
+    moves = (after.threshold - before.threshold, after.rule_threshold - before.rule_threshold)
+    return max(map(abs, moves)) >= SMALLEST_MOVE
 
 
 def lowest_of(policy: Policy, shadow_policy: Policy | None, shadow_id: str) -> dict[str, Any]:

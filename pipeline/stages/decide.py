@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from detectors.base import I64, MODEL_DETECTOR, Assessment, Detector, EventArrays
+from detectors.base import MODEL_DETECTOR, Assessment, Detector, EventArrays
 from detectors.explain import Context, explain
 from detectors.features import NAMES
 from detectors.model import Model
@@ -23,6 +24,8 @@ from pipeline.events import EXPLAINED, SEVERITIES, Alert, codes
 ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")
 _EXPLAINED = codes(EXPLAINED)["explained"]
 _SEVERITY = codes(SEVERITIES)
+TOLD_COLUMNS = ("tenant_id", "topic", "incarnation", "partition", "offset")
+"""What `tell` reads of the columns."""
 _EVENT_COLUMNS = (
     "partition", "offset", "received_at", "event_time", "event_id", "actor_token", "tenant_id", "topic", "incarnation",
     "reasons", "risk",
@@ -39,14 +42,18 @@ def decide(
     rules: Sequence[Detector],
 ) -> list[Alert]:
     """The batch's alerts in log order; the position columns must be filled."""
-    return alerts_at(fire(events, assessment, profiles, policy), columns, events, assessment, model, rules)
+    return tell(fire(events, assessment, profiles, policy), columns, events, assessment, model, rules)
 
 
-def alerts_at(
-    rows: I64, columns: ColumnBatch, events: EventArrays, assessment: Assessment, model: Model | None,
+def tell(
+    rows: npt.NDArray[np.int64],
+    columns: ColumnBatch,
+    events: EventArrays,
+    assessment: Assessment,
+    model: Model | None,
     rules: Sequence[Detector],
-) -> list[Alert]:  # fmt: skip
-    """The alerts that these events raise, in their order."""
+) -> list[Alert]:
+    """The alerts of these rows, in their order: second half of `decide`."""
     if not len(rows):
         return []
     words = {code: reason for rule in rules for code, reason in rule.reasons.items()}

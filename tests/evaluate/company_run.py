@@ -63,8 +63,8 @@ def run_company(plan: CompanyPlan, folder: Path, say: Callable[[str], None]) -> 
     """Everything about one company; `folder` is made anew and removed at the end."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    here = _Commands(folder, say)
-    here.accesstrail("simulate", *_simulated(plan), "--out", str(folder))
+    here = Commands(folder, say)
+    here.accesstrail("simulate", *simulated_words(plan), "--out", str(folder))
     here.module("tests.evaluate.split", str(folder), plan.first_scored.isoformat())
     place = ("--directory", str(folder / "directory"), "--model", str(folder / "model"))
     history, rest = str(folder / "history.ndjson.zst"), str(folder / "rest.ndjson.zst")
@@ -116,7 +116,7 @@ def weeks_of(lines: Sequence[str], plan: CompanyPlan) -> list[dict[str, Any]]:
     return found
 
 
-def _simulated(plan: CompanyPlan) -> list[str]:
+def simulated_words(plan: CompanyPlan) -> list[str]:
     words = [
         "--days", str(plan.days), "--actors", str(plan.actors), "--seed", str(plan.seed), "--company-seed",
         str(plan.seed), "--start", plan.start.isoformat(), "--attacks-per-scenario", str(STRENGTHS), "--json",
@@ -130,7 +130,7 @@ def _truth(folder: Path) -> list[str]:
     return [word for name, file in names.items() for word in (f"--{name}", str(folder / file))]
 
 
-class _Commands:
+class Commands:
     """Runs commands one after the other and keeps what each cost, by its name."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:

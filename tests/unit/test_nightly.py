@@ -72,8 +72,13 @@ class FakeNights:
             features[:, 0] *= self.scale
         return Sampled(features, chance.exponential(8.0, 900), np.array(["desk"] * 900))
 
-    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[str, int]:
-        return self.alerts
+    def fired(self, topic: str, from_us: int, until_us: int) -> Mapping[tuple[str, int], int]:
+        spread: dict[tuple[str, int], int] = {}
+        for name, count in self.alerts.items():
+            for number in range(count):
+                place = (name, TODAY - 14 + number % 14)
+                spread[place] = spread.get(place, 0) + 1
+        return spread
 
     def record_night(self, row: Mapping[str, Any]) -> None:
         if self.faults:

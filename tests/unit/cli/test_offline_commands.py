@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,25 @@ def test_of_a_budget_smaller_than_the_scheduled_alerts_the_gravest_are_kept(comp
     kept = _scheduled(alerts)
     assert len(alerts) == len(kept) == len(scheduled) - 1
     assert {found[one] for one in scheduled if one not in kept} == {min(found[one] for one in scheduled)}
+
+
+def test_a_nightly_budget_says_what_each_midnight_did(company: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    scores, _, code = score(company, "nightly", "--budget", "5", "--nightly", "--json")
+    nights = json.loads(capsys.readouterr().out)["nights"]
+    assert code == 0
+    assert len(nights) == round(_days(company))
+    assert all(later["before"] == earlier["after"] for earlier, later in pairwise(nights))
+    assert scores == score(company, "at_once", "--budget", "5")[0]
+
+
+@pytest.mark.parametrize("words", [("--nightly",), ("--nightly", "--budget", "5", "--order", "input")])
+def test_nights_need_a_budget_and_the_order_of_event_time(
+    company: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("score", str(company / "rest.ndjson"), "--directory", str(company / "directory"), "--model",
+               str(company / "model"), "--output", str(company / "none"), *words) == UsageError.exit_code  # fmt: skip
+    assert "--nightly needs" in capsys.readouterr().err
 
 
 def test_scheduled_detectors_run_too_unless_they_are_not_wanted(company: Path) -> None:
