@@ -24,7 +24,8 @@ from detectors.model import Model
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.embedded import EmbeddedEngine
 from pipeline.directory import DirectorySnapshot
-from pipeline.offline import EventFile, FiredAlert, score_events, train_model
+from pipeline.kept_findings import FiredAlert
+from pipeline.offline import EventFile, score_events, train_model
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.simulated import Collector
 from pipeline.sources.simulate import Simulation, draw_company, write_directory
