@@ -121,7 +121,7 @@ def _fitted(
     forest = isolation_forest.fit(surprise[sample])
     calibration = calibrate(isolation_forest.scores(forest, surprise[learnt]), surprise[learnt], days[learnt])
     judged = judge(forest, calibration, surprise, accounted)
-    cuts = {rule.name: _cut(floors[:, index], days) for index, rule in enumerate(rules)}
+    cuts = {rule.name: _cut(floors[learnt, index], days[learnt]) for index, rule in enumerate(rules)}
     by_rule = [lowered(floors[:, index], cuts[rule.name]) for index, rule in enumerate(rules)]
     floor = np.maximum.reduce(by_rule) if by_rule else np.zeros(len(features), np.uint16)
     risk = np.maximum(judged.risk, floor)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from detectors.policy import MAX_A_DAY, Findings, Policy, _fired
+from pipeline.offline import FiredAlert
 from pipeline.training_exclusions import Exclusions
 from tests.poisoning import ATTACKER, HISTORY_DAYS, Event, clean_model, company, fired, of, trained, watched
 
@@ -50,7 +51,7 @@ def test_two_a_day_stay_below_the_slow_drip_and_are_told_by_the_sum_of_rises_onc
     ordinary, still, rising = (watched(planted, 8) for planted in ([], _rise(2, 0), _rise(2, 10)))
     assert not [one for one in (*still, *rising) if one.alert.detector == "slow_drip" and one.actor_id == ATTACKER]
 
-    def risen(alerts: list) -> int:  # type: ignore[type-arg]
+    def risen(alerts: list[FiredAlert]) -> int:
         return sum(one.actor_id == ATTACKER and "feature:slow_rise" in one.alert.reasons for one in alerts)
 
     assert risen(ordinary) == 0

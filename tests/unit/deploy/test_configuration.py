@@ -14,9 +14,11 @@ import pytest
 from deploy.local.configuration import choose_ports, config_file, prepare_folder, settings, write_config
 from deploy.local.files import require_space, unwritable, write_secret, write_text
 from deploy.local.ports import Ports, PortWish, choose
+from pipeline.cli.stack_run import StackOptions, model_key, model_keys
 from pipeline.config import ROLES as CONFIGURED_ROLES
 from pipeline.config import SCHEDULER
-from pipeline.errors import LocalStackError
+from pipeline.errors import ConfigError, LocalStackError
+from pipeline.ledger.signed_note import load_public_keys
 from pipeline.privacy.keys import Keyring
 from pipeline.roles import ROLES
 
@@ -50,6 +52,27 @@ def test_a_new_folder_gives_settings_that_are_accepted(state: Path) -> None:
     assert made.detection.model == state / "model"
     assert made.detection.directory == state / "directory"
     assert set(made.clickhouse.password_files) == {*CONFIGURED_ROLES, SCHEDULER}
+
+
+def test_a_new_configuration_asks_for_signed_models_only_where_that_is_wanted(state: Path) -> None:
+    model_keys(state)
+    write_config(state, PORTS)
+    assert settings(state, {}).detection.model_public_keys is None
+    config_file(state).unlink()
+    write_config(state, PORTS, signed_models=True)
+    assert settings(state, {}).detection.model_public_keys == state / "keys" / "model.pub"
+    assert model_key(state).public in load_public_keys(state / "keys" / "model.pub")
+    model_keys(state)  # a second start changes nothing
+    assert model_key(state).public in load_public_keys(state / "keys" / "model.pub")
+    assert _mode(state / "keys" / "model.key") == 0o600
+    assert "--signed-models" in StackOptions(signed_models=True).arguments()
+    assert "--signed-models" not in StackOptions().arguments()
+
+
+def test_keys_that_models_must_be_signed_with_have_to_be_there(state: Path) -> None:
+    write_config(state, PORTS, signed_models=True)
+    with pytest.raises(ConfigError, match=r"model_public_keys: no file"):
+        settings(state, {})
 
 
 def test_a_configuration_from_before_the_scheduler_is_still_accepted(state: Path) -> None:

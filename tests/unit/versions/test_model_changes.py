@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.version_sets.activator import Edit, policy_of
 from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.model_changes import Promotion, going_back
 from pipeline.version_sets.model_terms import terms
-from pipeline.version_sets.sets import MODEL_OF_FILES, MODEL_ROLLBACK, PROMOTE, Activation
+from pipeline.version_sets.sets import ARTEFACT_KIND, MODEL_OF_FILES, MODEL_ROLLBACK, PROMOTE, Activation, VersionSet
 from tests.models import small_model
 from tests.unit.versions.deployment import TOPIC, Deployment, Worker
 
@@ -239,10 +240,6 @@ def test_a_set_of_other_features_gives_way_to_the_folders_model(deployment: Depl
 
 def _with_parts(deployment: Deployment, activation: Activation, **words: str) -> Activation:
     """As another version of the code would have written it."""
-    from dataclasses import replace
-
-    from pipeline.version_sets.sets import ARTEFACT_KIND, VersionSet
-
     versions = VersionSet({**activation.parts, **words})
     deployment.store.save_artefact(ARTEFACT_KIND, versions.content())
     return replace(activation, parts=versions.parts, versions_id=versions.versions_id)

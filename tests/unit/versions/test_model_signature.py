@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from detectors.model import FILES, MANIFEST, SIGNATURE, read, save
-from pipeline.errors import ModelRejected
+from pipeline.errors import ModelRejected, UsageError
 from pipeline.ledger.signed_note import PrivateKey
+from pipeline.version_sets.change_events import Requester
+from pipeline.version_sets.model_changes import Promotion, going_back
 from pipeline.version_sets.model_signature import also_signed, checked_model, signers, signing
+from pipeline.version_sets.sets import PROMOTE
 from tests.models import small_model
 from tests.unit.versions.deployment import TOPIC, Deployment
 
@@ -175,3 +178,61 @@ def test_a_key_that_is_no_longer_trusted_keeps_the_set_and_is_said(deployment: D
     worker.look(6)
     assert worker.in_force == before
     assert worker.judgements.model_state()["not_reloaded"] == {"files": "model_unsigned"}
+
+
+def _promote(deployment: Deployment, folder: Path) -> None:
+    activator = deployment.activator()
+    edit = Promotion.of(folder, activator.files).edit(keep_threshold=False)
+    activator.change(deployment.store, deployment.log, PROMOTE, edit, Requester("lin.meng"), "monthly")
+
+
+def test_an_unsigned_model_is_not_promoted_and_a_signed_one_says_by_whom(deployment: Deployment) -> None:
+    deployment.worker().started()
+    folder = deployment.folder / "next"
+    save(small_model(7000, 2), folder)
+    with pytest.raises(UsageError, match="refused") as caught:
+        _promote(deployment, folder)
+    assert caught.value.code == "model_unsigned"
+    (deployment.folder / "model.pub").write_text(f"{TEAM.public}\n{OTHER.public}\n", encoding="utf-8")
+    save(small_model(7000, 2), folder, signing(OTHER))
+    _promote(deployment, folder)
+    parts = deployment.log.log[-1].parts
+    assert parts["model_signer"] == OTHER.public.identity
+    assert deployment.store.load_artefact(parts["model_signature"]) == read(folder).signature
+
+
+def test_a_promoted_model_does_not_outlive_the_trust_in_its_key(deployment: Deployment) -> None:
+    """Its key is taken out: the folder's model, whose key is still known, comes back, and there is no going back."""
+    keys = deployment.folder / "model.pub"
+    keys.write_text(f"{TEAM.public}\n{OTHER.public}\n", encoding="utf-8")
+    worker = deployment.worker().started()
+    save(small_model(7000, 2), deployment.folder / "next", signing(OTHER))
+    _promote(deployment, deployment.folder / "next")
+    worker.look(1)
+    assert deployment.log.log[-1].threshold == 7000
+    keys.write_text(f"{TEAM.public}\n", encoding="utf-8")
+    worker.look()
+    newest = deployment.log.log[-1]
+    assert (newest.parts["model_signer"], newest.threshold) == (TEAM.public.identity, 6543)
+    assert "not_reloaded" not in worker.judgements.model_state()
+    files = deployment.activator().files
+    assert files.trusts(newest.parts)
+    assert not files.trusts(deployment.log.log[-2].parts)
+    with pytest.raises(UsageError, match="refused") as caught:
+        going_back(deployment.log.history(TOPIC), deployment.store, files)
+    assert caught.value.code == "model_unsigned"
+
+
+def test_where_signatures_are_asked_for_the_change_to_a_promoted_unsigned_model_goes_no_further(
+    deployment: Deployment,
+) -> None:
+    """A model from before the demand gives way to the folder's signed one at the next change of files."""
+    config = deployment.folder / "config.toml"
+    asking = config.read_text(encoding="utf-8")
+    config.write_text(asking.replace('model_public_keys = "model.pub"\n', ""), encoding="utf-8")
+    deployment.worker().started()
+    save(small_model(7000, 2), deployment.folder / "next")
+    _promote(deployment, deployment.folder / "next")
+    config.write_text(asking, encoding="utf-8")
+    deployment.worker().started()
+    assert deployment.log.log[-1].parts["model_signer"] == TEAM.public.identity
