@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from detectors.policy import MAX_A_DAY, Findings, Policy, _fired
-from pipeline.offline import FiredAlert
+from pipeline.kept_findings import FiredAlert
 from pipeline.training_exclusions import Exclusions
 from tests.poisoning import ATTACKER, HISTORY_DAYS, Event, clean_model, company, fired, of, trained, watched
 
