@@ -57,7 +57,7 @@ def people(tmp_path: Path) -> People:
 
 
 def test_running_workers_judge_by_an_exception_without_a_restart(people: People) -> None:
-    assert people.worker.judgements.current().exceptions == ()
+    assert not people.worker.judgements.current().exceptions
     made, one = people.add()
     people.worker.look()
     assert people.worker.judgements.current().exceptions == (one,)
@@ -100,7 +100,7 @@ def test_exceptions_stay_when_files_change_and_when_the_threshold_does(people: P
 def test_a_rollback_takes_back_what_the_last_change_made(people: People) -> None:
     _, one = people.add()
     people.activator.rollback(people.access.activations, LIN, "a wrong account")
-    assert people.in_force == ()
+    assert not people.in_force
     people.activator.rollback(people.access.activations, LIN, "it was the right one")
     assert people.in_force == (one,)
 
