@@ -95,10 +95,10 @@ class ExceptionHistory:
     def alerted(self, scope: Mapping[str, str], since_us: int, detectors: Sequence[str]) -> set[Position]:
         """Positions of events of a scope that alerts of these detectors name."""
         here, parameters = scope_sql(scope)
+        named = f"SELECT {_POSITION} FROM accesstrail.alerts WHERE {_SINCE} AND detector IN {{detectors:Array(String)}}"
         sql = (
             f"SELECT DISTINCT {_POSITION} FROM accesstrail.access_events WHERE {_SINCE} AND {here} "
-            f"AND ({_POSITION}) IN "
-            f"(SELECT {_POSITION} FROM accesstrail.alerts WHERE {_SINCE} AND detector IN {{detectors:Array(String)}})"
+            f"AND ({_POSITION}) IN ({named})"
         )
         rows = self._reader.query(sql, {"since": since_us, "detectors": list(detectors), **parameters})
         return {_position(row) for row in rows}

@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from detectors import features
+from detectors.base import MODEL_DETECTOR
+from detectors.exceptions import DAY_US, AlertException
 from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
@@ -33,6 +35,7 @@ from pipeline.privacy.keys import Keyring
 from pipeline.replay import Outcome, Replay, Silent
 from pipeline.version_sets.sets import ARTEFACT_KIND, VersionSet
 from tests.corpus.make_poison import event
+from tests.exceptions import exception
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, RECEIVED_MS, Record, batch_of, chain, memory
 from tests.models import small_model
@@ -73,10 +76,20 @@ def log_records() -> tuple[Record, ...]:
     return tuple(made)
 
 
+def _exception(actor_id: str, until_us: int) -> AlertException:
+    """Everything that the stream can say of an account stays quiet."""
+    return exception(
+        MODEL_DETECTOR, *(rule.name for rule in all_rules()), up_to=60_000, valid_until_us=until_us,
+        valid_from_us=RECEIVED_MS * 1000, scope={"actor": Keyring.offline().token("default", "actor", actor_id).hex()},
+    )  # fmt: skip
+
+
 @cache
 def judgements() -> tuple[Judgement, ...]:
-    """Three version sets: another directory, then another model."""
+    """Three version sets: another directory, then another model; exceptions come with the second, one ends within."""
     made = []
+    ends_us = (RECEIVED_MS + 200 * 40_000) * 1000
+    quiet = (_exception("actor-1", ends_us), _exception("actor-2", ends_us + DAY_US))
     for name, resources, seed in (("a", "customer_profile,,2,", 1), ("b", "customer_profile,,4,", 1), ("c", "", 2)):
         with tempfile.TemporaryDirectory() as folder:
             header = "resource_type,data_categories,sensitivity,owner_department\n"
@@ -84,7 +97,12 @@ def judgements() -> tuple[Judgement, ...]:
             directory = read_directory(Path(folder), Keyring.offline())
         versions = VersionSet({"name": name})
         model = small_model(seed=seed)
-        made.append(Judgement(versions, directory, model, all_rules(), Policy(4500), "Asia/Shanghai"))
+        made.append(
+            Judgement(
+                versions, directory, model, all_rules(), Policy(4500), "Asia/Shanghai",
+                exceptions=() if name == "a" else quiet,
+            )
+        )  # fmt: skip
     return tuple(made)
 
 
@@ -153,6 +171,10 @@ def test_the_log_holds_what_this_test_is_about() -> None:
     assert sum(row.duplicate_of >= 0 for row in rows) > 10
     assert len(reference().sealed_alerts()) > 5
     assert [row.reason for row in reference().sealed_rows("dead_letters")].count("bad_json") == 3
+    for number, one in enumerate(judgements()[1].exceptions):
+        held = [row.offset for row in rows if one.code.encode() in row.canonical]
+        assert held
+        assert max(held) < 200 or number == 1  # the first ends inside the log
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import time
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from detectors.base import MODEL_DETECTOR
+from detectors.exceptions import DAY_US
+from detectors.rules import all_rules
 from pipeline.cli import COMMANDS, main
 from pipeline.errors import UsageError
+from pipeline.events import DEFAULT_TENANT
+from pipeline.privacy.keys import Keyring
 from pipeline.stages.decode import decode_event
 from pipeline.timestamps import utc_us
+from tests.exceptions import exception
 
 
 def run(*words: str) -> int:
@@ -244,3 +252,28 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert run("nonsense") == 2
+
+
+def test_exceptions_hold_alerts_back_and_change_no_score(company: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores, alerts, _ = score(company, "before", "--no-scheduled")
+    noisy = str(Counter(str(alert["actor_id"]) for alert in alerts).most_common(1)[0][0])
+    keyring, now_us = Keyring.offline(), time.time_ns() // 1000
+    quiet = exception(
+        MODEL_DETECTOR, *(rule.name for rule in all_rules()), up_to=60_000, key_version=keyring.version_id,
+        scope={"actor": keyring.token(DEFAULT_TENANT, "actor", noisy).hex()}, valid_from_us=now_us - 300 * DAY_US,
+        valid_until_us=now_us + 60 * DAY_US, created_us=now_us,
+    )  # fmt: skip
+    file = company / "exceptions.ndjson"
+    file.write_text(json.dumps(quiet.as_json()) + "\n", encoding="utf-8")
+    after, fewer, _ = score(company, "after", "--no-scheduled", "--exceptions", str(file))
+    assert [{**row, "reasons": 0} for row in after] == [{**row, "reasons": 0} for row in scores]
+    held = {str(row["event_id"]) for row in after if quiet.code in row["reasons"]}  # type: ignore[operator]
+    gone = {alert["alert_id"] for alert in alerts} - {alert["alert_id"] for alert in fewer}
+    assert gone == {alert["alert_id"] for alert in alerts if alert["event_id"] in held}
+    assert gone
+    assert all(alert in alerts for alert in fewer)
+    file.write_text(json.dumps(exception(key_version="another").as_json()) + "\n", encoding="utf-8")
+    command = ("score", str(company / "rest.ndjson"), "--directory", str(company / "directory"), "--model")
+    refused = run(*command, str(company / "model"), "--output", "-", "--exceptions", str(file))
+    assert refused == UsageError.exit_code
+    assert "another key" in capsys.readouterr().err

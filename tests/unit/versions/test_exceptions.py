@@ -57,7 +57,7 @@ def people(tmp_path: Path) -> People:
 
 
 def test_running_workers_judge_by_an_exception_without_a_restart(people: People) -> None:
-    assert people.worker.judgements.current().exceptions == ()
+    assert not people.worker.judgements.current().exceptions
     made, one = people.add()
     people.worker.look()
     assert people.worker.judgements.current().exceptions == (one,)

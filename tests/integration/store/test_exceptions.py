@@ -1,0 +1,158 @@
+"""`accesstrail exceptions` on the real store: looked ahead, made, counted from the evidence, exported, ended."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from detectors.exceptions import from_lines
+from detectors.model import save
+from detectors.scheduled import SCHEDULED
+from pipeline.adapters.activations import open_activations
+from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.schedule import ClickHouseSchedule
+from pipeline.adapters.store import ClickHouseStore
+from pipeline.cli.exceptions import exceptions_command
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.config import load
+from pipeline.directory import DirectorySnapshot
+from pipeline.events import LogPosition
+from pipeline.ports import LedgerEntry
+from pipeline.privacy.keys import Keyring, new_key_file
+from pipeline.schedule.alert_rows import FINAL, RunCounts, RunFacts, run_row
+from pipeline.schedule.runner import Versions
+from pipeline.version_sets.judgements import StoreAccess, stored_judgements
+from tests.batches import batch, same_text
+from tests.models import small_model
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+
+class System:
+    """A configuration of its own over the shared store, its set in force, and the command."""
+
+    def __init__(self, clickhouse: Any, folder: Path, store: ClickHouseStore) -> None:
+        new_key_file(folder / "token-keys.json")
+        (folder / "directory").mkdir()
+        save(small_model(), folder / "model")
+        passwords = "\n".join(f'{role}_password_file = "{path}"' for role, path in clickhouse.password_files.items())
+        self.file = folder / "config.toml"
+        self.topic = f"exceptions.{uuid.uuid4().hex[:8]}"
+        self.file.write_text(
+            f'[kafka]\nbootstrap_servers = "127.0.0.1:1"\nevents_topic = "{self.topic}"\n[clickhouse]\n'
+            f'host = "{clickhouse.host}"\nnative_port = {clickhouse.native_port}\nhttp_port = {clickhouse.http_port}\n'
+            f'{passwords}\n[protection]\ntoken_keys_file = "token-keys.json"\n[detection]\ndirectory = "directory"\n'
+            'model = "model"\n',
+            encoding="utf-8",
+        )
+        self.store = store
+        self.keyring = Keyring.load(folder / "token-keys.json")
+        settings = load(self.file, {})
+        stored_judgements(
+            settings, self.keyring, lambda: StoreAccess(store, open_activations(settings.clickhouse))
+        ).current()
+
+    def command(self, *words: str) -> list[dict[str, Any]]:
+        result = CliRunner().invoke(
+            exceptions_command, [*words, "--config", str(self.file)], catch_exceptions=False, standalone_mode=False
+        )
+        assert result.return_value == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines() if line]
+
+    def seal(self, actor: str, *reasons: str, previous: LedgerEntry | None = None) -> LedgerEntry:
+        """A batch of three events of an account, received now, the model quiet."""
+        position = LogPosition(self.topic, "life", 0)
+
+        def change(rows: ColumnBatch) -> None:
+            count, names = rows.count, Interner()
+            token = np.void(self.keyring.token("default", "actor", actor))
+            same_text(rows, "tenant_id", "default")
+            same_text(rows, "app_id", "CRM")
+            rows.columns["actor_token"] = FixedColumn(np.full(count, token, "V16"))
+            rows.columns["received_at"] = FixedColumn(np.full(count, time.time_ns() // 1000, np.int64))
+            rows.columns["score_status"] = FixedColumn(np.ones(count, np.int8))
+            rows.columns["anomaly_score"] = FixedColumn(np.full(count, 1000, np.uint32))
+            rows.columns["risk"] = FixedColumn(np.full(count, 8500, np.uint16))
+            rows.columns["reasons"] = ArrayColumn(
+                np.arange(1, count + 1) * len(reasons),
+                TextColumn(names.ids([*reasons] * count, len(reasons) * count), names),
+            )
+
+        made = batch(position, previous, events=3, seed=len(reasons), change=change)
+        same_text(made.alerts, "detector", "break_glass")
+        for name in ("received_at", "actor_token"):
+            made.alerts.columns[name] = FixedColumn(made.events.fixed(name)[:1])
+        return made.commit(self.store)
+
+
+@pytest.fixture
+def system(clickhouse_settings: Any, tmp_path: Path, store: ClickHouseStore) -> System:
+    return System(clickhouse_settings, tmp_path, store)
+
+
+def test_an_exception_is_looked_ahead_made_counted_exported_and_ended(
+    system: System, connect_as: Callable[[str], ClickHouse]
+) -> None:
+    scope = ("--actor", "svc.job", "--detector", "break_glass", "--detector", "slow_drip")
+    first = system.seal("svc.job", "rule:break_glass")
+    (ahead,) = system.command("preview", *scope, "--json")
+    assert (ahead["events_reaching"], ahead["events_held_back"]) == (3, 3)
+    assert ahead["alerts_held_back"] == {"break_glass": 1}
+    assert len(ahead["worst"]) == 1
+    (same,) = system.command("preview", "--actor", "svc.job", "--app", "crm", "--detector", "break_glass", "--json")
+    assert same["events_held_back"] == 3
+    (other,) = system.command("preview", "--actor", "svc.other", "--detector", "break_glass", "--json")
+    assert (other["events_reaching"], other["alerts_held_back"]) == (0, {})
+
+    owned = ("--owner", "wu.ling", "--by", "lin.meng", "--reason", "svc.job runs at night")
+    (made,) = system.command("add", *scope, *owned, "--days", "7", "--json")
+    assert (made["kind"], made["announced"]) == ("exception", False)
+    identity = made["exception_id"]
+    (listed,) = system.command("list", "--json")
+    assert (listed["exception_id"], listed["state"], listed["hits"]) == (identity, "in force", 0)
+    assert listed["reason"] == "[name] runs at night"
+    assert listed["owner"] == system.keyring.token("default", "actor", "wu.ling").hex()
+
+    system.seal("svc.job", f"exception:{identity}", "rule:break_glass", previous=first)
+    versions = Versions(bytes(32), DirectorySnapshot(), ZoneInfo("Asia/Shanghai"))
+    slow_drip = next(one for one in SCHEDULED if one.name == "slow_drip")
+    now_us = time.time_ns() // 1000
+    facts = RunFacts(system.topic, "test", versions, now_us, now_us, now_us, "test")
+    schedule = ClickHouseSchedule(connect_as("scheduler"))
+    schedule.record_run(run_row(slow_drip, 20_000, FINAL, "done", "", RunCounts(5, 1, {identity: 4}), 1, facts))
+    (counted,) = system.command("list", "--json")
+    assert counted["hits"] == 3 + 4
+    assert counted["last_hit"]
+
+    exported = CliRunner().invoke(exceptions_command, ["export", "--config", str(system.file)], catch_exceptions=False)
+    (back,) = from_lines(exported.stdout.splitlines())
+    assert back.exception_id == identity
+    (ended,) = system.command("end", identity[:6], "--by", "lin.meng", "--reason", "it was moved", "--json")
+    assert ended["number"] == made["number"] + 1
+    assert system.command("list", "--json") == []
+    (gone,) = system.command("list", "--all", "--json")
+    assert (gone["state"], gone["ended_because"], gone["hits"]) == ("ended", "it was moved", 7)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [("--peer-group", "retail/advisor"), ("--source", "crm", "--source-instance", "crm-1"), ("--endpoint", "/v1"),
+     ("--partner", "acme"), ("--credential", "k-1"), ("--resource-type", "customer_profile")],
+)  # fmt: skip
+def test_every_condition_can_be_asked_of_history(system: System, scope: tuple[str, ...]) -> None:
+    (ahead,) = system.command("preview", *scope, "--detector", "break_glass", "--json")
+    assert ahead["events_reaching"] == 0
+
+
+def test_a_subject_can_be_asked_of_history(system: System) -> None:
+    words = ("--subject", "c-1", "--detector", "subject_looked_at_by_many", "--json")
+    assert system.command("preview", *words)[0]["alerts_held_back"] == {}
