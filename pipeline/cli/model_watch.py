@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from detectors.model import Model, pack
+from detectors.model import Model
 from detectors.policy import level_in_words
 from pipeline.adapters.clickhouse import connect
 from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, requester_of
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, UsageError
-from pipeline.version_sets.activator import Edit
+from pipeline.version_sets import shadow
 from pipeline.version_sets.files import usable_model
-from pipeline.version_sets.sets import SHADOW, Activation
+from pipeline.version_sets.sets import SHADOW
 
 _DAY_ZERO = date(1970, 1, 1)
 _REPORT = (
@@ -57,15 +58,7 @@ def shadow_command(
     requester, why = requester_of(by), plain_reason(reason)
     model = _usable(folder, settings) if folder is not None else None
 
-    def edit(newest: Activation) -> Edit:
-        if model is None:
-            if "shadow" not in newest.parts:
-                raise UsageError("no model is tried now")
-            return Edit({"shadow": None})
-        if newest.parts.get("model_fault"):
-            raise UsageError("no model is in force that another one could be compared with")
-        return Edit({"shadow": pack(model)})
-
+    edit = partial(shadow.tried, model) if model is not None else shadow.ended
     with changing(settings) as change:
         made = change.activator.change(change.access.evidence, change.access.activations, SHADOW, edit, requester, why)
         return finish(change, made, as_json=as_json)

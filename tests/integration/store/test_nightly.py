@@ -39,7 +39,7 @@ def committed(store: ClickHouseStore, position: LogPosition, *, shadow: bool = F
     """Twelve hundred events, judged by a model, stored and sealed."""
     judged = replace(judgement(), model=small_model(), policy=Policy(NEVER))
     if shadow:
-        judged = replace(judged, shadow=small_model(seed=2))
+        judged = replace(judged, shadow=replace(small_model(seed=2), model_id="candidate"))
     formed = chain().form(batch_of(records(1200), position), memory(position), judged)
     commit_batch(formed, store, Published(), "test")
     commit_batch(formed, store, Published(), "test")  # a repetition adds nothing
@@ -76,7 +76,7 @@ def test_a_shadow_models_judgements_count_only_under_its_own_id(
     formed = committed(store, own, shadow=True)
     rows = formed.features
     assert rows is not None
-    named = {**_ALL, "shadow_model": small_model(seed=2).model_id}
+    named = {**_ALL, "shadow_model": "candidate"}
     assert (
         nights.kept(own.topic, _BEGIN_US, _END_US, named).shadow_level.tolist() == rows.fixed("shadow_level").tolist()
     )
