@@ -145,10 +145,11 @@ def test_an_exception_is_looked_ahead_made_counted_exported_and_ended(
 
 @pytest.mark.parametrize(
     "scope",
-    [("--peer-group", "retail/advisor"), ("--source", "crm", "--source-instance", "crm-1"), ("--endpoint", "/v1"),
-     ("--partner", "acme"), ("--credential", "k-1"), ("--resource-type", "customer_profile")],
+    [("--peer-group", "nobody/at_all"), ("--source", "crm", "--source-instance", "none-such"), ("--endpoint", "/no"),
+     ("--partner", "nobody"), ("--credential", "k-never"), ("--resource-type", "never_seen")],
 )  # fmt: skip
 def test_every_condition_can_be_asked_of_history(system: System, scope: tuple[str, ...]) -> None:
+    """Of what nothing in the store has, for other tests write there too."""
     (ahead,) = system.command("preview", *scope, "--detector", "break_glass", "--json")
     assert ahead["events_reaching"] == 0
 
