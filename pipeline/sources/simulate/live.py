@@ -18,7 +18,9 @@ from pipeline.sources.simulate.sending import event_id
 from pipeline.sources.simulate.work import ordinary_day
 
 _SCRAPED, _REVEALED = 270, 40
-_ORDINARY_SHARE = 0.3
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_ORDINARY_SHARE = 0.15
+"""Of two hours' work, pressed into the minutes of the story: more would look like haste, and be it."""
 
 
 def live_story(
@@ -26,6 +28,7 @@ def live_story(
 ) -> Iterator[dict[str, Any]]:
     """A few minutes around `start_at` (aware): ordinary work, a partner's agent that scrapes, an insider who unmasks.
 
+    Ordinary work is what the company does at this time of day, at night little of it.
     Event times lie from `start_at` on, in order; nobody has to wait for them to be real. After a simulation give its
     own company and life: people have left, offices have moved.
     """
@@ -36,7 +39,7 @@ def live_story(
     found = [
         (start_ms + at_ms % length_ms, event)
         for at_ms, event in ordinary_day(desk, day, seed)
-        if event["resource_type"] != "heartbeat" and chance.random() < _ORDINARY_SHARE
+        if event["resource_type"] != "heartbeat" and _is_near(at_ms, start_ms) and chance.random() < _ORDINARY_SHARE
     ]
     desk.chance = chance
     found += _stories(desk, start_ms + 5_000, length_ms - 6_000)
@@ -52,6 +55,12 @@ def live_story(
             "source_instance": instance,
             "source_seq": numbers[instance],
         }
+
+
+def _is_near(at_ms: int, hour_of_ms: int) -> bool:
+    """Whether the work belongs to this time of day: at night only those work who work at night."""
+    apart_ms = abs(at_ms - hour_of_ms) % _DAY_MS
+    return min(apart_ms, _DAY_MS - apart_ms) <= _HOUR_MS
 
 
 def _stories(desk: Desk, from_ms: int, span_ms: int) -> Iterator[tuple[int, Event]]:

@@ -104,3 +104,16 @@ def test_the_live_story_tells_of_a_partners_agent_and_an_insider_in_order() -> N
     revealing = Counter(event["actor_id"] for event in events if event["action"] == "unmask")
     assert revealing[company.partners[0].actor_id] > 200
     assert max(count for actor, count in revealing.items() if not actor.startswith("partner")) >= 40
+
+
+def test_the_live_storys_ordinary_work_is_that_of_its_time_of_day() -> None:
+    """At three in the morning in China the office sleeps: what looks like an attack then would be the demo's fault."""
+    company = draw_company(7, 50)
+    office = {one.actor_id for one in company.people if one.department.duty != "service"}
+
+    def at_work(hour_utc: int) -> int:
+        events = live_story(company, datetime(2026, 9, 9, hour_utc, tzinfo=UTC), 1)
+        return sum(event["actor_id"] in office for event in events)
+
+    assert at_work(3) > 10
+    assert at_work(19) <= 2
