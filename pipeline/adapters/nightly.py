@@ -17,7 +17,7 @@ from pipeline.schedule.findings import time_text
 from pipeline.schedule.nightly import Kept, Sampled
 
 RAW = "accesstrail_raw"
-_MOST_KEPT, _MOST_SAMPLED = 200_000, 20_000
+_MOST_KEPT, _MOST_SAMPLED = 100_000, 20_000
 
 
 class ClickHouseNights:
@@ -43,7 +43,7 @@ class ClickHouseNights:
         return [found.get(day, 0) for day in range(min(found), max(found) + 1)] if found else []
 
     def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, Any]) -> Kept:
-        """Kept judgements, in log order within each actor; of more than 200,000 those of the highest level."""
+        """Kept judgements, in log order within each actor; of more than 100,000 those of the highest level."""
         sql = (
             "SELECT actor, toUnixTimestamp64Micro(event_time), level, floor, reasons, shadow_level, shadow_floor, "
             "shadow_reasons FROM ("

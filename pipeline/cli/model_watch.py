@@ -102,6 +102,7 @@ def report_command(settings: Settings, day: Any, last: int, *, as_json: bool) ->
 _WHY = {
     "moved": "moved",
     "kept": "stays: the budget is kept",
+    "begun": "stays: the first night; it moves from the next one on",
     "off": "stays: [detection] nightly_budget is off",
     "too_little_history": "stays: less than two days of history",
 }

@@ -43,8 +43,6 @@ SMALLEST_MOVE = 50
 """A move below half a point of risk is no news: the set in force stays."""
 RECENT_DAYS, REFERENCE_DAYS = 7, 28
 _SHOWN_SHIFTS = 10
-_LOWEST_SHARE = 0.8
-"""A night moves a threshold by a fifth at most, so nothing below can matter."""
 NIGHT = Cadence(unit="day", lateness_s=3600, history_days=0, quiet_slots=0)
 _DAY_ZERO = date(1970, 1, 1)
 
@@ -145,18 +143,22 @@ class Nightly:
     progress: NightProgress = field(default_factory=NightProgress)
 
     def turn(self, mark_us: int, versions: Versions) -> None:
-        """Does the newest day that is over, unless it is done. Raises: Away; StoreRefused: it is tried again."""
+        """Does the newest day that is over, unless it is done. Raises: Away; StoreRefused: it is tried again.
+
+        The first one only begins the series: of days before it history may still be on its way in.
+        """
         zone = versions.zone
         day = NIGHT.slot_of(mark_us - NIGHT.lateness_s * 1_000_000, zone) - 1
         if self.progress.last_day is None:
             self.progress.last_day = self.store.last_night(self.topic)
+        is_first = self.progress.last_day is None
         if self.progress.last_day is not None and day <= self.progress.last_day:
             return
         current = self.in_force()
         if current is None:
             return  # no model: nothing fires
         end_us = NIGHT.start_us(day + 1, zone)
-        budget, policy = self._budget(day, end_us, current)
+        budget, policy = self._budget(day, end_us, current, is_first=is_first)
         drift = self._drift(end_us)
         report = {
             "day": day_text(day),
@@ -176,7 +178,7 @@ class Nightly:
         self.progress.ratio, self.progress.shifted = budget["ratio"], len(drift["shifted"])
         _log.info("nightly report: day=%s threshold=%d", report["day"], policy.threshold)
 
-    def _budget(self, day: int, end_us: int, current: InForce) -> tuple[dict[str, Any], Policy]:
+    def _budget(self, day: int, end_us: int, current: InForce, *, is_first: bool) -> tuple[dict[str, Any], Policy]:
         from_us = end_us - HISTORY_DAYS * DAY_US
         active = self.store.active(end_us - ORDINARY_DAYS * DAY_US, end_us)
         days = min(HISTORY_DAYS, len(active))
@@ -185,10 +187,12 @@ class Nightly:
         policy, why = current.policy, "kept"
         if not self.keeps_budget:
             why = "off"
+        elif is_first:
+            why = "begun"
         elif days < LEAST_DAYS:
             why = "too_little_history"
         else:
-            kept = self.store.kept(self.topic, from_us, end_us, lowest_of(current.policy, None, ""))
+            kept = self.store.kept(self.topic, from_us, end_us, lowest_of(current.policy))
             night = budget_night(kept.findings(), worth, scheduled, current.budget_per_day, current.policy)
             if _is_news(night.after, current.policy):
                 policy, why = self.put_in_force(day, night.after), "moved"
@@ -234,7 +238,7 @@ class Nightly:
         if not current.shadow_id or current.shadow_policy is None:
             return None
         from_us = end_us - HISTORY_DAYS * DAY_US
-        lowest = lowest_of(current.policy, current.shadow_policy, current.shadow_id)
+        lowest = lowest_of(current.policy, current.shadow_id)
         kept = self.store.kept(self.topic, from_us, end_us, lowest)
         return {"model_id": current.shadow_id, **compare(kept, current.policy, current.shadow_policy)}
 
@@ -244,18 +248,14 @@ def _is_news(after: Policy, before: Policy) -> bool:
     return max(map(abs, moves)) >= SMALLEST_MOVE
 
 
-def lowest_of(policy: Policy, shadow_policy: Policy | None, shadow_id: str) -> dict[str, Any]:
-    """Which kept judgements can matter: near or above a threshold."""
+def lowest_of(policy: Policy, shadow_id: str = "") -> dict[str, Any]:
+    """Which kept judgements are read: all that any threshold could let through, of a shadow model too."""
     return {
-        "level": _near(policy),
+        "level": LOWEST_THRESHOLD,
         "floor": min(policy.rule_threshold, RULE_THRESHOLD),
-        "shadow_level": _near(shadow_policy) if shadow_policy is not None else NEVER,
+        "shadow_level": LOWEST_THRESHOLD if shadow_id else NEVER,
         "shadow_model": shadow_id,
     }
-
-
-def _near(policy: Policy) -> int:
-    return max(LOWEST_THRESHOLD, int(min(policy.threshold, 2 * NEVER) * _LOWEST_SHARE))
 
 
 def compare(kept: Kept, policy: Policy, shadow_policy: Policy) -> dict[str, Any]:

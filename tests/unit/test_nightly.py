@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from detectors.features import N_FEATURES
-from detectors.policy import Policy
+from detectors.policy import LOWEST_THRESHOLD, NEVER, Policy
+from detectors.scheduled.base import DAY_US
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import Away
 from pipeline.schedule.nightly import NIGHT, InForce, Kept, Nightly, Sampled, compare, lowest_of
@@ -85,6 +86,11 @@ class FakeNights:
             raise self.faults.pop()
         self.rows.append(dict(row))
 
+    def begun(self) -> FakeNights:
+        """With the night before done."""
+        self.rows.append({"day": TODAY - 2})
+        return self
+
     def report(self) -> dict[str, Any]:
         """The newest report."""
         document: dict[str, Any] = json.loads(self.rows[-1]["report"])
@@ -119,10 +125,20 @@ def test_a_day_is_reported_once_when_it_is_over_and_an_hour_late() -> None:
     assert len(store.rows) == 2
 
 
-def test_twice_the_budget_raises_the_threshold_by_a_fifth_at_most() -> None:
+def test_the_first_night_begins_the_series_and_moves_nothing() -> None:
+    """A new system's history comes in at once, and the first night may find a part of it."""
     store, threshold = FakeNights(), Threshold()
+    night = nightly(store, threshold)
+    night.turn(MORNING_US - DAY_US, VERSIONS)
+    assert (threshold.moved, store.report()["budget"]["why"]) == ([], "begun")
+    night.turn(MORNING_US, VERSIONS)
+    assert len(threshold.moved) == 1
+
+
+def test_twice_the_budget_raises_the_threshold_by_a_fifth_at_most() -> None:
+    store, threshold = FakeNights().begun(), Threshold()
     nightly(store, threshold).turn(MORNING_US, VERSIONS)
-    (_, policy), row = threshold.moved[0], store.rows[0]
+    (_, policy), row = threshold.moved[0], store.rows[-1]
     assert POLICY.threshold < policy.threshold <= POLICY.threshold * 1.2
     assert (row["threshold_before"], row["threshold"]) == (POLICY.threshold, policy.threshold)
     budget = store.report()["budget"]
@@ -140,7 +156,7 @@ def test_a_budget_that_is_kept_moves_nothing() -> None:
         level=np.concatenate((just.level, below.level)),
         floor=np.concatenate((just.floor, below.floor)),
     )
-    store, threshold = FakeNights(found=both, alerts={"isolation_forest": 28}), Threshold()
+    store, threshold = FakeNights(found=both, alerts={"isolation_forest": 28}).begun(), Threshold()
     nightly(store, threshold).turn(MORNING_US, VERSIONS)
     assert threshold.moved == []
     assert store.report()["budget"]["why"] == "kept"
@@ -148,11 +164,11 @@ def test_a_budget_that_is_kept_moves_nothing() -> None:
 
 @pytest.mark.parametrize(("days", "keeps", "why"), [(1, True, "too_little_history"), (14, False, "off")])
 def test_the_threshold_stays_without_history_and_where_it_is_switched_off(days: int, keeps: bool, why: str) -> None:
-    store, threshold = FakeNights(days=days), Threshold()
+    store, threshold = FakeNights(days=days).begun(), Threshold()
     nightly(store, threshold, keeps_budget=keeps).turn(MORNING_US, VERSIONS)
     assert threshold.moved == []
     assert store.report()["budget"]["why"] == why
-    assert store.rows[0]["threshold"] == POLICY.threshold
+    assert store.rows[-1]["threshold"] == POLICY.threshold
 
 
 def test_without_a_model_there_is_no_night_and_nothing_is_marked_done() -> None:
@@ -196,10 +212,15 @@ def test_overlap_is_the_share_of_actor_days_both_alert_on() -> None:
     assert compare(nothing, POLICY, POLICY)["overlap"] is None
 
 
-def test_only_what_a_night_could_reach_is_read() -> None:
-    lowest = lowest_of(Policy(11_000), None, "")
-    assert lowest["level"] == 8800
-    assert lowest_of(Policy(4100), None, "")["level"] == 4000
+def test_all_that_a_lower_threshold_could_let_through_is_read() -> None:
+    """A threshold far too high would never come down if only what nearly reaches it were looked at."""
+    assert lowest_of(Policy(30_000)) == {
+        "level": LOWEST_THRESHOLD, "floor": 8000, "shadow_level": NEVER, "shadow_model": "",
+    }  # fmt: skip
+    assert lowest_of(Policy(30_000), "other")["shadow_level"] == LOWEST_THRESHOLD
+    store, threshold = FakeNights(found=kept(100, 1, 5000)).begun(), Threshold()
+    nightly(store, threshold, replace(IN_FORCE, policy=Policy(30_000))).turn(MORNING_US, VERSIONS)
+    assert threshold.moved[0][1].threshold == 24_000
 
 
 def test_reasons_of_another_version_count_as_no_kind() -> None:
