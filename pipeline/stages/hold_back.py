@@ -55,7 +55,9 @@ def hold_back(
         return assessment
     policy = _seeking(policy)
     rows = _reached(assessment, policy)
-    asked = [(one, _in_scope(one, columns, events, rows)) for one in exceptions] if len(rows) else []
+    if not len(rows):
+        return assessment
+    asked = [(one, _in_scope(one, columns, events, rows)) for one in exceptions]
     floors = floors_of(rules, model)
     left: dict[int, Left] = {}
     for place, row in enumerate(rows.tolist()):
