@@ -23,7 +23,7 @@ week after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -57,8 +57,6 @@ class BudgetNight:
 
     days: float
     budget_per_day: float
-    fired: Mapping[str, int]
-    """What was really fired in these days, by detector, scheduled ones too; empty where nobody counted."""
     fired_beside: int
     """Alerts of scheduled detectors."""
     would_fire: int
@@ -94,20 +92,21 @@ class BudgetNight:
 
 
 def budget_night(
-    findings: Findings,
-    days: float,
-    fired_beside: int,
-    budget_per_day: float,
-    current: Policy,
-    fired: Mapping[str, int] | None = None,
+    findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy
 ) -> BudgetNight:
-    """What `next_policy` decides, with what it was decided by. `fired`: for the report only; the rest: there."""
+    """The policy from tonight on: `current` with thresholds moved towards the budget, by at most a fifth each.
+
+    `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
+    under a rule of at least `RULE_THRESHOLD`. `days`: how many `ordinary_days` these are. `fired_beside`: alerts of
+    scheduled detectors in these days, each day at most `most_of_a_day`. `budget_per_day`: alerts an ordinary day that
+    the team accepts, of all detectors.
+    """
     wanted = after = current
     if current.threshold != NEVER and len(findings.actors) and days > 0:
         fired_at_most = max(0.0, budget_per_day * days - fired_beside)
         wanted, after = _decided(findings, fired_at_most, current, most_of_a_day(budget_per_day))
     would_fire = count_fired(findings, current)
-    return BudgetNight(days, budget_per_day, dict(fired or {}), fired_beside, would_fire, current, wanted, after)
+    return BudgetNight(days, budget_per_day, fired_beside, would_fire, current, wanted, after)
 
 
 def _decided(findings: Findings, fired_at_most: float, current: Policy, most: float) -> tuple[Policy, Policy]:
@@ -122,17 +121,6 @@ def _decided(findings: Findings, fired_at_most: float, current: Policy, most: fl
         replace(current, threshold=model, rule_threshold=rules),
         replace(current, threshold=threshold, rule_threshold=rule_threshold),
     )
-
-
-def next_policy(findings: Findings, days: float, fired_beside: int, budget_per_day: float, current: Policy) -> Policy:
-    """The policy from tonight on: `current` with thresholds moved towards the budget, by at most a fifth each.
-
-    `findings`: of the previous 14 days or what there is of them, in log order, all at or above `LOWEST_THRESHOLD` or
-    under a rule of at least `RULE_THRESHOLD`. `days`: how many `ordinary_days` these are. `fired_beside`: alerts of
-    scheduled detectors in these days, each day at most `most_of_a_day`. `budget_per_day`: alerts an ordinary day that
-    the team accepts, of all detectors.
-    """
-    return budget_night(findings, days, fired_beside, budget_per_day, current).after
 
 
 def most_of_a_day(budget_per_day: float) -> float:

@@ -139,7 +139,16 @@ def judge(forest: Forest, calibration: Calibration, surprisals: F32, accounted: 
     return Judged(anomaly, np.minimum(np.rint(base * 100.0), 65_535).astype(np.uint16), level)
 
 
+_LEAST_FLOOR = 1
+"""What a rule that holds keeps, so that it stays a reason."""
+
+
 def lowered(floor: U16, cut: int) -> U16:
-    """A rule's floors less what history takes off them; one that holds keeps at least 1, so that it stays a reason."""
-    kept: U16 = np.where(floor > 0, np.maximum(floor.astype(np.int64) - cut, 1), 0).astype(np.uint16)
+    """A rule's floors less what history takes off them; 0 where it does not hold."""
+    kept: U16 = np.where(floor > 0, np.maximum(floor.astype(np.int64) - cut, _LEAST_FLOOR), 0).astype(np.uint16)
     return kept
+
+
+def lowered_by(floor: int, cut: int) -> int:
+    """The same of one rule that holds."""
+    return max(floor - cut, _LEAST_FLOOR)

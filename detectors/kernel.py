@@ -9,6 +9,9 @@ so that a busy day of ordinary work stays ordinary (totals of everything stand b
 of the audit log). Drift-safe: a day teaches an actor's level at most two of its own deviations upwards (from the sixth
 day on). Only the size of single accesses and the share of customers elsewhere are learnt access by access (a size at
 most three deviations upwards, from the 21st on): a long burst becomes usual in them, never in the day's totals.
+
+One file, however long: numba keeps a compiled function until *its own* file changes. In several files a change of one
+would leave callers that were compiled with the old one, unnoticed.
 """
 
 from __future__ import annotations

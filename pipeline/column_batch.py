@@ -6,6 +6,7 @@ held once, by interned number. Which columns there are is said in `columns.py`.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -124,6 +125,11 @@ class ColumnBatch:
         column = self.columns[name]
         assert isinstance(column, TextColumn), name  # noqa: S101
         return column
+
+
+def uuid_bytes(value: uuid.UUID) -> bytes:
+    """A UUID as ClickHouse holds it: two little-endian halves."""
+    return value.bytes[7::-1] + value.bytes[:7:-1]
 
 
 def raw_texts(values: Iterable[bytes]) -> TextColumn:

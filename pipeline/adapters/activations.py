@@ -6,14 +6,13 @@ read back: the first writer wins, and everyone sees the same log.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn, uuid_bytes
 from pipeline.columns import ACTIVATION_COLUMNS, ANNOUNCEMENT_COLUMNS
 from pipeline.config import ClickHouseSettings
 from pipeline.version_sets.sets import Activation
@@ -96,7 +95,7 @@ def _row(activation: Activation) -> ColumnBatch:
     texts = Interner()
     special: dict[str, Any] = {
         "activated_at": activation.activated_at_us,
-        "event_id": _uuid_bytes(activation.event_id),
+        "event_id": uuid_bytes(activation.event_id),
     }
     columns: dict[str, Column] = {}
     for spec in ACTIVATION_COLUMNS:
@@ -114,11 +113,6 @@ def _row(activation: Activation) -> ColumnBatch:
         else:
             columns[spec.name] = FixedColumn(np.array([value], spec.dtype))
     return ColumnBatch(1, columns)
-
-
-def _uuid_bytes(value: uuid.UUID) -> bytes:
-    """A UUID as ClickHouse holds it: two little-endian halves."""
-    return value.bytes[7::-1] + value.bytes[:7:-1]
 
 
 def open_activations(settings: ClickHouseSettings) -> ClickHouseActivations:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from detectors.features import N_FEATURES
+from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD
 from pipeline.adapters.clickhouse import ClickHouse
-from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.columns import NIGHT_COLUMNS
-from pipeline.schedule.alert_rows import WITHDRAWN
+from pipeline.schedule.alert_rows import WITHDRAWN, rows_of
 from pipeline.schedule.findings import time_text
 from pipeline.schedule.nightly import Kept, Sampled
 
@@ -42,7 +42,7 @@ class ClickHouseNights:
         found = {int(day): int(count) for day, count in self._client.query(sql, _times(from_us, until_us))}
         return [found.get(day, 0) for day in range(min(found), max(found) + 1)] if found else []
 
-    def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, Any]) -> Kept:
+    def kept(self, topic: str, from_us: int, until_us: int, shadow_id: str) -> Kept:
         """Kept judgements, in log order within each actor; of more than 100,000 those of the highest level."""
         sql = (
             "SELECT actor, toUnixTimestamp64Micro(event_time), level, floor, reasons, shadow_level, shadow_floor, "
@@ -58,6 +58,10 @@ class ClickHouseNights:
             "ORDER BY greatest(level, shadow_level) DESC LIMIT {most:UInt32}"
             ") ORDER BY received_at, incarnation, partition, offset"
         )
+        lowest = {
+            "level": LOWEST_THRESHOLD, "floor": RULE_THRESHOLD, "shadow_model": shadow_id,
+            "shadow_level": LOWEST_THRESHOLD if shadow_id else NEVER,
+        }  # fmt: skip
         rows = self._client.query(sql, {"topic": topic, "most": _MOST_KEPT, **lowest, **_times(from_us, until_us)})
         actors: dict[str, int] = {}
         numbers = np.array(
@@ -100,18 +104,9 @@ class ClickHouseNights:
 
     def record_night(self, row: Mapping[str, Any]) -> None:
         """Keeps the report of a day; another one of the same day replaces it."""
-        texts = Interner()
-        columns: dict[str, Column] = {}
-        for spec in NIGHT_COLUMNS:
-            value = row[spec.name]
-            if spec.kind == "text":
-                columns[spec.name] = TextColumn(np.array([texts[value]], np.int32), texts)
-            elif isinstance(value, bytes):
-                columns[spec.name] = FixedColumn(np.array([np.void(value)]))
-            else:
-                columns[spec.name] = FixedColumn(np.array([value], spec.dtype))
+        rows = rows_of(NIGHT_COLUMNS, {name: [value] for name, value in row.items()}, {}, 1)
         token = uuid.uuid4().hex  # a row of the same day replaces the one before
-        self._client.insert(f"{RAW}.nightly_reports", ColumnBatch(1, columns), NIGHT_COLUMNS, token=token)
+        self._client.insert(f"{RAW}.nightly_reports", rows, NIGHT_COLUMNS, token=token)
 
 
 def _times(from_us: int, until_us: int) -> dict[str, str]:

@@ -104,7 +104,6 @@ _WHY = {
     "kept": "stays: the budget is kept",
     "begun": "stays: the first night; it moves from the next one on",
     "off": "stays: [detection] nightly_budget is off",
-    "too_little_history": "stays: less than two days of history",
 }
 
 

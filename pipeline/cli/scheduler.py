@@ -36,6 +36,7 @@ from pipeline.health.troubles import explain
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
+from pipeline.version_sets import shadow
 from pipeline.version_sets.activator import SYSTEM, Activator, Edit, policy_of
 from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
 from pipeline.version_sets.sets import BUDGET, Activation
@@ -87,14 +88,14 @@ class StoredVersions:
         if self._in_force is None or self._in_force.versions_id != activation.versions_id:
             load, parts = self._store.load_artefact, activation.parts
             model = unpack(load(parts["model"]))
-            shadow = unpack(load(parts["shadow"])) if "shadow" in parts else None
+            tried = shadow.stored(self._store, parts)
             self._in_force = InForce(
                 activation.versions_id,
                 policy_of(self._store, activation),
                 model.model_id,
                 self._alerts_a_day or float(model.about.get("budget_per_day", DEFAULT_BUDGET_PER_DAY)),
-                shadow.model_id if shadow else "",
-                shadow.policy if shadow else None,
+                tried.model_id if tried else "",
+                tried.policy if tried else None,
             )
         return self._in_force
 

@@ -16,7 +16,16 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.column_batch import (
+    ArrayColumn,
+    Column,
+    ColumnBatch,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+    uuid_bytes,
+)
 from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, LogPosition, codes
 from pipeline.health.troubles import explain
@@ -102,8 +111,7 @@ def _row(
 ) -> ColumnBatch:
     texts = Interner()
     words = {**words, "detector": f"system:{code}"}
-    raw = identity.bytes
-    hashes = {"alert_id": raw[7::-1] + raw[:7:-1], "versions_id": versions_id}
+    hashes = {"alert_id": uuid_bytes(identity), "versions_id": versions_id}
     columns: dict[str, Column] = {}
     for spec in ALERT_COLUMNS:
         if spec.name == "seen":

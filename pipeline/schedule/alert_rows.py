@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detectors.scheduled.base import Finding, ScheduledDetector
-from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.column_batch import (
+    ArrayColumn,
+    Column,
+    ColumnBatch,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+    uuid_bytes,
+)
 from pipeline.columns import ALERT_COLUMNS, RUN_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, codes
 from pipeline.schedule.findings import alert_id
@@ -47,8 +56,8 @@ def alert_rows(findings: Sequence[Finding], versions_id: bytes, stage: str, rete
     flat = [pair for pairs in seen for pair in pairs]
     reasons = [reasons_of(one, stage) for one in findings]
     values: dict[str, list[Any]] = {
-        "alert_id": [_clickhouse_uuid(alert_id(one)) for one in findings],
-        "event_id": [_clickhouse_uuid(uuid.UUID(one.contributor.event_id)) for one in findings],
+        "alert_id": [uuid_bytes(alert_id(one)) for one in findings],
+        "event_id": [uuid_bytes(uuid.UUID(one.contributor.event_id)) for one in findings],
         "actor_token": [bytes.fromhex(one.contributor.actor) for one in findings],
         "versions_id": [versions_id] * len(findings),
         "severity": [_SEVERITY[severity_of(one)] for one in findings],
@@ -75,7 +84,7 @@ def alert_rows(findings: Sequence[Finding], versions_id: bytes, stage: str, rete
             FixedColumn(np.array([value for _, value in flat], np.float64)),
         ),
     }
-    return _rows(ALERT_COLUMNS, values, special, len(findings))
+    return rows_of(ALERT_COLUMNS, values, special, len(findings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +130,13 @@ def run_row(
             FixedColumn(np.array([count for _, count in held], np.uint32)),
         )
     }
-    return _rows(RUN_COLUMNS, {name: [value] for name, value in values.items()}, special, 1)
+    return rows_of(RUN_COLUMNS, {name: [value] for name, value in values.items()}, special, 1)
 
 
-def _rows(
+def rows_of(
     specs: Sequence[ColumnSpec], values: Mapping[str, Sequence[Any]], special: Mapping[str, Column], count: int
 ) -> ColumnBatch:
+    """Rows of a table from plain values by column; `special`: columns that are made already."""
     names = Interner()
     columns: dict[str, Column] = dict(special)
     for spec in specs:
@@ -140,8 +150,3 @@ def _rows(
         else:
             columns[spec.name] = FixedColumn(np.array(given, spec.dtype))
     return ColumnBatch(count, columns)
-
-
-def _clickhouse_uuid(value: uuid.UUID) -> bytes:
-    """A UUID as ClickHouse holds it: two little-endian halves."""
-    return value.bytes[7::-1] + value.bytes[:7:-1]

@@ -31,16 +31,12 @@ from detectors.base import EXCEPTION_CODE, F32, F64, I64
 from detectors.budget import HISTORY_DAYS, ORDINARY_DAYS, budget_night, most_of_a_day, ordinary_days
 from detectors.drift import Shift, feature_shifts, risk_shifts
 from detectors.features import FEATURE_VERSION, KIND_OF, NAMES
-from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Findings, Policy, fired_rows, kind_bits
+from detectors.policy import Findings, Policy, fired_rows, kind_bits
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import DAY_US, Cadence
 from pipeline.schedule.runner import Versions
 
 _log = logging.getLogger(__name__)
-LEAST_DAYS = 2
-"""With less history the threshold that training set stays."""
-SMALLEST_MOVE = 50
-"""A move below half a point of risk is no news: the set in force stays."""
 RECENT_DAYS, REFERENCE_DAYS = 7, 28
 _SHOWN_SHIFTS = 10
 NIGHT = Cadence(unit="day", lateness_s=3600, history_days=0, quiet_slots=0)
@@ -90,8 +86,8 @@ class NightStore(Protocol):
         """How many accounts were active on each day from the first that had any, oldest first."""
         ...
 
-    def kept(self, topic: str, from_us: int, until_us: int, lowest: Mapping[str, int]) -> Kept:
-        """Kept judgements; `lowest`: level, floor, shadow_level and the shadow model's id decide what is read."""
+    def kept(self, topic: str, from_us: int, until_us: int, shadow_id: str) -> Kept:
+        """Judgements that any threshold could let through, of the shadow model with this id too (empty: none)."""
         ...
 
     def sampled(self, topic: str, from_us: int, until_us: int, feature_version: str) -> Sampled:
@@ -158,14 +154,15 @@ class Nightly:
         if current is None:
             return  # no model: nothing fires
         end_us = NIGHT.start_us(day + 1, zone)
-        budget, policy = self._budget(day, end_us, current, is_first=is_first)
+        kept = self.store.kept(self.topic, end_us - HISTORY_DAYS * DAY_US, end_us, current.shadow_id)
+        budget, policy = self._budget(day, end_us, current, kept, is_first=is_first)
         drift = self._drift(end_us)
         report = {
             "day": day_text(day),
             "model_id": current.model_id,
             "budget": budget,
             "drift": drift,
-            "shadow": self._shadow(end_us, current),
+            "shadow": _shadow(kept, current),
         }
         self.store.record_night(
             {
@@ -178,7 +175,9 @@ class Nightly:
         self.progress.ratio, self.progress.shifted = budget["ratio"], len(drift["shifted"])
         _log.info("nightly report: day=%s threshold=%d", report["day"], policy.threshold)
 
-    def _budget(self, day: int, end_us: int, current: InForce, *, is_first: bool) -> tuple[dict[str, Any], Policy]:
+    def _budget(
+        self, day: int, end_us: int, current: InForce, kept: Kept, *, is_first: bool
+    ) -> tuple[dict[str, Any], Policy]:
         from_us = end_us - HISTORY_DAYS * DAY_US
         active = self.store.active(end_us - ORDINARY_DAYS * DAY_US, end_us)
         days = min(HISTORY_DAYS, len(active))
@@ -189,12 +188,9 @@ class Nightly:
             why = "off"
         elif is_first:
             why = "begun"
-        elif days < LEAST_DAYS:
-            why = "too_little_history"
         else:
-            kept = self.store.kept(self.topic, from_us, end_us, lowest_of(current.policy))
             night = budget_night(kept.findings(), worth, scheduled, current.budget_per_day, current.policy)
-            if _is_news(night.after, current.policy):
+            if night.has_moved:
                 policy, why = self.put_in_force(day, night.after), "moved"
         count = sum(fired.values())
         return {
@@ -234,28 +230,11 @@ class Nightly:
             "shifted": [one.name for one in (*risk, *features) if one.is_shifted],
         }
 
-    def _shadow(self, end_us: int, current: InForce) -> dict[str, Any] | None:
-        if not current.shadow_id or current.shadow_policy is None:
-            return None
-        from_us = end_us - HISTORY_DAYS * DAY_US
-        lowest = lowest_of(current.policy, current.shadow_id)
-        kept = self.store.kept(self.topic, from_us, end_us, lowest)
-        return {"model_id": current.shadow_id, **compare(kept, current.policy, current.shadow_policy)}
 
-
-def _is_news(after: Policy, before: Policy) -> bool:
-    moves = (after.threshold - before.threshold, after.rule_threshold - before.rule_threshold)
-    return max(map(abs, moves)) >= SMALLEST_MOVE
-
-
-def lowest_of(policy: Policy, shadow_id: str = "") -> dict[str, Any]:
-    """Which kept judgements are read: all that any threshold could let through, of a shadow model too."""
-    return {
-        "level": LOWEST_THRESHOLD,
-        "floor": min(policy.rule_threshold, RULE_THRESHOLD),
-        "shadow_level": LOWEST_THRESHOLD if shadow_id else NEVER,
-        "shadow_model": shadow_id,
-    }
+def _shadow(kept: Kept, current: InForce) -> dict[str, Any] | None:
+    if current.shadow_policy is None:
+        return None
+    return {"model_id": current.shadow_id, **compare(kept, current.policy, current.shadow_policy)}
 
 
 def compare(kept: Kept, policy: Policy, shadow_policy: Policy) -> dict[str, Any]:

@@ -18,7 +18,16 @@ from detectors.features import NAMES
 from detectors.model import Model
 from detectors.policy import Policy, fire
 from detectors.profile import Profiles
-from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn, take_rows
+from pipeline.column_batch import (
+    ArrayColumn,
+    ColumnBatch,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+    take_rows,
+    uuid_bytes,
+)
 from pipeline.events import EXPLAINED, SEVERITIES, Alert, codes
 
 ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")
@@ -115,7 +124,7 @@ def alert_columns(alerts: Sequence[Alert], columns: ColumnBatch) -> ColumnBatch:
     wanted = {name: columns.columns[name] for name in (*_EVENT_COLUMNS, "versions_id")}
     rows = take_rows(ColumnBatch(columns.count, wanted), np.array([alert.row for alert in alerts], np.int64))
     texts = Interner()
-    ids = b"".join(_clickhouse_uuid(uuid.UUID(alert.alert_id)) for alert in alerts)
+    ids = b"".join(uuid_bytes(uuid.UUID(alert.alert_id)) for alert in alerts)
     seen = [sorted(alert.seen.items()) for alert in alerts]
     flat = [pair for pairs in seen for pair in pairs]
     reasons = [alert.reasons for alert in alerts]
@@ -139,8 +148,3 @@ def alert_columns(alerts: Sequence[Alert], columns: ColumnBatch) -> ColumnBatch:
         }
     )
     return rows
-
-
-def _clickhouse_uuid(value: uuid.UUID) -> bytes:
-    """A UUID as ClickHouse holds it: two little-endian halves."""
-    return value.bytes[7::-1] + value.bytes[:7:-1]

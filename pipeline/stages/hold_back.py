@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import I64, Assessment, EventArrays
-from detectors.combine import lowered
+from detectors.combine import lowered_by
 from detectors.exceptions import TOKEN_KINDS, AlertException, Causes, Left, left_of
 from detectors.features import KIND_OF, KINDS
 from detectors.model import Model
@@ -70,9 +70,7 @@ def hold_back(
 
 def floors_of(rules: Sequence[Rule], model: Model) -> Mapping[str, int]:
     """The floor of each rule that holds, by name, less what history takes off it (hundredths)."""
-    own = np.array([rule.floor for rule in rules], np.uint16)
-    cut = [model.rule_cuts.get(rule.name, 0) for rule in rules]
-    return {rule.name: int(lowered(own[[at]], cut[at])[0]) for at, rule in enumerate(rules)}
+    return {rule.name: lowered_by(rule.floor, model.rule_cuts.get(rule.name, 0)) for rule in rules}
 
 
 def _seeking(policy: Policy) -> Policy:

@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from detectors import exceptions
@@ -29,6 +29,7 @@ from pipeline.errors import ConfigError, DirectoryError, ModelRejected, OtherVer
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protection
+from pipeline.version_sets import shadow
 from pipeline.version_sets.activator import RELOAD_FAILED, Activator
 from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
 from pipeline.version_sets.sets import Activation, VersionSet
@@ -202,16 +203,5 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         exceptions=exceptions.from_content(store.load_artefact(parts[exceptions.PART]))
         if exceptions.PART in parts
         else (),
-        shadow=_shadow(store, parts),
+        shadow=shadow.stored(store, parts),
     )
-
-
-def _shadow(store: EvidenceStore, parts: Mapping[str, str]) -> Model | None:
-    """The model that is tried; one that this version of the code cannot use is tried no more: it decides nothing."""
-    if "shadow" not in parts:
-        return None
-    try:
-        return unpack(store.load_artefact(parts["shadow"]))
-    except ModelRejected as exc:
-        _log.warning("the shadow model cannot be used: code=%s", exc.code)
-        return None

@@ -1,15 +1,20 @@
 """A shadow model as a part of the version set: put beside the model in force, or taken away; it decides nothing.
 
-Place in the flow: edits for `Activator.change`, made by `accesstrail models shadow`.
+Place in the flow: edits for `Activator.change`, made by `accesstrail models shadow`; read by workers and scheduler.
 """
 
 from __future__ import annotations
 
-from detectors.model import Model, pack
-from pipeline.errors import UsageError
+import logging
+from collections.abc import Mapping
+
+from detectors.model import Model, pack, unpack
+from pipeline.errors import ModelRejected, UsageError
+from pipeline.ports import EvidenceStore
 from pipeline.version_sets.activator import Edit
 from pipeline.version_sets.sets import Activation
 
+_log = logging.getLogger(__name__)
 PART = "shadow"
 
 
@@ -25,3 +30,17 @@ def ended(newest: Activation) -> Edit:
     if PART not in newest.parts:
         raise UsageError("no model is tried now")
     return Edit({PART: None})
+
+
+def stored(store: EvidenceStore, parts: Mapping[str, str]) -> Model | None:
+    """The model that a set tries; one that this version of the code cannot use is tried no more: it decides nothing.
+
+    Raises: Away; StoreRefused.
+    """
+    if PART not in parts:
+        return None
+    try:
+        return unpack(store.load_artefact(parts[PART]))
+    except ModelRejected as exc:
+        _log.warning("the shadow model cannot be used: code=%s", exc.code)
+        return None

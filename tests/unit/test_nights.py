@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.base import I64
-from detectors.budget import HISTORY_DAYS, next_policy
+from detectors.budget import HISTORY_DAYS, budget_night
 from detectors.policy import AlertMemory, Findings, Policy
 from pipeline.nights import Activity, run_nights
 from tests.arrays import event_arrays
@@ -70,7 +70,7 @@ def test_each_night_is_the_budgets_of_the_14_days_before(some: Findings, budget:
         now = START_US + day * DAY_US
         if day and now <= int(times[-1]):
             before = np.flatnonzero((some.time_us < now) & (some.time_us >= now - HISTORY_DAYS * DAY_US))
-            policy = next_policy(some.at(before.astype(np.int64)), min(day, HISTORY_DAYS), 0, budget, policy)
+            policy = budget_night(some.at(before.astype(np.int64)), min(day, HISTORY_DAYS), 0, budget, policy).after
         today = np.flatnonzero((some.time_us >= now) & (some.time_us < now + DAY_US)).astype(np.int64)
         fired += today[memory.fire(some.at(today), policy)].tolist()
     decided = run_nights(some, times, NONE, budget, Policy(5000), EVEN, ZONE)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -26,24 +27,33 @@ from pipeline.column_batch import ArrayColumn, FixedColumn
 from pipeline.events import LogPosition
 from pipeline.flow import commit_batch
 from tests.conftest import Stack
-from tests.flows import Published, batch_of, chain, judgement, memory, records
+from tests.corpus.make_poison import event
+from tests.flows import Published, Record, batch_of, chain, judgement, memory, records
 from tests.models import small_model
 from tests.systems import System
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 _BEGIN_US, _END_US = 0, 4_000_000_000_000_000
-_ALL = {"level": 0, "floor": 8000, "shadow_level": 65_535, "shadow_model": ""}
 
 
 def committed(store: ClickHouseStore, position: LogPosition, *, shadow: bool = False) -> FormedBatch:
-    """Twelve hundred events, judged by a model, stored and sealed."""
+    """Twelve hundred events, every hundredth by emergency right, judged by a model, stored and sealed."""
     judged = replace(judgement(), model=small_model(), policy=Policy(NEVER))
     if shadow:
         judged = replace(judged, shadow=replace(small_model(seed=2), model_id="candidate"))
-    formed = chain().form(batch_of(records(1200), position), memory(position), judged)
+    formed = chain().form(batch_of(_records(), position), memory(position), judged)
     commit_batch(formed, store, Published(), "test")
     commit_batch(formed, store, Published(), "test")  # a repetition adds nothing
     return formed
+
+
+def _records() -> list[Record]:
+    """A rule holds on the events by emergency right: these are watched, others are kept by chance only."""
+    found = records(1200)
+    for offset in range(50, 1200, 100):
+        body = event(f"emergency {offset}", actor_id=f"actor-{offset % 7}", break_glass=True)
+        found[offset] = Record(offset, msgspec.json.encode(body))
+    return found
 
 
 @pytest.fixture
@@ -62,12 +72,13 @@ def test_kept_judgements_are_read_as_the_stream_made_them(
     formed = committed(store, own)
     rows = formed.features
     assert rows is not None
-    kept = nights.kept(own.topic, _BEGIN_US, _END_US, _ALL)
-    assert kept.level.tolist() == rows.fixed("level").tolist()
-    assert kept.floor.tolist() == rows.fixed("floor").tolist()
-    assert kept.time_us.tolist() == rows.fixed("event_time").tolist()
-    high = nights.kept(own.topic, _BEGIN_US, _END_US, {**_ALL, "level": 6000})
-    assert high.level.tolist() == [level for level in kept.level.tolist() if level >= 6000]
+    kept = nights.kept(own.topic, _BEGIN_US, _END_US, "")
+    watched = rows.fixed("floor").astype(np.int64) >= 8000
+    assert watched.sum() == 12
+    for name in ("level", "floor"):
+        assert getattr(kept, name).tolist() == rows.fixed(name)[watched].tolist()
+    assert kept.time_us.tolist() == rows.fixed("event_time")[watched].tolist()
+    assert {reasons[0] for reasons in kept.reasons} == {"rule:break_glass"}
 
 
 def test_a_shadow_models_judgements_count_only_under_its_own_id(
@@ -76,12 +87,13 @@ def test_a_shadow_models_judgements_count_only_under_its_own_id(
     formed = committed(store, own, shadow=True)
     rows = formed.features
     assert rows is not None
-    named = {**_ALL, "shadow_model": "candidate"}
-    assert (
-        nights.kept(own.topic, _BEGIN_US, _END_US, named).shadow_level.tolist() == rows.fixed("shadow_level").tolist()
-    )
-    other = nights.kept(own.topic, _BEGIN_US, _END_US, {**_ALL, "shadow_model": "another"})
-    assert set(other.shadow_level.tolist()) == {0}
+    watched = rows.fixed("floor").astype(np.int64) >= 8000
+    named = nights.kept(own.topic, _BEGIN_US, _END_US, "candidate")
+    assert named.shadow_floor.tolist() == rows.fixed("shadow_floor")[watched].tolist()
+    assert min(named.shadow_floor.tolist()) >= 8000
+    other = nights.kept(own.topic, _BEGIN_US, _END_US, "another")
+    assert other.level.tolist() == named.level.tolist()
+    assert set(other.shadow_floor.tolist()) == {0}
 
 
 def test_the_sample_holds_the_features_of_its_events(
@@ -101,10 +113,10 @@ def test_the_sample_holds_the_features_of_its_events(
 
 def test_what_is_not_sealed_is_nobodys(store: ClickHouseStore, nights: ClickHouseNights, own: LogPosition) -> None:
     judged = replace(judgement(), model=small_model(), policy=Policy(NEVER))
-    formed = chain().form(batch_of(records(1200), own), memory(own), judged)
+    formed = chain().form(batch_of(_records(), own), memory(own), judged)
     assert formed.features is not None
     store.insert_features(formed.features, formed.token())
-    assert len(nights.kept(own.topic, _BEGIN_US, _END_US, _ALL).level) == 0
+    assert len(nights.kept(own.topic, _BEGIN_US, _END_US, "").level) == 0
 
 
 def test_a_night_is_remembered_and_replaced_never_doubled(nights: ClickHouseNights, own: LogPosition) -> None:
