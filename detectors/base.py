@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from detectors.strength import strength_of
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
@@ -135,6 +137,10 @@ class Assessment:
 
     def told_risk(self, row: int) -> int:
         """The risk (hundredths) that an alert tells: the event's own, less where an exception takes its cause away."""
+        return min(int(self.risk[row]), strength_of(int(self.level[row]), int(self.floor[row])))
+
+    def gravest(self, row: int) -> int:
+        """The risk (hundredths) of the graver cause alone, as `told_risk`: how grave, not how sure."""
         return min(int(self.risk[row]), max(int(self.level[row]), int(self.floor[row])))
 
 

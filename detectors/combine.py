@@ -2,10 +2,11 @@
 
 Place in the flow: second half of `assess`. Witnesses are the isolation forest, the single most surprising kind of
 feature and each pattern; each is a −log10 tail probability among days of an account. Fusion: the strongest plus half
-the second; the sum is calibrated again among events. level = 20 × −log10 p in hundredths, without an upper end; risk =
-min(100, level): 60 is one event in 1,000, 80 one in 10,000. Rules are floors. What a work item explains or an approval
-covers counts eight tenths. `anomaly_score` = s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never
-saturates, breaks ties of risk. The top-3 sum of surprisals is kept beside it: the baseline that this must match.
+the second; the sum is calibrated again among events. level = 20 × −log10 p in hundredths, without an upper end: 60 is
+one event in 1,000, 80 one in 10,000. Rules are floors; `strength.py` says what both come to, and the risk. What a work
+item explains or an approval covers counts eight tenths. `anomaly_score` = s / (s + 2) with s = −log10 p: monotone in
+the calibrated tail, never saturates, breaks ties of risk. The top-3 sum of surprisals is kept beside it: the baseline
+that this must match.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from detectors.isolation_forest import Forest, scores
 from detectors.patterns import pattern_scores
 from detectors.surprisal import N_ORDER, daily_largest
 
-MAX_RISK = 10_000
 SECOND_WEIGHT = 0.5
 _TOP = 0.995
 _KNOTS = 257
@@ -123,11 +123,6 @@ class Judged:
     """Hundredths."""
     level: U16
     """Hundredths of risk without its upper end at 10,000."""
-
-    @property
-    def risk(self) -> U16:
-        """Hundredths, 0–10000."""
-        return np.minimum(self.level, np.uint16(MAX_RISK))
 
 
 def judge(forest: Forest, calibration: Calibration, surprisals: F32, accounted: B) -> Judged:

@@ -23,6 +23,7 @@ from detectors.base import EXCEPTION_CODE, MODEL_DETECTOR
 from detectors.features import KINDS
 from detectors.rules import all_rules
 from detectors.scheduled import SCHEDULED
+from detectors.strength import strength_of
 from pipeline.errors import OtherVersion, UsageError
 
 FORMAT = 1
@@ -244,6 +245,11 @@ class Causes:
         """The highest of the floors."""
         return max(self.floors.values(), default=0)
 
+    @property
+    def strength(self) -> int:
+        """What they come to together."""
+        return strength_of(self.level, self.floor)
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -256,7 +262,7 @@ class Left:
 def left_of(causes: Causes, threshold: int, exceptions: Sequence[AlertException]) -> Left:
     """Takes away what these exceptions name; they are those that are valid and in whose scope the event is.
 
-    The model is taken away only where its level reaches `threshold` (hundredths): below it raises no alert anyway.
+    The model is taken away only where `threshold` (hundredths) is not reached without it: else it raises no alert.
     """
     level, floors = causes.level, dict(causes.floors)
     taken = []
@@ -265,7 +271,8 @@ def left_of(causes: Causes, threshold: int, exceptions: Sequence[AlertException]
             continue
         rules = [name for name in causes.floors if name in one.detectors]
         of_kind = not one.kinds or causes.kind in one.kinds
-        model = MODEL_DETECTOR in one.detectors and causes.level >= threshold and of_kind
+        counts = causes.level >= threshold or causes.strength >= threshold > causes.floor
+        model = MODEL_DETECTOR in one.detectors and counts and of_kind
         if not rules and not model:
             continue
         taken.append((one, tuple(name for name in rules if floors.pop(name, None) is not None)))

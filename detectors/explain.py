@@ -171,6 +171,8 @@ def _risk(row: int, events: EventArrays, assessment: Assessment) -> Text:
     shown = Text(f"risk {risk / 100:.0f} of 100", f"风险 {risk / 100:.0f}/100")
     if int(assessment.floor[row]) >= risk > 0:
         return Text(f"{shown.en} by rule", f"{shown.zh}，由规则判定")
+    if int(assessment.floor[row]) > 1:
+        return Text(f"{shown.en} by rule and by how unusual it is", f"{shown.zh}，由规则与异常程度共同判定")
     if int(events.explained[row]) == _IS_EXPLAINED or int(events.approved[row]):
         return Text(
             f"{shown.en}, lowered because a work item or an approval covers the access",

@@ -1,9 +1,12 @@
 """Which judged events become alerts: thresholds, suppression, caps; and the threshold that keeps an alert budget.
 
-Place in the flow: first half of `decide`. A finding is an event at or above the model's threshold or under a rule of at
-least the rules' threshold. The first one opens an alert; findings that follow join it, as long as no pause of 24 hours
-comes between them and for at most seven days. The open alert fires again when the level rises by 20 and by half
-of what was told last, or where a *kind* of reason leads that was not told yet, at no lower level; at most five a day.
+Place in the flow: first half of `decide`. A finding is an event whose strength (model and rules together) is at or
+above the threshold, or under a rule of at least the rules' threshold. The first one opens an alert; findings that
+follow join it, as long as no pause of 48 hours comes between them and for at most seven days. The open alert fires
+again when the strength rises to twice what was told last and by 20 at least, or where a *kind* of reason leads that was
+not told yet, at no lower strength. An account is told twice a day at most, but a rule that was not told yet and reaches
+the rules' threshold by itself is told up to five times: cheap alerts of a morning must not silence a grave one of the
+evening.
 All of it lives in the actor's own profile and counts event time only, so that a replay fires the same alerts. Nothing
 here looks at other actors: the overall number is held by the thresholds, which a budget sets on history
 (`policy_for_budget`).
@@ -21,24 +24,28 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import EXCEPTION_CODE, I64, U64, Assessment, EventArrays
+from detectors.base import EXCEPTION_CODE, I64, U16, U64, Assessment, EventArrays
 from detectors.features import KIND_OF, KINDS
 from detectors.profile import Profiles
+from detectors.strength import strength
 
-OPEN_US = 24 * 3600 * 1_000_000
-LONGEST_US = 7 * OPEN_US
+OPEN_US = 48 * 3600 * 1_000_000
+LONGEST_US = 7 * 24 * 3600 * 1_000_000
 RISE = 2000
-RISE_PERCENT = 50
-MAX_A_DAY = 5
+RISE_PERCENT = 100
+MAX_A_DAY = 2
+MAX_A_DAY_BY_RULE = 5
 NEVER = 65_535
 """A threshold that nothing reaches: no alerts at all, rules included."""
 RULE_THRESHOLD = 8000
 DEFAULT_BUDGET_PER_DAY = 10.0
 BUDGET_ACTORS = 500
-LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 4000, 60_000
-"""Between them lies every threshold that means something: the model's level ends at 20 × 30."""
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 3500, 60_000
+"""Between them lies every threshold that means something: reasons are kept from the one on, the model's level ends at
+20 × 30. In quiet companies a budget is used up at 36 only."""
 
 _FIRST_RULE_BIT = 24
+_FIRST_RULE = np.uint64(1 << _FIRST_RULE_BIT)
 _EXCEPTION = EXCEPTION_CODE.removesuffix(":")
 _DAY_US = 86_400_000_000
 
@@ -47,7 +54,7 @@ _DAY_US = 86_400_000_000
 class Policy:
     """The numbers alerts are decided by; immutable, part of the version set. Levels in hundredths of risk.
 
-    `threshold` is compared with the model's level, which has no upper end (10,000 is risk 100, more is rarer still).
+    `threshold` is compared with the strength, which has no upper end (10,000 is risk 100, more is rarer still).
     """
 
     threshold: int
@@ -57,6 +64,7 @@ class Policy:
     rise: int = RISE
     rise_percent: int = RISE_PERCENT
     max_a_day: int = MAX_A_DAY
+    max_a_day_by_rule: int = MAX_A_DAY_BY_RULE
 
     def content(self) -> bytes:
         """Canonical JSON, kept as an artefact."""
@@ -80,6 +88,17 @@ def kind_bits(reason_codes: Sequence[str]) -> U64:
             bits[index] = np.uint64(1) << np.uint64(min(rule, 63))
             rule += 1
     return bits
+
+
+def reaches(level: U16 | I64, floor: U16 | I64, policy: Policy) -> npt.NDArray[np.bool_]:
+    """Which events the policy's thresholds let through, (n,); `level`: the model's, `floor`: of the rules that hold.
+
+    Where the budget took from a rule the right to fire by itself, it has none by its floor either: only the model's
+    level is heard. Else one rule that holds everywhere would raise the threshold beyond all that the model finds.
+    """
+    is_silenced = (floor >= RULE_THRESHOLD) & (floor < policy.rule_threshold)
+    heard = np.where(is_silenced, level, strength(level, floor))
+    return np.asarray((heard >= policy.threshold) | (floor >= policy.rule_threshold))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +131,7 @@ class Findings:
         """The rows that the policy's thresholds let through."""
         if policy.threshold == NEVER:
             return np.zeros(0, np.int64)
-        return np.flatnonzero((self.level >= policy.threshold) | (self.floor >= policy.rule_threshold)).astype(np.int64)
+        return np.flatnonzero(reaches(self.level, self.floor, policy)).astype(np.int64)
 
 
 def joined(parts: Sequence[Findings]) -> Findings:
@@ -161,9 +180,9 @@ _ALERT_STATE = (
 
 @numba.njit(cache=True)
 def _fire(
-    actors: I64, time_us: I64, level: I64, first: U64, kinds: U64, opened_us: I64, last_us: I64, highest: I64,
-    seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, share: int,
-    max_a_day: int,
+    actors: I64, time_us: I64, level: I64, by_rule: npt.NDArray[np.bool_], first: U64, kinds: U64, opened_us: I64,
+    last_us: I64, highest: I64, seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, share: int,
+    max_a_day: int, max_by_rule: int,
     fired: npt.NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """Marks which findings (in log order, all at or above a threshold) fire; updates the actors' alert state."""
@@ -172,12 +191,13 @@ def _fire(
         if now // 86_400_000_000 > day[actor]:  # an event of yesterday counts today: it resets nothing
             day[actor], today[actor] = now // 86_400_000_000, 0
         is_open = last_us[actor] != 0 and now - last_us[actor] < open_us and now - opened_us[actor] < longest_us
-        is_new_kind = (first[i] & ~seen[actor]) != 0 and level[i] >= highest[actor]
+        is_untold = (first[i] & ~seen[actor]) != 0
+        is_new_kind = is_untold and level[i] >= highest[actor]
         if is_open:
             last_us[actor] = max(last_us[actor], now)
             if not is_new_kind and level[i] < highest[actor] + max(rise, highest[actor] * share // 100):
                 continue
-        if today[actor] >= max_a_day:
+        if today[actor] >= (max_by_rule if by_rule[i] and is_untold else max_a_day):
             continue
         fired[i] = 1
         today[actor] += 1
@@ -192,11 +212,12 @@ def _fired(findings: Findings, state: dict[str, npt.NDArray[Any]], policy: Polic
     """Which of the findings fire; `state`: the actors' alert state, changed in place."""
     fired = np.zeros(len(findings.actors), np.uint8)
     opened, last, highest, seen, day, today = (state[name] for name in _ALERT_STATE)
-    strength = np.maximum(findings.level, findings.floor)
+    by_rule = (findings.floor >= policy.rule_threshold) & (findings.first >= _FIRST_RULE)
+    together = strength(findings.level, findings.floor)
     _fire(
-        findings.actors, findings.time_us, strength, findings.first, findings.kinds, opened, last, highest, seen, day,
-        today, policy.open_us, policy.longest_us, policy.rise, policy.rise_percent,
-        policy.max_a_day, fired,
+        findings.actors, findings.time_us, together, by_rule, findings.first, findings.kinds, opened, last, highest,
+        seen, day, today, policy.open_us, policy.longest_us, policy.rise, policy.rise_percent, policy.max_a_day,
+        policy.max_a_day_by_rule, fired,
     )  # fmt: skip
     marked: npt.NDArray[np.bool_] = fired == 1
     return marked

@@ -26,6 +26,7 @@ from detectors.features import N_FEATURES, NAMES
 from detectors.model import Model
 from detectors.policy import budget_for, findings_of, policy_for_budget
 from detectors.rules.rule import Rule, floors_of
+from detectors.strength import risk_of
 from pipeline.errors import UsageError
 
 MIN_ROWS = 2_000
@@ -124,7 +125,7 @@ def _fitted(
     cuts = {rule.name: _cut(floors[learnt, index], days[learnt]) for index, rule in enumerate(rules)}
     by_rule = [lowered(floors[:, index], cuts[rule.name]) for index, rule in enumerate(rules)]
     floor = np.maximum.reduce(by_rule) if by_rule else np.zeros(len(features), np.uint16)
-    risk = np.maximum(judged.risk, floor)
+    risk = risk_of(judged.level, floor)
     ends, codes = reasons(surprise, risk, by_rule)
     names = [*(f"feature:{name}" for name in NAMES), *(code for rule in rules for code in rule.reasons)]
     assessment = Assessment(

@@ -11,9 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from detectors.base import EXCEPTION_CODE
 from detectors.exceptions import STATE_KEYS, AlertException, Causes, left_of
-from detectors.policy import Policy
+from detectors.policy import Policy, reaches
 from pipeline.stages.hold_back import causes_of
 
 Position = tuple[str, str, int, int]
@@ -93,7 +95,8 @@ def _told(reasons: Sequence[str]) -> Sequence[str]:
 
 
 def _reaches(causes: Causes, policy: Policy) -> bool:
-    return causes.level >= policy.threshold or causes.floor >= policy.rule_threshold
+    level, floor = np.array([causes.level]), np.array([causes.floor])
+    return bool(reaches(level, floor, policy)[0])
 
 
 def _is_held(alert: StoredAlert, one: AlertException, silenced: set[Position], alerted: set[Position]) -> bool:

@@ -1,7 +1,7 @@
 """What of judged events could fire, kept until it is known what fires: why `accesstrail score` judges only once.
 
 Place in the flow: below `offline.py`. Thresholds of a budget are known when everything has been judged. Until then only
-what is at or above the lowest threshold worth trying is kept, about one event in a hundred: its finding, and what
+what is at or above the lowest threshold worth trying is kept, a few events in a hundred: its finding, and what
 `decide.tell` needs to write its alert. Findings (48 bytes each) are kept always, the rest of at most `MOST_ROWS`
 events (about 1.3 KiB each): under a flood of findings memory stays bounded, and whoever fires without having been
 kept is `missing` and has to be judged again.

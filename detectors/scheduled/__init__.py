@@ -19,12 +19,14 @@ from detectors.scheduled.silent_source import SILENT_SOURCE
 from detectors.scheduled.slow_drip import SLOW_DRIP
 from detectors.scheduled.subject_looked_at_by_many import SUBJECT_LOOKED_AT_BY_MANY
 from detectors.scheduled.unexplained_access import UNEXPLAINED_ACCESS
+from detectors.scheduled.unexplained_streak import UNEXPLAINED_STREAK
 
 SCHEDULED: Sequence[ScheduledDetector] = (
     CREDENTIAL_MANY_PLACES, DISTRIBUTED_SCRAPING, GRANT_THEN_USE, PARTNER_OVER_CONTRACT_DAY, PROFILE_ASSEMBLY,
     SEQUENCE_HOLES, SILENT_SOURCE, SLOW_DRIP, SUBJECT_LOOKED_AT_BY_MANY, UNEXPLAINED_ACCESS,
+    UNEXPLAINED_STREAK,
 )  # fmt: skip
 """Every scheduled detector, by name."""
 
-SCHEDULED_VERSION = "2"
+SCHEDULED_VERSION = "3"
 """Raised with every change of SQL or verdicts; part of each run's row."""

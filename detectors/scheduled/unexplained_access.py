@@ -13,7 +13,7 @@ from detectors.scheduled.base import Cadence, Row, ScheduledDetector, Verdict, W
 from detectors.scheduled.sql import DAY_SLOT, EVENT, LOOK, NO_TOKEN, PEER_GROUP, PEOPLE, ROWS, against_usual
 
 FLOOR = 20
-FACTOR = 2.5
+FACTOR = 2
 
 _COVERS = """(span.1 - toIntervalHour(24) <= event_time
             AND (event_time <= span.2 OR event_time <= span.1 + toIntervalHour(24)))"""
@@ -47,10 +47,11 @@ WHERE slot BETWEEN {{first_slot:Int32}} AND {{last_slot:Int32}}
 GROUP BY tenant_id, topic, incarnation, partition, offset, event_id, event_time, actor_token, case_token, approval_token"""
 """One row an access that the stream did not find explained: explained after all, only claimed, or unexplained."""
 
-_DAYS = f"""        SELECT tenant_id, slot, actor_token, max(peer) AS peer, uniqExact(subject) AS subjects, min(event) AS picked
+DAYS = f"""        SELECT tenant_id, slot, actor_token, max(peer) AS peer, uniqExact(subject) AS subjects, min(event) AS picked
         FROM ({_ANSWERED})
         WHERE NOT is_explained AND NOT ({_IS_CLAIM})
         GROUP BY tenant_id, slot, actor_token"""
+"""One row an actor and day: customers whose accesses nothing explains."""
 
 
 def _judge(row: Row) -> Verdict:
@@ -88,7 +89,7 @@ UNEXPLAINED_ACCESS = ScheduledDetector(
         "Contain: none at first; limit the account's search where the number grows. Ask: the manager, then the person.",
         "核查：列出当天访问及最终结论（access_explanations）。控制：先不处置；若数量继续增长则限制其查询。询问：先主管，后本人。",
     ),
-    sql=against_usual(_DAYS, "subjects", FLOOR, FACTOR),
+    sql=against_usual(DAYS, "subjects", FLOOR, FACTOR),
     judge=_judge,
     look_alikes=("tickets opened hours later", "complaint cases under one case", "a department that writes no tickets"),
 )  # fmt: skip

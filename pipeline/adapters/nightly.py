@@ -43,24 +43,25 @@ class ClickHouseNights:
         return [found.get(day, 0) for day in range(min(found), max(found) + 1)] if found else []
 
     def kept(self, topic: str, from_us: int, until_us: int, shadow_id: str) -> Kept:
-        """Kept judgements, in log order within each actor; of more than 100,000 those of the highest level."""
+        """Kept judgements, in log order within each actor; of more than 100,000 the strongest."""
         sql = (
             "SELECT actor, toUnixTimestamp64Micro(event_time), level, floor, reasons, shadow_level, shadow_floor, "
             "shadow_reasons FROM ("
             "SELECT concat(tenant_id, '/', hex(actor_token)) AS actor, event_time, received_at, incarnation, partition,"
             " offset, level, floor, reasons, shadow_reasons, "
             "if(shadow_model = {shadow_model:String}, shadow_level, 0) AS shadow_level, "
-            "if(shadow_model = {shadow_model:String}, shadow_floor, 0) AS shadow_floor "
+            "if(shadow_model = {shadow_model:String}, shadow_floor, 0) AS shadow_floor, "
+            "greatest(level, floor) + intDiv(least(level, floor), 2) AS strength, "  # as detectors/strength.py
+            "greatest(shadow_level, shadow_floor) + intDiv(least(shadow_level, shadow_floor), 2) AS shadow_strength "
             "FROM accesstrail.features WHERE topic = {topic:String} "
             "AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')} "
-            "AND (level >= {level:UInt16} OR floor >= {floor:UInt16} OR shadow_level >= {shadow_level:UInt16} "
-            "OR shadow_floor >= {floor:UInt16}) "
-            "ORDER BY greatest(level, shadow_level) DESC LIMIT {most:UInt32}"
+            "AND (strength >= {lowest:UInt16} OR floor >= {floor:UInt16} OR shadow_strength >= {shadow_lowest:UInt16} "
+            "OR shadow_floor >= {floor:UInt16}) ORDER BY greatest(strength, shadow_strength) DESC LIMIT {most:UInt32}"
             ") ORDER BY received_at, incarnation, partition, offset"
         )
         lowest = {
-            "level": LOWEST_THRESHOLD, "floor": RULE_THRESHOLD, "shadow_model": shadow_id,
-            "shadow_level": LOWEST_THRESHOLD if shadow_id else NEVER,
+            "lowest": LOWEST_THRESHOLD, "floor": RULE_THRESHOLD, "shadow_model": shadow_id,
+            "shadow_lowest": LOWEST_THRESHOLD if shadow_id else NEVER,
         }  # fmt: skip
         rows = self._client.query(sql, {"topic": topic, "most": _MOST_KEPT, **lowest, **_times(from_us, until_us)})
         actors: dict[str, int] = {}

@@ -269,7 +269,7 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
 @reasoned
 @settings_options
 def threshold_command(settings: Settings, level: float, reason: str, by: str | None, *, as_json: bool) -> int:
-    """Let the model's alerts fire from this LEVEL on (40 to 600); no restart.
+    """Let the model's alerts fire from this LEVEL on (35 to 600); no restart.
 
     LEVEL is the risk without its upper end at 100: 60 is one event in 1,000, 80 one in 10,000, 120 one in a million.
     It stays with the model in use: a changed directory keeps it, another model brings its own. What rules alone must

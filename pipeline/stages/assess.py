@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import U8, U16, Assessment, EventArrays
+from detectors.base import F32, I32, I64, U8, U16, Assessment, EventArrays
 from detectors.combine import judge, lowered
 from detectors.features import N_FEATURES, NAMES, compute
 from detectors.model import Model
+from detectors.policy import LOWEST_THRESHOLD
 from detectors.profile import Profiles
 from detectors.rules.rule import Rule, floors_of
+from detectors.strength import risk_of
 from detectors.surprisal import N_ORDER, surprisals
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.events import EXPLAINED, SCORE_STATUSES, codes
 
-WATCH_RISK = 4000
-"""Reasons are kept from this risk on (hundredths): one event in a hundred."""
+WATCH_RISK = LOWEST_THRESHOLD
+"""Reasons are kept from this risk on (hundredths): one event in fifty by the calibration, all that could alert."""
 MAX_REASONS = 3
 MIN_SURPRISAL = 1.0
+_NO_FLOOR = 65_536
 _STATUS = codes(SCORE_STATUSES)
 _EXPLAINED = codes(EXPLAINED)["explained"]
 
@@ -96,7 +100,7 @@ def _judged(
     silent = events.scorable == 0
     for values in (judged.anomaly, judged.top3, judged.level, floor):
         values[silent] = 0
-    risk = np.maximum(judged.risk, floor)
+    risk = risk_of(judged.level, floor)
     ends, reasons = reasons_of(surprise, risk, floors)
     return Assessment(
         status=_statuses(events.scorable, duplicate, "scored"),
@@ -127,22 +131,64 @@ def reasons_of(
 
     A rule that history lowers below the watch level comes last: it holds, but it is not why anybody should look.
     """
-    sizes = np.zeros(len(risk), np.int64)
-    reasons: list[int] = []
     watched = np.flatnonzero(risk >= WATCH_RISK)
-    of_features = surprise[watched, :N_FEATURES]
-    largest = np.argsort(-of_features, axis=1, kind="stable")[:, :MAX_REASONS]
-    values = np.take_along_axis(of_features, largest, axis=1)
-    for row, order, surprising in zip(
-        watched.tolist(), largest.tolist(), (values >= MIN_SURPRISAL).tolist(), strict=True
-    ):
-        held = sorted((-int(floor[row]), N_FEATURES + index) for index, floor in enumerate(floors) if floor[row])
-        own = [code for floor, code in held if -floor >= WATCH_RISK]
-        own += [index for index, counts in zip(order, surprising, strict=True) if counts]
-        own += [code for floor, code in held if -floor < WATCH_RISK]
-        sizes[row] = len(own)
-        reasons += own
-    return np.cumsum(sizes), np.array(reasons, np.int32)
+    of_rules = np.zeros((len(watched), len(floors)), np.uint16)
+    for column, floor in enumerate(floors):
+        of_rules[:, column] = floor[watched]
+    sizes = np.zeros(len(risk), np.int64)
+    reasons = np.empty(len(watched) * (len(floors) + MAX_REASONS), np.int32)
+    found = _list_reasons(surprise[watched, :N_FEATURES], of_rules, WATCH_RISK, watched, sizes, reasons)
+    return np.cumsum(sizes), reasons[:found].copy()
+
+
+@numba.njit(cache=True)
+def _list_reasons(surprise: F32, of_rules: U16, watch: int, watched: I64, sizes: I64, reasons: I32) -> int:
+    """Writes the reasons of each watched row one after the other; returns how many there are in all.
+
+    What other modules define arrives as an argument: the cache of compiled code looks at this file only.
+    """
+    found = 0
+    for place in range(len(watched)):
+        begin = found
+        found = _list_rules(of_rules[place], watch, _NO_FLOOR, surprise.shape[1], reasons, found)
+        found = _list_features(surprise[place], reasons, found)
+        found = _list_rules(of_rules[place], 1, watch, surprise.shape[1], reasons, found)
+        sizes[watched[place]] = found - begin
+    return found
+
+
+@numba.njit(cache=True)
+def _list_rules(floors: U16, from_floor: int, below: int, first_code: int, reasons: I32, found: int) -> int:
+    """The rules with a floor in [from_floor, below), the highest first, of equal ones the first."""
+    begin = found
+    for rule in range(len(floors)):
+        if not from_floor <= floors[rule] < below:
+            continue
+        place = found
+        while place > begin and floors[reasons[place - 1] - first_code] < floors[rule]:
+            reasons[place] = reasons[place - 1]
+            place -= 1
+        reasons[place] = first_code + rule
+        found += 1
+    return found
+
+
+@numba.njit(cache=True)
+def _list_features(surprise: F32, reasons: I32, found: int) -> int:
+    """The most surprising features, the largest first, of equal ones the first."""
+    begin = found
+    for feature in range(len(surprise)):
+        if surprise[feature] < MIN_SURPRISAL:
+            continue
+        place = found
+        while place > begin and surprise[reasons[place - 1]] < surprise[feature]:
+            if place < begin + MAX_REASONS:
+                reasons[place] = reasons[place - 1]
+            place -= 1
+        if place < begin + MAX_REASONS:
+            reasons[place] = feature
+            found = min(found + 1, begin + MAX_REASONS)
+    return found
 
 
 def _fill(columns: ColumnBatch, assessment: Assessment) -> None:

@@ -1,7 +1,8 @@
 """Decide: which judged events become alerts, and what each alert says.
 
 Place in the flow: after `hold_back`. Alert ids are functions of (incarnation, partition, offset, detector), so a replay
-repeats and never adds. Severity comes from risk, sensitivity and whether a work item explains the access.
+repeats and never adds. Severity comes from the risk of the graver cause, the model or a rule, from sensitivity and
+whether a work item explains the access; that both agree makes an alert surer, not graver.
 """
 
 from __future__ import annotations
@@ -77,14 +78,14 @@ def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Asse
     detector = leading.removeprefix("rule:") if leading.startswith("rule:") else MODEL_DETECTOR
     explanation = explain(row, events, assessment, context)
     seen = {NAMES[index]: float(assessment.features[row, index]) for index in indexes if index < len(NAMES)}
-    risk = assessment.told_risk(row)
+    risk, grave = assessment.told_risk(row), assessment.gravest(row)
     return Alert(
         alert_id=str(alert_id(columns, row, detector)),
         tenant_id=_text(columns, "tenant_id", row),
         row=row,
         detector=detector,
         risk=risk,
-        severity=severity(risk, int(events.sensitivity[row]), explained=int(events.explained[row]) == _EXPLAINED),
+        severity=severity(grave, int(events.sensitivity[row]), explained=int(events.explained[row]) == _EXPLAINED),
         reasons=reasons,
         explanation_en=explanation.text.en,
         explanation_zh=explanation.text.zh,

@@ -19,7 +19,7 @@ from detectors.combine import lowered_by
 from detectors.exceptions import TOKEN_KINDS, AlertException, Causes, Left, left_of
 from detectors.features import KIND_OF, KINDS
 from detectors.model import Model
-from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Policy
+from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Policy, reaches
 from detectors.rules.rule import Rule
 from pipeline.column_batch import ArrayColumn, ColumnBatch, Interner, TextColumn
 from pipeline.events import SCORE_STATUSES, codes
@@ -79,8 +79,8 @@ def _seeking(policy: Policy) -> Policy:
 
 
 def _reached(assessment: Assessment, policy: Policy) -> I64:
-    reaches = (assessment.level >= policy.threshold) | (assessment.floor >= policy.rule_threshold)
-    return np.flatnonzero(reaches & (assessment.status == _SCORED)).astype(np.int64)
+    reached = reaches(assessment.level, assessment.floor, policy) & (assessment.status == _SCORED)
+    return np.flatnonzero(reached).astype(np.int64)
 
 
 def _causes(row: int, assessment: Assessment, floors: Mapping[str, int]) -> Causes:

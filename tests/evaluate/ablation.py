@@ -44,6 +44,7 @@ from detectors.policy import (
     kind_bits,
     policy_for_budget,
 )
+from detectors.strength import risk_of
 from detectors.surprisal import N_ORDER
 from detectors.train import SAMPLE_ROWS, WARM_UP_SHARE
 from pipeline.adapters.directory import read_directory
@@ -142,7 +143,7 @@ class Ablation:
         tails[NAIVE] = self._tails[NAIVE].surprisal(-self._naive.score_samples(raw_columns(arrays)))
         levels = {name: np.where(arrays.scorable == 1, tail * 2000.0, 0.0) for name, tail in tails.items()}
         levels[WITNESSES] = assessment.level.astype(np.float64)
-        levels[RULES] = np.maximum(np.minimum(levels[WITNESSES], 10_000.0), assessment.floor)
+        levels[RULES] = risk_of(assessment.level, assessment.floor).astype(np.float64)
         whole = findings_of(assessment, actors, arrays.event_time_us)
         reached = np.maximum.reduce([levels[name] for name in VARIANTS]) >= LOWEST_THRESHOLD
         rows = np.flatnonzero(reached).astype(np.int64)

@@ -1,8 +1,9 @@
-"""Which companies the evaluation looks at: drawn from wide ranges by their seed, five to tune on, five held out.
+"""Which companies the evaluation looks at: drawn from wide ranges by their seed, ten to tune on, five held out.
 
 Nobody looks at a held-out company while anything about detection is still being changed: their difference from the
 others is what tuning flatters. The number of stories grows with the company, because so does the alert budget: with
-every scenario three times in a company of sixty there would be more attacks than alerts.
+every scenario three times in a company of sixty there would be more attacks than alerts. Companies that were held out
+once and opened (9201–9205, on 2026-11-26) count among the tuning ones since.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from datetime import date, timedelta
 
 from pipeline.sources.simulate.catalogue import CATALOGUE
 
-TUNING = (9101, 9102, 9103, 9104, 9105)
-HELD_OUT = (9201, 9202, 9203, 9204, 9205)
+TUNING = (9101, 9102, 9103, 9104, 9105, 9201, 9202, 9203, 9204, 9205)
+HELD_OUT = (9301, 9302, 9303, 9304, 9305)
 SETS = {"tuning": TUNING, "held out": HELD_OUT}
 BUDGET_PER_DAY, BUDGET_ACTORS = 12.0, 400
 STRENGTHS = 3

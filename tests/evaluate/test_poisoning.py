@@ -6,6 +6,7 @@ representative who looks at customers without a ticket. The attacker knows every
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -119,13 +120,14 @@ def test_a_rule_on_sensitive_data_is_taken_away_by_no_training() -> None:
 # -- one who floods cheap alerts to hide one
 
 
-def _findings(*rows: tuple[int, float, int, int]) -> Findings:
-    """Findings of (account, day, level, kind)."""
-    actors, days, levels, kinds = (np.array(column) for column in zip(*rows, strict=True))
+def _findings(*rows: tuple[int, float, int, int], rules: Sequence[tuple[int, float, int, int]] = ()) -> Findings:
+    """Findings of (account, day, level, kind); `rules`: of (account, day, floor, bit of the rule) behind them."""
+    actors, days, levels, kinds = (np.array(column) for column in zip(*rows, *rules, strict=True))
+    by_rule = np.arange(len(actors)) >= len(rows)
     bits = np.uint64(1) << kinds.astype(np.uint64)
     return Findings(
-        actors.astype(np.int64), (days * DAY_US).astype(np.int64) + DAY_US * 20_000, levels.astype(np.int64),
-        np.zeros(len(actors), np.int64), bits, bits,
+        actors.astype(np.int64), (days * DAY_US).astype(np.int64) + DAY_US * 20_000, np.where(by_rule, 0, levels),
+        np.where(by_rule, levels, 0), bits, bits,
     )  # fmt: skip
 
 
@@ -145,11 +147,16 @@ def test_a_thousand_cheap_findings_of_one_kind_are_one_alert_and_the_grave_one_s
     assert _fires(_findings(*flood, (0, 0.9, 9000, 1))) == [0, 1000]
 
 
-def test_a_flood_of_different_kinds_ends_at_five_a_day_and_what_goes_on_is_told_the_next_day() -> None:
-    """The limit: on an account that was told five times today, the sixth is told tomorrow; an alert is open."""
+def test_a_flood_of_different_kinds_ends_at_two_a_day_and_what_goes_on_is_told_the_next_day() -> None:
+    """The limit: on an account that was told twice today, what the model finds next is told tomorrow; one is open."""
     flood = [(0, 0.1 + number / 100, 4500, number) for number in range(20)]
     hidden = [(0, 0.9, 9000, 21), (0, 1.1, 9000, 21)]
     assert _fires(_findings(*flood, *hidden)) == [*range(MAX_A_DAY), 21]
+
+
+def test_a_flood_of_different_kinds_hides_no_rule_that_alerts_by_itself() -> None:
+    flood = [(0, 0.1 + number / 100, 4500, number) for number in range(20)]
+    assert _fires(_findings(*flood, rules=[(0, 0.9, 9000, 30)])) == [*range(MAX_A_DAY), 20]
 
 
 def test_a_flood_from_other_accounts_hides_nothing() -> None:

@@ -28,11 +28,13 @@ store about many actors at once. **Not observable** names what no event shows.
 """
 _RULES_HEAD = """## Rules
 
-A rule puts a floor under the risk of an event (0–100); floors are maxima and never add up. Alerts about data of the
-highest sensitivity are one step graver than the severity given here. A floor below 80 raises the risk and is named as a
-reason; by itself it alerts only where the policy's threshold for rules was lowered. Articles are ids of the law register.
+A rule puts a floor under the risk of an event (0–100). Of several rules the highest counts; where the model finds the
+event unusual too, the risk is the higher of the two and half of the other. Alerts about data of the highest sensitivity
+are one step graver than the severity given here. A floor of 80 or more alerts by itself; a lower one is named as a
+reason, and alerts where the threshold has come down to the risk. Articles are ids of the law register.
 
-规则为事件风险设定下限（0–100），取最大值而不累加；涉及最高敏感级别数据时，告警级别再升一级。低于 80 的下限只抬高风险并列为原因，默认策略下不单独触发告警。条款为法规登记册中的编号。
+规则为事件风险设定下限（0–100），多条规则取最大值；模型也认为异常时，风险为两者中较高者加较低者的一半。涉及最高敏感级别数据时，告警级别再升一级。
+不低于 80 的下限可单独触发告警；更低的下限列为原因，仅当阈值已降至该风险时告警。条款为法规登记册中的编号。
 """
 
 

@@ -28,6 +28,14 @@ def _assembly(actor: str, count: int, *, day: int = LAST, minutes: float = 2, **
     ]  # fmt: skip
 
 
+def _streak(count: int, days: int, last: int = 20, actor: str = "p1", **more: Any) -> list[EventFields]:
+    """So many customers on each of `days` days, the last one included."""
+    return [one for day in range(last - days + 1, last + 1)
+            for one in looks(actor, day, count, first=9000 + 100 * day, **more)]  # fmt: skip
+
+
+LATE = 20
+_HISTORY = ordinary(range(LATE + 1))
 _BASE = ordinary(range(LAST + 1))
 _STREET = looks("p1", LAST, 40, first=9000)
 _TICKETS = [item(f"t{n}", "p1", f"c{9000 + n}", at(LAST, 10, 30 * n) + _DAY_BEFORE_US) for n in range(40)]
@@ -53,6 +61,26 @@ UNEXPLAINED: Sequence[Case] = (
          [*_BASE, *[one for n in range(6) for one in looks(f"p{n}", LAST, 40 - n, first=9000 + 100 * n)]]),
     Case("look_alike", "approved in writing, without a ticket",
          [*_BASE, *looks("p1", LAST, 40, first=9000, approval="a1", explained="claimed")]),
+)  # fmt: skip
+
+STREAK: Sequence[Case] = (
+    Case("true", "fifteen a day for four days", [*_HISTORY, *_streak(15, 4)], (P1,)),
+    Case("true", "three days of four", [*_HISTORY, *_streak(15, 1, LATE - 3), *_streak(15, 2)], (P1,)),
+    Case("true", "with cases that nobody opened",
+         [*_HISTORY, *_streak(15, 4, case="invented", explained="claimed")], (P1,)),
+    Case("true", "an agent program", [*_HISTORY, *_streak(15, 4, actor_type="ai_agent")], (P1,)),
+    Case("false", "everyday work", _HISTORY),
+    Case("false", "one busy day", [*_HISTORY, *_streak(40, 1)]),
+    Case("false", "explained by the stream", [*_HISTORY, *_streak(15, 4, explained="explained")]),
+    Case("false", "a service", [*_HISTORY, *_streak(15, 4, actor_type="service")]),
+    Case("false", "too little history of this account", [*_HISTORY, *_streak(15, 4, actor="new")]),
+    Case("look_alike", "tickets opened hours later", [*_HISTORY, *_streak(15, 4)], (),
+         [item(f"t{day}-{n}", "p1", f"c{9000 + 100 * day + n}", at(day, 20)) for day in range(LATE - 3, LATE + 1)
+          for n in range(15)]),
+    Case("look_alike", "the ticket system is down for days",
+         [*_HISTORY, *[one for n in range(6) for one in _streak(15, 4, actor=f"p{n}")]]),
+    Case("look_alike", "an account that always does",
+         [*_HISTORY, *_streak(15, LATE + 1)]),
 )  # fmt: skip
 
 BY_MANY: Sequence[Case] = (
@@ -92,4 +120,5 @@ ASSEMBLY: Sequence[Case] = (
 
 CASES: Mapping[str, Sequence[Case]] = {
     "unexplained_access": UNEXPLAINED, "subject_looked_at_by_many": BY_MANY, "profile_assembly": ASSEMBLY,
+    "unexplained_streak": STREAK,
 }  # fmt: skip

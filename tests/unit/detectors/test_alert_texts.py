@@ -19,6 +19,7 @@ from detectors.group_words import group_in_words
 from detectors.rules import all_rules
 from detectors.rules.cases import batch_of
 from detectors.rules.rule import Rule, floors_of
+from detectors.strength import risk_of
 from detectors.surprisal import surprisals
 from pipeline.stages.assess import reasons_of
 from tests.unit.detectors.alerts import company, fired
@@ -85,7 +86,7 @@ def _of_cases(rule: Rule) -> Iterator[Told]:
     judged = judge(model.forest, model.calibration, surprise, (events.explained == 1) | (events.approved == 1))
     floors = floors_of(rules, events, features)
     floor = np.maximum.reduce(floors)
-    risk = np.maximum(judged.risk, floor)
+    risk = risk_of(judged.level, floor)
     ends, reasons = reasons_of(surprise, risk, floors)
     codes = [*(f"feature:{name}" for name in NAMES), *(one.code for one in rules)]
     unknown = np.full(features.shape, np.nan, np.float32)
@@ -138,7 +139,7 @@ def span(low: float, high: float) -> list[float]:
 def expected_numbers(told: Told) -> list[float]:
     """What the text must say, from risk and stored values alone."""
     found = [float(f"{told.risk / 100:.0f}"), 100.0]
-    if told.floor < told.risk and not told.accounted:
+    if told.floor <= 1 and not told.accounted:
         found += once_in(10.0 ** (told.risk / 2000.0))
     for name, value in told.numbers.items():
         leader, _, what = name.partition(":")

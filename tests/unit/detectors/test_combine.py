@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from detectors import isolation_forest
 from detectors.base import F32
-from detectors.combine import ACCOUNTED_WEIGHT, MAX_RISK, Calibration, Judged, calibrate, fit_tail, judge, lowered, top3
+from detectors.combine import ACCOUNTED_WEIGHT, Calibration, Judged, calibrate, fit_tail, judge, lowered, top3
 from detectors.features import N_FEATURES, NAMES
 from detectors.isolation_forest import Forest
 from detectors.patterns import PATTERNS, pattern_scores
 from detectors.policy import NEVER
+from detectors.strength import MAX_RISK, risk_of
 from detectors.surprisal import N_ORDER, PeerStatistics, fit, surprisals
 
 DAYS = 4000
@@ -60,7 +61,7 @@ def test_no_level_reaches_the_threshold_that_nothing_reaches() -> None:
 
 def test_risk_ends_at_a_hundred_and_the_level_does_not() -> None:
     one = judged(surprise_of(features(2000, 3, scale=3.0)))
-    assert (one.risk == np.minimum(one.level, MAX_RISK)).all()
+    assert (risk_of(one.level, np.zeros_like(one.level)) == np.minimum(one.level, MAX_RISK)).all()
     assert len(set(one.level[one.level > MAX_RISK].tolist())) > 1
 
 
@@ -68,7 +69,7 @@ def test_anomaly_orders_events_as_the_level_does_and_breaks_its_ties() -> None:
     one = judged(surprise_of(features(3000, 4, scale=2.0)))
     order = np.argsort(one.anomaly, kind="stable")
     assert (np.diff(one.level[order].astype(int)) >= 0).all()
-    assert len(set(one.anomaly.tolist())) >= len(set(one.risk.tolist()))
+    assert len(set(one.anomaly.tolist())) >= len(set(np.minimum(one.level, MAX_RISK).tolist()))
     assert one.anomaly.max() < 1_000_000
 
 

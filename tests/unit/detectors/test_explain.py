@@ -290,7 +290,8 @@ def test_rounded_numbers_have_two_digits(number: float) -> None:
         (6500, 0, {}, "risk 65 of 100, about 1 event in 1,800", "风险 65/100，约每 1,800 次访问 1 次"),
         (8500, 0, {}, "risk 85 of 100, rarer than 1 event in 10,000", "风险 85/100，10,000 次访问不到 1 次"),
         (8500, 8500, {}, "risk 85 of 100 by rule", "风险 85/100，由规则判定"),
-        (8600, 8500, {}, "risk 86 of 100, rarer than 1 event in 10,000", "风险 86/100，10,000 次访问不到 1 次"),
+        (8600, 8500, {}, "risk 86 of 100 by rule and by how unusual it is", "风险 86/100，由规则与异常程度共同判定"),
+        (8600, 1, {}, "risk 86 of 100, rarer than 1 event in 10,000", "风险 86/100，10,000 次访问不到 1 次"),
         (6500, 0, {"explained": 1}, "risk 65 of 100, lowered because a work item", "风险 65/100，因有工单或审批而下调"),
         (6500, 0, {"approved": 1}, "risk 65 of 100, lowered because a work item", "风险 65/100，因有工单或审批而下调"),
         (8500, 8500, {"approved": 1}, "risk 85 of 100 by rule", "风险 85/100，由规则判定"),
@@ -364,5 +365,6 @@ def test_the_same_event_is_told_the_same_way_and_kinds_before_repetitions(
     first, second = (told([], forest_leads=forest_leads, rare=rare) for _ in range(2))
     assert first == second
     kinds = [KIND_OF[code.removeprefix("feature:")] for code in first.told]
-    strong = {KIND_OF[name] for name, value in rare.items() if value >= 0.4 * max(rare.values())}
+    stored = {name: float(np.float32(value)) for name, value in rare.items()}
+    strong = {KIND_OF[name] for name, value in stored.items() if value >= 0.4 * max(stored.values())}
     assert len(set(kinds)) == min(MAX_TOLD, len(strong))

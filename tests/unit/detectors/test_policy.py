@@ -15,6 +15,7 @@ from detectors.features import KINDS, N_FEATURES, NAMES
 from detectors.policy import (
     LOWEST_THRESHOLD,
     MAX_A_DAY,
+    MAX_A_DAY_BY_RULE,
     NEVER,
     RULE_THRESHOLD,
     Findings,
@@ -35,7 +36,8 @@ HOUR_US = 3_600_000_000
 MIDNIGHT_US = START_US - START_US % DAY_US
 POLICY = Policy(threshold=6000)
 STATUS = codes(SCORE_STATUSES)
-CODES = [*(f"feature:{name}" for name in NAMES), "rule:enumeration", "rule:bulk_export"]
+RULES = ("enumeration", "bulk_export", *(f"rule_{number}" for number in range(8)))
+CODES = [*(f"feature:{name}" for name in NAMES), *(f"rule:{name}" for name in RULES)]
 BREADTH, MORE_BREADTH, NETWORK = (CODES.index(f"feature:{name}") for name in ("subjects_day", "subjects_1h", "travel"))
 ENUMERATION, EXPORT = CODES.index("rule:enumeration"), CODES.index("rule:bulk_export")
 
@@ -116,7 +118,21 @@ def test_a_rule_fires_from_its_own_threshold_on_whatever_the_models_is() -> None
     policy = Policy(threshold=9900, rule_threshold=8000)
     assert fired([by_rule(0, 7999)], policy) == []
     assert fired([by_rule(0, 8000)], policy) == [0]
-    assert fired([by_rule(0, 6500)], Policy(threshold=6000)) == []
+
+
+def test_rule_and_model_reach_the_threshold_together() -> None:
+    """A rule that history lowered fires where the threshold has come down to it, or with half of the model's level."""
+    assert fired([by_rule(0, 6500)], Policy(threshold=6501)) == []
+    assert fired([by_rule(0, 6500)], Policy(threshold=6500)) == [0]
+    assert fired([Judged(0, 3000, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == [0]
+    assert fired([Judged(0, 2998, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == []
+
+
+def test_a_rule_that_the_budget_silenced_raises_no_level() -> None:
+    """One rule that holds everywhere must not be heard through the model's threshold either."""
+    policy = Policy(threshold=6000, rule_threshold=8501)
+    assert fired([by_rule(0, 8500), Judged(0, 5999, (ENUMERATION,), 1, floor=8500)], policy) == []
+    assert fired([Judged(0, 6000, (ENUMERATION,), floor=8500)], policy) == [0]
 
 
 def test_a_threshold_beyond_risk_100_tells_rarer_from_rare() -> None:
@@ -129,9 +145,9 @@ def test_never_means_never_rules_included() -> None:
     assert fired(loud, Policy(NEVER - 1)) == [1]
 
 
-def test_an_alert_stays_open_while_findings_follow_within_24_hours() -> None:
-    assert fired(at(1, 2, 12, 24.9, 25, 26)) == [0]
-    assert fired(at(1, 24.99, 48.9, 73)) == [0, 3]
+def test_an_alert_stays_open_while_findings_follow_within_48_hours() -> None:
+    assert fired(at(1, 2, 24, 48.9, 49, 50)) == [0]
+    assert fired(at(1, 48.99, 96.9, 145)) == [0, 3]
 
 
 def test_an_alert_stays_open_for_seven_days_at_most() -> None:
@@ -143,19 +159,19 @@ def test_actors_do_not_suppress_each_other() -> None:
     assert fired([Judged(0, 7000, actor=0), Judged(0, 7000, actor=1), Judged(1, 7000, actor=0)]) == [0, 1]
 
 
-@pytest.mark.parametrize(("first", "from_"), [(4000, 6000), (6000, 9000), (10_000, 15_000)])
-def test_an_alert_reopens_when_the_level_rises_by_20_and_by_half(first: int, from_: int) -> None:
-    policy = Policy(threshold=4000)
+@pytest.mark.parametrize(("first", "from_"), [(1500, 3500), (4000, 8000), (10_000, 20_000)])
+def test_an_alert_reopens_when_the_level_rises_to_twice_and_by_20(first: int, from_: int) -> None:
+    policy = Policy(threshold=1000)
     assert fired([Judged(0, first), Judged(1, from_ - 1)], policy) == [0]
     assert fired([Judged(0, first), Judged(1, from_)], policy) == [0, 1]
 
 
 def test_after_reopening_the_higher_level_counts() -> None:
-    assert fired([Judged(0, 6000), Judged(1, 9000), Judged(2, 13_499), Judged(3, 13_500)]) == [0, 1, 3]
+    assert fired([Judged(0, 6000), Judged(1, 12_000), Judged(25, 23_999), Judged(26, 24_000)]) == [0, 1, 3]
 
 
 def test_a_rise_in_small_steps_is_measured_from_what_was_told_last() -> None:
-    assert fired([Judged(hour, 6000 + 500 * hour) for hour in range(9)]) == [0, 6]
+    assert fired([Judged(hour, 6000 + 1000 * hour) for hour in range(9)]) == [0, 6]
 
 
 def test_an_alert_reopens_where_another_kind_leads_at_no_lower_level() -> None:
@@ -183,10 +199,21 @@ def test_every_rule_is_a_kind_of_its_own() -> None:
     assert fired([by_rule(0, 9000, ENUMERATION), by_rule(1, 9000, EXPORT)]) == [0, 1]
 
 
-def test_at_most_five_alerts_an_actor_and_day() -> None:
+def test_an_actor_is_told_twice_a_day_at_most() -> None:
     loud = [Judged(hour, 6000, (reason,)) for hour, reason in enumerate(one_of_each_kind())]
-    assert fired(loud[:20]) == [0, 1, 2, 3, 4]
-    assert fired([*loud[:10], Judged(24.5, 6000, (ENUMERATION,))]) == [0, 1, 2, 3, 4, 10]
+    assert fired(loud[:20]) == [0, 1]
+    assert fired([*loud[:10], Judged(24.5, 6000, (ENUMERATION,))]) == [0, 1, 10]
+
+
+def test_cheap_alerts_do_not_silence_a_grave_rule_of_the_same_day() -> None:
+    cheap = [Judged(hour, 6000, (reason,)) for hour, reason in enumerate([BREADTH, NETWORK])]
+    assert fired([*cheap, by_rule(3, 9000)]) == [0, 1, 2]
+    assert fired([*cheap, by_rule(3, 7999)]) == [0, 1], "one that cannot fire by itself waits for tomorrow"
+    assert fired([*cheap, by_rule(3, 9000), by_rule(4, 9500)]) == [0, 1, 2], "the same rule again is no news"
+
+
+def test_rules_are_told_five_times_a_day_at_most() -> None:
+    assert fired([by_rule(hour / 2, 9000, ENUMERATION + hour) for hour in range(9)]) == [0, 1, 2, 3, 4]
 
 
 def test_going_back_and_forth_over_midnight_does_not_lift_the_daily_cap() -> None:
@@ -299,7 +326,7 @@ class Alert:
         """Whether a finding at this time joins it."""
         if self.newest_us is None:
             return False
-        return time_us - self.newest_us < DAY_US and time_us - self.opened_us < 7 * DAY_US
+        return time_us - self.newest_us < 2 * DAY_US and time_us - self.opened_us < 7 * DAY_US
 
     def join(self, time_us: int) -> None:
         """What a finding leaves behind, whether it fires or not."""
@@ -311,6 +338,12 @@ class Alert:
         self.kinds |= kinds
 
 
+def together(one: Judged) -> int:
+    """The stronger of model and rules and half the weaker."""
+    low, high = sorted((one.level, one.floor))
+    return high + low // 2
+
+
 def plainly_fired(history: list[Judged]) -> list[int]:
     """Which events fire under `POLICY`, from the words at the head of the module."""
     alerts: dict[int, Alert] = {}
@@ -318,20 +351,23 @@ def plainly_fired(history: list[Judged]) -> list[int]:
     newest_day: dict[int, int] = {}
     rows, bits = [], kind_bits(CODES).tolist()
     for row, (one, time_us) in enumerate(zip(history, times_of(history).tolist(), strict=True)):
-        if one.level < POLICY.threshold and one.floor < POLICY.rule_threshold:
+        strength, kinds = together(one), [bits[reason] for reason in one.reasons]
+        if strength < POLICY.threshold and one.floor < POLICY.rule_threshold:
             continue
-        strength, kinds = max(one.level, one.floor), [bits[reason] for reason in one.reasons]
         newest_day[one.actor] = max(newest_day.get(one.actor, 0), time_us // DAY_US)
         alert = alerts.setdefault(one.actor, Alert())
         is_open = alert.holds(time_us)
+        is_untold = bool(kinds) and kinds[0] not in alert.kinds
         if is_open:
-            leads_anew = bool(kinds) and kinds[0] not in alert.kinds and strength >= alert.told
-            rises = strength - alert.told >= max(2000, alert.told * 50 // 100)
+            leads_anew = is_untold and strength >= alert.told
+            rises = strength - alert.told >= max(2000, alert.told)
             alert.join(time_us)
             if not leads_anew and not rises:
                 continue
         day = (one.actor, newest_day[one.actor])
-        if a_day[day] == MAX_A_DAY:
+        by_rule = bool(one.reasons) and CODES[one.reasons[0]].startswith("rule:")
+        is_grave = by_rule and is_untold and one.floor >= POLICY.rule_threshold
+        if a_day[day] >= (MAX_A_DAY_BY_RULE if is_grave else MAX_A_DAY):
             continue
         a_day[day] += 1
         rows.append(row)

@@ -115,6 +115,18 @@ def test_a_rule_that_history_lowered_holds_and_does_not_name_the_alert() -> None
     assert "by rule" in alert.explanation_en
 
 
+def test_that_model_and_rule_agree_makes_an_alert_surer_and_not_graver() -> None:
+    events, profiles = event_arrays(1, actors=[0], explained=[3], sensitivity=[2]), Profiles()
+    profiles.begin()
+    profiles.slots(events.actor_keys)
+    both = replace(
+        judged([10_000], [[ENUMERATION]]), level=np.array([5000], np.uint16), floor=np.array([8000], np.uint16)
+    )
+    (alert,) = decide(columns_of(1), events, both, profiles, Policy(6000), None, RULES)
+    assert (alert.risk, alert.severity) == (10_000, "medium")
+    assert "risk 100 of 100 by rule and by how unusual it is" in alert.explanation_en
+
+
 def test_an_alert_carries_its_reasons_and_the_features_behind_them() -> None:
     _, by_rule = decided()[0]
     assert by_rule.reasons == ("rule:enumeration", "feature:records")

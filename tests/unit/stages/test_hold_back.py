@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from detectors.base import MODEL_DETECTOR, Assessment
 from detectors.exceptions import DAY_US, AlertException
 from detectors.features import KINDS, N_FEATURES, NAMES
-from detectors.policy import NEVER, Policy, fire
+from detectors.policy import LOWEST_THRESHOLD, NEVER, Policy, fire
 from detectors.profile import Profiles
 from detectors.rules import all_rules
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
@@ -210,10 +210,10 @@ def test_without_exceptions_or_a_model_the_assessment_is_the_very_same() -> None
 
 def test_while_thresholds_are_sought_everything_that_could_reach_one_is_held_back() -> None:
     """A budget's thresholds are found on events that are judged under a policy that lets nothing fire."""
-    left = Batch((4000, [RECORDS]), (3999, [RECORDS])).held_back(
+    left = Batch((LOWEST_THRESHOLD, [RECORDS]), (LOWEST_THRESHOLD - 1, [RECORDS])).held_back(
         about_model(scope={"app_id": "crm"}), policy=Policy(NEVER)
     )
-    assert left.level.tolist() == [0, 3999]
+    assert left.level.tolist() == [0, LOWEST_THRESHOLD - 1]
 
 
 def test_an_exception_ends_no_alert_that_is_open_and_what_it_took_was_not_told() -> None:
