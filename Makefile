@@ -55,7 +55,7 @@ bench-store: env ## bytes per event and a subject's history at ten million event
 soak: env ## half an hour under load with a fault every minute
 	$(BIN)/python -m tests.bench.soak
 
-evaluate: env ## how good detection is on ten simulated companies, minutes for each, and weeks under the nightly budget; EVALUATE_OPTIONS="--set tuning", WEEKS_OPTIONS="--seeds 9101" for less
+evaluate: env ## how good detection is on fifteen simulated companies, minutes for each, and weeks under the nightly budget; EVALUATE_OPTIONS="--set tuning", WEEKS_OPTIONS="--seeds 9101" for less
 	$(BIN)/python -m tests.evaluate $(EVALUATE_OPTIONS)
 	$(BIN)/python -m tests.evaluate.weeks $(WEEKS_OPTIONS)
 

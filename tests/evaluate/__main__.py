@@ -1,4 +1,4 @@
-"""`make evaluate`: how good detection is on ten simulated companies, five of them never looked at while tuning.
+"""`make evaluate`: how good detection is on fifteen simulated companies, five of them never looked at while tuning.
 
 One company at a time, each step a process of its own. A finished company's result is kept in the cache folder under the
 hash of all code that could change it, so an interrupted evaluation goes on where it was, and any change of the code

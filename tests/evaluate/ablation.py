@@ -27,7 +27,7 @@ import numpy.typing as npt
 from detectors.base import F32, F64, I64, EventArrays
 from detectors.combine import ACCOUNTED_WEIGHT, SECOND_WEIGHT, Tail, fit_tail, top3
 from detectors.evaluation.curve import actor_day_curve
-from detectors.evaluation.evidence import Evidence, stories
+from detectors.evaluation.evidence import NONE, Evidence, stories
 from detectors.evaluation.recall import recall
 from detectors.isolation_forest import scores
 from detectors.model import Model, load
@@ -57,6 +57,8 @@ from pipeline.stages.assess import reasons_of
 NAIVE, TOP3, FOREST, LARGEST, WITNESSES, RULES = VARIANTS = (
     "naive", "top-3 surprisal", "forest", "forest + largest", "all witnesses", "with rules",
 )  # fmt: skip
+OF_NO_ACCOUNT = ("silent_source", "sequence_hole", "vip_crowd")
+"""Scenarios whose events are ordinary ones of many accounts: only the source or the subject stands out."""
 _OTHERS = (TOP3, FOREST, LARGEST)
 _WATCHED = 10_000
 """A risk at which reasons are always given."""
@@ -187,9 +189,16 @@ class Ablation:
             "recall": found["recall"],
             "recall_by_strength": found["recall_by_strength"],
             "pr_auc_actor_day": actor_day_curve(judged),
+            "pr_auc_of_accounts": actor_day_curve(_of_accounts(judged)),
             "alerts": len(fired),
             "precision": round(float((~judged.is_false).mean()), 4) if len(fired) else None,
         }
+
+
+def _of_accounts(evidence: Evidence) -> Evidence:
+    """Without the events of attacks that no account commits: a source that fails, a crowd of which each looks once."""
+    of_none = [number for number, name in enumerate(evidence.attacks.scenarios) if name in OF_NO_ACCOUNT]
+    return replace(evidence, actor=np.where(np.isin(evidence.attacks.of_event, of_none), NONE, evidence.actor))
 
 
 def _of_features(findings: Findings, surprisals: F32, codes: Any) -> Findings:

@@ -14,7 +14,7 @@ from typing import Any
 from detectors.evaluation.fairness import UNKNOWN
 from detectors.evaluation.report import table
 from detectors.evaluation.shares import share, wilson
-from tests.evaluate.ablation import VARIANTS
+from tests.evaluate.ablation import OF_NO_ACCOUNT, RULES, VARIANTS
 from tests.evaluate.companies import BUDGET_ACTORS, BUDGET_PER_DAY, SETS
 
 Result = Mapping[str, Any]
@@ -143,6 +143,11 @@ _MEASURES: tuple[tuple[str, str, Callable[[Sequence[Result]], object]], ...] = (
     ("recall, all · 召回率", "≥ 0.80", lambda some: share(*pooled(some))),
     ("recall, medium and strong · 中强", "≥ 0.90", lambda some: share(*pooled(some, ("medium", "strong")))),
     ("PR-AUC by actor-day, mean", "≥ 0.52", lambda some: _mean(one["report"]["pr_auc_actor_day"] for one in some)),
+    (
+        "PR-AUC, attacks of an account, mean",
+        "",
+        lambda some: _mean(one["variants"][RULES]["pr_auc_of_accounts"] for one in some),
+    ),
     ("alerts of the budget · 预算使用", "≤ 1", lambda some: _of_budget(some)),
     ("median minutes to detect, under a day · 突发", "≤ 2", lambda some: _minutes(some, "bursts")),
     ("median days to detect, longer ones · 长期", "≤ 3", lambda some: _days(_minutes(some, "drips"))),
@@ -170,6 +175,11 @@ def _sets(groups: Groups) -> Iterator[str]:
     rows.append(("attacks · 攻击", "", *(pooled(some)[1] for some in groups.values()), None))
     yield from table(("measure · 指标", "bar · 目标", *groups, "difference · 差"), rows)
     yield "\nRecall is to differ by 0.05 at most. Times are medians of the companies' medians.\n"
+    yield (
+        f"Days by account are the wrong question about {', '.join(OF_NO_ACCOUNT)}: there a source or a customer stands\n"
+        "out, and each account's own events are ordinary. *Attacks of an account* leaves these events out; recall counts\n"
+        "all.\n"
+    )
     for name, some in groups.items():
         yield f"Scenarios below 0.4 in strong form, {name} (bar: none): {_weakest(some)}.\n"
 
