@@ -176,9 +176,9 @@ def _sets(groups: Groups) -> Iterator[str]:
     yield from table(("measure · 指标", "bar · 目标", *groups, "difference · 差"), rows)
     yield "\nRecall is to differ by 0.05 at most. Times are medians of the companies' medians.\n"
     yield (
-        f"Days by account are the wrong question about {', '.join(OF_NO_ACCOUNT)}: there a source or a customer stands\n"
-        "out, and each account's own events are ordinary. *Attacks of an account* leaves these events out; recall counts\n"
-        "all.\n"
+        f"Days by account are the wrong question about {', '.join(OF_NO_ACCOUNT)}:\n"
+        "there a source or a customer stands out, and each account's own events are ordinary. *Attacks of an account*\n"
+        "leaves these events out; recall counts all.\n"
     )
     for name, some in groups.items():
         yield f"Scenarios below 0.4 in strong form, {name} (bar: none): {_weakest(some)}.\n"
