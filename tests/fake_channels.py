@@ -434,10 +434,14 @@ class _MailServer(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def mail_channel(tls: ssl.SSLContext | None = None) -> Iterator[FakeChannel]:
+def mail_channel(
+    tls: ssl.SSLContext | None = None, implicit_tls: ssl.SSLContext | None = None
+) -> Iterator[FakeChannel]:
     """A running mail server on 127.0.0.1; with `tls` it wants STARTTLS and a login."""
     fake = FakeChannel("smtp")
     server = _MailServer(("127.0.0.1", 0), type("Handler", (_MailHandler,), {"fake": fake, "tls": tls}))
+    if implicit_tls:
+        server.socket = implicit_tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with _running(server, fake):
         yield fake
 

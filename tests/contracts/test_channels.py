@@ -26,7 +26,7 @@ from tests.channel_settings import (
     tls_settings_of,
     to_this_machine,
 )
-from tests.fake_channels import FAULTS, START_US, FakeChannel, channel
+from tests.fake_channels import FAULTS, START_US, FakeChannel, channel, mail_channel
 
 VENDORS = ("dingtalk", "feishu", "wecom")
 """They answer 200 and say in the body what became of it."""
@@ -331,6 +331,16 @@ def test_mail_says_nothing_where_tls_is_refused_or_missing(tmp_path: Path) -> No
         sender = sender_of(tls_settings_of("smtp", tmp_path, plain), to_this_machine)
         assert sender.send(NOTIFICATION, 1, START_US) == Sent("retry", "tls_refused")
     assert fake.mails == plain.mails == []
+
+
+@pytest.mark.parametrize(("name", "expected"), [("channel.test", "ok"), ("evil.test", "certificate")])
+def test_mail_over_tls_from_the_first_byte_goes_to_the_name_that_was_meant(
+    name: str, expected: str, tmp_path: Path
+) -> None:
+    with mail_channel(implicit_tls=certificates(tmp_path, names=(name,))) as fake:
+        settings = tls_settings_of("smtp", tmp_path, fake, security="tls", username=None, secret_file=None)
+        assert sender_of(settings, to_this_machine).send(NOTIFICATION, 1, START_US).code == expected
+    assert len(fake.mails) == (expected == "ok")
 
 
 @pytest.mark.parametrize("fault", ["unauthorized", "unknown_recipient"])
