@@ -34,8 +34,8 @@ SAMPLE_ROWS = 100_000
 WARM_UP_SHARE = 0.3
 BUDGET_DAYS = 14
 SCHEDULED_SHARE = 0.2
-"""Of the budget, left to the scheduled detectors until nights have counted what they fire: 0.15 to 0.28 of all alerts in
-eleven of twelve simulated months."""
+"""Of the budget, left to the scheduled detectors until nights have counted what they fire: 0.15 to 0.28 of all alerts
+in eleven of twelve simulated months."""
 CHAMPION_SHARE = 0.01
 """Of the account-days: those that the champion finds strangest, to which the new model is not fitted. A budget of 12
 alerts a day for 400 accounts alerts on three times as many."""
