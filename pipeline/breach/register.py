@@ -77,7 +77,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """One duty to tell somebody. `deadline_us`: microseconds from what it is counted from, None: without delay."""
+    """One duty to tell somebody. `deadline_us`: microseconds from what it is counted from, None: without delay.
+
+    `confirmed`: deadline and recipient were read in a source; `in_force_confirmed`: so was the date.
+    """
 
     law_id: str
     jurisdiction: str
@@ -92,6 +95,7 @@ class Law:
     content: tuple[Item, ...]
     source: str
     in_force_from: date
+    in_force_confirmed: bool
     confirmed: bool
     note: Text
 
@@ -192,7 +196,7 @@ class _Reader:
     def _law(self, value: object, place: str) -> Law:
         names = {
             "id", "jurisdiction", "instrument", "article", "stage", "audience", "recipient", "deadline", "counted_from",
-            "applies_when", "content", "source", "in_force_from", "confirmed", "note",
+            "applies_when", "content", "source", "in_force_from", "in_force_confirmed", "confirmed", "note",
         }  # fmt: skip
         raw = self._object(value, place, names)
         law_id = self._id(raw.get("id"), place)
@@ -212,6 +216,7 @@ class _Reader:
             content=tuple(items),
             source=self._text(raw.get("source"), place),
             in_force_from=self._date(raw.get("in_force_from"), place),
+            in_force_confirmed=self._flag(raw.get("in_force_confirmed"), place),
             confirmed=self._flag(raw.get("confirmed"), place),
             note=self._both(raw.get("note"), place, empty_ok=True),
         )
@@ -293,7 +298,7 @@ class _Reader:
 
     def _flag(self, value: object, place: str) -> bool:
         if not isinstance(value, bool):
-            self.faults.append(f"{place}: confirmed must be true or false")
+            self.faults.append(f"{place}: what is confirmed must be true or false")
         return value is True
 
     def _thresholds(self, value: object, place: str) -> Mapping[str, int]:

@@ -96,7 +96,8 @@ def _law(law: Law) -> list[str]:
     counted = "" if law.counted_from == "discovered" else " after handling ends"
     return [
         f"`{law.law_id}`", f"{law.instrument.en} {law.article}<br>{law.instrument.zh} {law.article}",
-        f"{law.recipient.en}<br>{law.recipient.zh}", latest + counted, _when(law), str(law.in_force_from),
+        f"{law.recipient.en}<br>{law.recipient.zh}", latest + counted, _when(law),
+        str(law.in_force_from) + ("" if law.in_force_confirmed else " (date unconfirmed)"),
         _state(confirmed=law.confirmed),
     ]  # fmt: skip
 

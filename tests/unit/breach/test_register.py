@@ -34,7 +34,8 @@ def test_what_was_not_read_stays_unconfirmed() -> None:
     irm = SHIPPED.law("cn-irm-4-other")
     assert irm is not None
     assert [one.confirmed for one in irm.content] == [True, True, *[False] * 6]
-    assert "verify" in irm.note.en
+    dated = {one.instrument.en.split(" ")[0] for one in SHIPPED.laws if not one.in_force_confirmed}
+    assert dated == {"Measures", "General"}, "dates of the IRM and the GDPR were not read"
 
 
 def test_every_law_has_a_source_and_a_field_for_every_item() -> None:
@@ -97,7 +98,7 @@ def _set(*path: str | int, to: object) -> Callable[[dict[str, Any]], None]:
         (_set("laws", 0, "deadline", to=True), "deadline must be whole hours"),
         (_set("laws", 0, "deadline", to=0), "deadline must be whole hours"),
         (_set("laws", 0, "in_force_from", to="2025-13-01"), "in_force_from must be a date"),
-        (_set("laws", 0, "confirmed", to="yes"), "confirmed must be true or false"),
+        (_set("laws", 0, "confirmed", to="yes"), "what is confirmed must be true or false"),
         (_set("laws", 0, "source", to=" "), "a text is missing"),
         (_set("laws", 0, "recipient", "zh", to="nobody"), "both languages are needed"),
         (_set("laws", 0, "content", 0, "fields", to=["name_of_person"]), "must be one of"),

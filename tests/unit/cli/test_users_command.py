@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import click
 import pyotp
 import pytest
+from click.testing import CliRunner
 
+from pipeline.accounts.model import Account
 from pipeline.adapters import accounts as accounts_module
 from pipeline.adapters.account_secrets import Passwords
 from pipeline.cli import main
-from pipeline.cli.acting import TOKEN_FILE_VARIABLE, acting, acting_together, now_us
+from pipeline.cli.acting import TOKEN_FILE_VARIABLE, acting, acting_as, acting_together, now_us
+from pipeline.cli.options import settings_options
 from pipeline.cli.private_files import read_private, write_private
+from pipeline.config import Settings
 from pipeline.errors import EXIT_FORBIDDEN, EXIT_OK, EXIT_USAGE, Forbidden, UsageError
 
 PASSWORD, OTHER = "correct horse battery", "quite another staple"
@@ -214,6 +219,40 @@ def test_two_person_actions_take_two_accounts(desk: Desk) -> None:
         with pytest.raises(Forbidden):
             acting_together(desk.state, first, other, "waive_breach_duty")
     assert acting_together(desk.state, first, None, "reveal_identity")[1] is None
+
+
+_CONFIG = """
+[kafka]
+bootstrap_servers = "127.0.0.1:9092"
+[clickhouse]
+migrator_password_file = "password"
+writer_password_file = "password"
+reader_password_file = "password"
+[protection]
+token_keys_file = "password"
+[detection]
+directory = "directory"
+[accesstrail]
+state_dir = "state"
+"""
+
+
+def test_one_line_puts_an_account_in_front_of_a_command(desk: Desk) -> None:
+    @click.command()
+    @settings_options
+    @acting_as("manage_models")
+    def promote(settings: Settings, account: Account) -> None:
+        click.echo(f"promoted by {account.name} in {settings.state_dir.name}")
+
+    (desk.folder / "directory").mkdir()
+    config = desk.file("config.toml", _CONFIG)
+    analyst, soc = desk.add("wu.ling", "analyst"), desk.add("li.wei", "soc")
+    refused, done = (
+        CliRunner().invoke(promote, ["--config", str(config), "--token-file", str(token)]) for token in (soc, analyst)
+    )
+    assert isinstance(refused.exception, Forbidden)
+    assert refused.output == ""
+    assert done.output == "promoted by wu.ling in state\n"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
