@@ -15,6 +15,7 @@
     │ └ StoreRefused            rights or schema are wrong
     ├ LogIncomplete             the log lacks what a replay needs: exit 3
     ├ NoteRejected              a signed note is none, is not signed by a known key, or was changed: exit 65
+    ├ NotificationRejected      a record of `access.notifications` is no notification, or no channel could send it
     ├ ModelRejected             a model directory is missing, corrupt or of another version: events go unscored
     └ LocalStackError           a child process could not be started or kept; message says what to do; exit 70
 
@@ -147,6 +148,13 @@ class NoteRejected(AccesstrailError):
     """A signed note is none, was changed, or nobody known has signed it; `code` says which."""
 
     code = "note_unsigned"
+    exit_code = EXIT_DATA
+
+
+class NotificationRejected(AccesstrailError):
+    """A notification is none, or breaks a limit that every channel relies on."""
+
+    code = "notification_rejected"
     exit_code = EXIT_DATA
 
 
