@@ -398,7 +398,7 @@ class _MailHandler(socketserver.StreamRequestHandler):
             if not line:
                 raise EOFError
             lines.append(line[1:] if line.startswith(b".") else line)
-        mail = cast(EmailMessage, email.message_from_bytes(b"".join(lines), policy=email.policy.default))
+        mail = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
         if self._fault in _MAIL_REPLIES and self._fault != "wrong":
             self._say(_MAIL_REPLIES[self._fault])
             return True
