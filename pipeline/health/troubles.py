@@ -349,6 +349,12 @@ TROUBLES: Mapping[str, Trouble] = {
         "The demo saw no alert in time.", "read the worker's log in the state folder.",
         "演示未在规定时间内看到告警。", "查看状态目录中的 worker 日志。",
     ),
+    # -- notifications
+    "notification_rejected": Trouble(
+        "A record of the notification topic is no notification, or holds what no channel could send.",
+        "it is kept and passed over; look for another writer of the topic.",
+        "通知主题中的一条记录不是有效通知，或含任何渠道都无法发送的内容。", "该记录已保留并跳过；请检查是否有其他程序写入该主题。",
+    ),
     # -- accounts
     "forbidden": Trouble(
         "The account may not do this, or a second person is missing.",
