@@ -31,7 +31,7 @@ def secret_file(folder: Path, name: str, text: str) -> str:
     return name
 
 
-def table_of(kind: str, folder: Path, port: int, **changes: Any) -> dict[str, Any]:
+def table_of(kind: str, folder: Path, port: int, /, **changes: Any) -> dict[str, Any]:
     """The table of a channel on this machine, as it stands in the configuration."""
     table: dict[str, Any] = {
         "kind": kind,
@@ -53,7 +53,7 @@ def table_of(kind: str, folder: Path, port: int, **changes: Any) -> dict[str, An
     return {name: value for name, value in {**table, **changes}.items() if value is not None}
 
 
-def settings_of(kind: str, folder: Path, port: int, **changes: Any) -> ChannelSettings:
+def settings_of(kind: str, folder: Path, port: int, /, **changes: Any) -> ChannelSettings:
     """The same, read."""
     return channels_from({"oncall": table_of(kind, folder, port, **changes)}, folder)["oncall"]
 
@@ -151,7 +151,7 @@ def sent_text(kind: str, fake: FakeChannel) -> str:
     """The words that the channel's people read, of the last message."""
     if kind == "smtp":
         mail = fake.mails[-1]
-        return f"{mail['Subject']}\n{mail.get_content()}"
+        return f"{mail['Subject']}\n{mail.get_content()}".replace("\r\n", "\n")
     document: Mapping[str, Any] = fake.requests[-1].document
     if kind == "webhook":
         return "\n".join([document["title_zh"], document["title_en"], *document["lines_zh"], *document["lines_en"]])

@@ -32,12 +32,15 @@ _SECURITY = {"starttls": 587, "tls": 465, "none": 25}
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a channel is asked. `scheme`: https, http (loopback only) or smtp. `path`: from the slash."""
+    """Where a channel is asked. `scheme`: https, http (loopback only) or smtp. `path`: from the slash, never shown.
+
+    Some receivers take a token in the path, whatever is said about it.
+    """
 
     scheme: str
     host: str
     port: int
-    path: str = "/"
+    path: str = field(default="/", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

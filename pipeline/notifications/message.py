@@ -93,7 +93,7 @@ def from_json(value: bytes) -> Notification:
         plain = json.loads(value)
         is_ours = plain.pop("type") == "notification" and plain.pop("format") == FORMAT
         found = _from_plain(plain) if is_ours else None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         found = None
     if found is None:
         raise NotificationRejected("the record is no notification of this version")

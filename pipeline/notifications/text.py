@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 ELLIPSIS = "…"
-_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+_UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 _JOINER = "\u200d"
 _TOKEN = re.compile(r"(?<![0-9a-f])([0-9a-f]{8})[0-9a-f]{24}(?:[0-9a-f]{32})?(?![0-9a-f])", re.IGNORECASE)
 

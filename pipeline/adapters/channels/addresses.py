@@ -19,6 +19,8 @@ from pipeline.notifications.config import Network
 Resolve = Callable[[str, int], Sequence[str]]
 """Addresses of a host name. Raises: OSError: it has none, or no name server answers."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+"""All that IANA has given out; `is_global` alone also takes old site-local and IPv4-compatible addresses."""
 
 
 def system_addresses(host: str, port: int) -> Sequence[str]:
@@ -50,6 +52,8 @@ def may_reach(address: str, allowed: Sequence[Network]) -> bool:
         return False
     if any(found.version == network.version and found in network for network in allowed):
         return True
+    if isinstance(found, ipaddress.IPv6Address) and found not in _UNICAST_V6:
+        return False
     return found.is_global and not found.is_multicast and not found.is_reserved
 
 

@@ -22,13 +22,13 @@ class SlackSender:
     """Kind `slack`."""
 
     def __init__(self, settings: ChannelSettings, client: HttpClient) -> None:
-        self._path = "/" + (settings.token or Secret("")).reveal()
+        self._token = settings.token or Secret("")
         self._language = settings.language
         self._client = client
 
     def send(self, notification: Notification, attempt: int, now_us: int) -> Sent:
         """As `Sender.send`."""
-        answer = self._client.post(self._path, self._body(notification), now_us)
+        answer = self._client.post(f"/{self._token.reveal()}", self._body(notification), now_us)
         sent = judged(answer)
         if sent.outcome == DELIVERED and answer.body.strip() != b"ok":
             return Sent(RETRY, answer.failure or "unknown_answer", answer.status)

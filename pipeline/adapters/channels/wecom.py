@@ -34,13 +34,14 @@ class WeComSender:
     """Kind `wecom`."""
 
     def __init__(self, settings: ChannelSettings, client: HttpClient) -> None:
-        self._query = "?" + urlencode({"key": (settings.token or Secret("")).reveal()})
+        self._token = settings.token or Secret("")
         self._language = settings.language
         self._client = client
 
     def send(self, notification: Notification, attempt: int, now_us: int) -> Sent:
         """As `Sender.send`."""
-        answer = self._client.post(self._query, self._body(notification), now_us)
+        query = "?" + urlencode({"key": self._token.reveal()})
+        answer = self._client.post(query, self._body(notification), now_us)
         return judged_by_code(answer, code_in(answer.body, "errcode"), _CODES)
 
     def _body(self, notification: Notification) -> bytes:
