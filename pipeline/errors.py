@@ -3,6 +3,7 @@
     AccesstrailError            code: low cardinality, fit for a metric label; never payload or personal data
     ├ ConfigError               wrong settings: every fault at once; exit 78
     ├ UsageError                wrong command line or input file; exit 2
+    │ └ Forbidden               nobody known asks, or the account lacks the role: which one, and who grants it; exit 77
     ├ InvalidEvent              one record is bad input: it becomes a dead letter with this reason; never retried
     ├ DirectoryError            a file of the directory folder is wrong: file and line named; exit 65
     ├ Away                      broker or store does not answer, is busy, timed out: retry without end; exit 69
@@ -33,6 +34,7 @@ EXIT_INCOMPLETE = 3
 EXIT_DATA = 65
 EXIT_UNAVAILABLE = 69
 EXIT_SOFTWARE = 70
+EXIT_FORBIDDEN = 77
 EXIT_CONFIG = 78
 
 
@@ -69,6 +71,13 @@ class UsageError(AccesstrailError):
 
     code = "usage"
     exit_code = EXIT_USAGE
+
+
+class Forbidden(UsageError):
+    """Whoever asks is not known, or may not do this; the message says which role it takes and who grants it."""
+
+    code = "forbidden"
+    exit_code = EXIT_FORBIDDEN
 
 
 class InvalidEvent(AccesstrailError):

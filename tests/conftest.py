@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from pipeline.config import Settings
 
 STRICT = os.environ.get("ACCESSTRAIL_STRICT") == "1"
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# How long one example takes says nothing here: the first one may import or compile, and the machine is shared.
+hypothesis_settings.register_profile("accesstrail", deadline=None)
+hypothesis_settings.load_profile("accesstrail")
 
 
 def pytest_configure(config: pytest.Config) -> None:

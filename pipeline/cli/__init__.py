@@ -1,7 +1,7 @@
 """The command `accesstrail`: the composition root. One file a command group, loaded only when it is used.
 
 Exit codes (also in `accesstrail --help`): 0 done · 1 differences found · 2 usage · 3 incomplete · 65 bad input data ·
-69 a dependency is unreachable · 70 internal error · 78 configuration.
+69 a dependency is unreachable · 70 internal error · 77 not allowed to this account · 78 configuration.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),
     "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
+    "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),
     "version": ("pipeline.cli.operate", "Print the versions of accesstrail and what it stands on."),
@@ -79,7 +80,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 differences, 2 usage, 3 incomplete, 65 bad input data, "
-    "69 unreachable, 70 internal error, 78 configuration.",
+    "69 unreachable, 70 internal error, 77 not allowed to this account, 78 configuration.",
 )
 def accesstrail() -> None:
     """Who touched this customer's data, was that normal, and can you prove it?

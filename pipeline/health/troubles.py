@@ -349,6 +349,48 @@ TROUBLES: Mapping[str, Trouble] = {
         "The demo saw no alert in time.", "read the worker's log in the state folder.",
         "演示未在规定时间内看到告警。", "查看状态目录中的 worker 日志。",
     ),
+    # -- notifications
+    "notification_rejected": Trouble(
+        "A record of the notification topic is no notification, or holds what no channel could send.",
+        "it is kept and passed over; look for another writer of the topic.",
+        "通知主题中的一条记录不是有效通知，或含任何渠道都无法发送的内容。", "该记录已保留并跳过；请检查是否有其他程序写入该主题。",
+    ),
+    # -- accounts
+    "forbidden": Trouble(
+        "The account may not do this, or a second person is missing.",
+        "ask an account with the role admin for the role the message names, or the second person for their token.",
+        "该账户无权执行此操作，或缺少第二人。", "请 admin 角色授予提示中的角色，或由第二人提供令牌。",
+    ),
+    "no_accounts": Trouble(
+        "This system has no accounts yet.", "make the first one with `accesstrail users add NAME --first`.",
+        "系统尚无账户。", "用 `accesstrail users add NAME --first` 建立第一个账户。",
+    ),
+    "no_token": Trouble(
+        "The command does not know who asks.", "give --token-file FILE or set ACCESSTRAIL_TOKEN_FILE.",
+        "命令不知道由谁发起。", "提供 --token-file FILE，或设置 ACCESSTRAIL_TOKEN_FILE。",
+    ),
+    "token_refused": Trouble(
+        "A personal token is unknown, expired or revoked, or its account is disabled.",
+        "make another one with `accesstrail users token NAME --out FILE`.",
+        "个人令牌未知、过期或已吊销，或其账户已停用。", "用 `accesstrail users token NAME --out FILE` 重新生成。",
+    ),
+    "login_refused": Trouble(
+        "Name, password or one-time code is wrong, or the account is disabled.",
+        "try again with a fresh code; an account with the role admin can reset the password.",
+        "名称、密码或动态口令有误，或账户已停用。", "换新口令重试；admin 角色可重置密码。",
+    ),
+    "login_locked": Trouble(
+        "Too many wrong passwords or codes: the account waits.",
+        "wait as long as the message says; if it was not you, tell the security team.",
+        "密码或口令错误次数过多，账户暂时锁定。", "按提示时间等待；若非本人操作，请通知安全团队。",
+    ),
+    "separation_of_duties": Trouble(
+        "One account may not hold these roles together.", "give them to different people.",
+        "同一账户不得同时拥有这些角色。", "请分配给不同的人。",
+    ),
+    "accounts_busy": Trouble(
+        "Another command is changing accounts.", "try again.", "另一条命令正在修改账户。", "稍后重试。",
+    ),
     "error": Trouble(
         "Something failed that has no code of its own.", "read the message.", "发生了没有专属代码的错误。", "阅读提示信息。",
     ),

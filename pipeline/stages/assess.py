@@ -137,7 +137,8 @@ def reasons_of(
         of_rules[:, column] = floor[watched]
     sizes = np.zeros(len(risk), np.int64)
     reasons = np.empty(len(watched) * (len(floors) + MAX_REASONS), np.int32)
-    found = _list_reasons(surprise[watched, :N_FEATURES], of_rules, WATCH_RISK, watched, sizes, reasons)
+    of_features = np.ascontiguousarray(surprise[watched, :N_FEATURES])
+    found = _list_reasons(of_features, of_rules, WATCH_RISK, watched, sizes, reasons)
     return np.cumsum(sizes), reasons[:found].copy()
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from detectors import warm_up
+from detectors.features import N_FEATURES
 from pipeline.column_batch import ArrayColumn, Column, FixedColumn, Interner, MapColumn, TextColumn
+from pipeline.stages.assess import WATCH_RISK, reasons_of
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.stages.row_bytes import assemble
 
@@ -25,6 +27,8 @@ def main() -> None:
         texts, ArrayColumn(numbers + 1, texts), ArrayColumn(numbers + 1, FixedColumn(np.zeros(4, "V16"))),
         MapColumn(numbers + 1, texts, texts),
     ]  # fmt: skip
+    surprise = np.ones((4, N_FEATURES), np.float32)
+    reasons_of(surprise, np.full(4, WATCH_RISK, np.uint16), [np.full(4, WATCH_RISK, np.uint16)])
     assemble([b"\0", np.zeros((4, 8), np.uint8), *columns], 4)
 
 
