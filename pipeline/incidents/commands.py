@@ -1,5 +1,4 @@
-"""What people do with an incident: acknowledge, assign, comment, grade, contain, resolve, reopen, link, suspect a
-breach.
+"""What people do with an incident: acknowledge, assign, comment, grade, contain, resolve, reopen, link, and more.
 
 Place in the flow: called by `fold.apply` for every command that is not about a merge. A command that does not fit the
 state is refused with a code and changes nothing. Containment and verdicts are people's: `system:…` is refused.
@@ -54,7 +53,7 @@ def carry_out(scene: Scene, command: AnyCommand) -> Decision:
     incident, missing = _incident_of(scene, command)
     if isinstance(command, Tick):
         return _tick(scene, command, incident)
-    if missing and _opens_campaign(scene, command):
+    if isinstance(command, Absorb | Link) and _opens_campaign(scene, command):
         return _campaign(scene, command)
     if isinstance(command, Absorb):
         return merge.absorb(scene, incident, command, missing=missing)
@@ -291,13 +290,12 @@ def _unlink(scene: Scene, incident: Incident, command: Unlink) -> Decision:
     return Decision("unlinked", incident, after, "", tuple(effects), is_remembered=True)
 
 
-def _opens_campaign(scene: Scene, command: AnyCommand) -> bool:
+def _opens_campaign(scene: Scene, command: Absorb | Link) -> bool:
     is_campaign = command.incident_key.removeprefix(command.tenant_id + ":").split(":", 1)[0] == CAMPAIGN
-    asks = isinstance(command, Link) or (isinstance(command, Absorb) and not command.revision)
-    return is_campaign and asks and command.is_by_person and not command.incident_id and not scene.state.incidents
+    return is_campaign and command.is_by_person and not command.incident_id and not scene.state.incidents
 
 
-def _campaign(scene: Scene, command: AnyCommand) -> Decision:
+def _campaign(scene: Scene, command: Absorb | Link) -> Decision:
     """A person ties incidents together under a key of its own: that opens the campaign's incident."""
     now = scene.now
     blank = Incident(

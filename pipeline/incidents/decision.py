@@ -28,15 +28,15 @@ CODES: dict[str, tuple[str, str]] = {
     "repeated": ("this command was carried out already", "该命令已执行"),
     "no_incident": ("this key has no incident", "该键没有事件"),
     "other_incident": (
-        "the command is about an incident that this key does not hold (any more)",
+        "the command is about an incident that this key does not hold",
         "命令所指事件不在该键下",
     ),
     "resolved": ("the incident is closed: reopen it first", "事件已关闭，请先重新打开"),
     "not_resolved": ("the incident is not closed", "事件未关闭"),
     "is_merged": ("the incident is part of another one: act there", "事件已并入其他事件，请在主事件上操作"),
     "has_children": (
-        "the incident has absorbed others and cannot itself be merged",
-        "事件已并入其他事件，不能再被合并",
+        "the incident has absorbed others and cannot be merged",
+        "事件含有已并入的事件，不能再被合并",
     ),
     "merged_elsewhere": ("the incident is part of another parent", "事件已并入另一主事件"),
     "not_merged": ("the incident is not part of this parent", "事件未并入该主事件"),
@@ -118,7 +118,8 @@ def reopened(incident: Incident, reason: str, scene: Scene) -> tuple[Incident, t
         former = {**parted, incident.merged_into: incident.alert_revision}
         parted = dict(list(former.items())[-MOST_PARTED:])
     again = replace(
-        incident, state="open", parted=parted, acknowledged_us=0, acknowledged_by="", resolved_us=0, resolved_by="", verdict="",
+        incident, state="open", parted=parted, acknowledged_us=0, acknowledged_by="",
+        resolved_us=0, resolved_by="", verdict="",
         reopened=incident.reopened + 1, merged=None, changed_us=scene.now.at_us,
     )  # fmt: skip
     again, told = trigger(again, reason, scene.now)

@@ -1,4 +1,4 @@
-"""Merging: a parent absorbs a child on another key, and both keys come to the same, whatever is lost, late or repeated.
+"""Merging: a parent absorbs a child on another key, and both come to the same, whatever is lost, late or repeated.
 
 Place in the flow: commands `absorb` (parent's key) and `merged_into` (child's key), called by `fold.apply`. Two keys
 are two logs; no record can change both at once. So each side tells the other until it has heard:

@@ -82,7 +82,7 @@ class LinkedIncident(Struct, frozen=True):
 
 
 class Child(Struct, frozen=True):
-    """An absorbed incident. `revision` 0: it has not answered; `asked_us`, `tries`: when it was last asked, how often."""
+    """An absorbed incident. `revision` 0: it has not answered; `asked_us`, `tries`: when last asked, how often."""
 
     incident_key: str
     revision: int
@@ -92,8 +92,9 @@ class Child(Struct, frozen=True):
 
 
 class Merged(Struct, frozen=True):
-    """The parent. `taken`: own revision as far as the parent has it; `sent_us`, `tries`: when it was last told, how
-    often since it last answered."""
+    """The parent. `taken`: own revision as far as the parent has it; `sent_us`, `tries`: when last told, how often
+    since it last answered; `epoch`: the parent's, as last heard.
+    """
 
     incident_key: str
     incident_id: str
