@@ -1,7 +1,7 @@
-"""Records of `access.incidents`, and a small world that handles them: keys, their logs, effects carried out as commands.
+"""Records of `access.incidents`, and a small world that handles them: keys, their logs, what the engine emits.
 
-The world keeps one partition in the order of its offsets, as Kafka does; what the engine emits is appended to it. What it
-can be told: to lose an effect (a crash before it was carried out) or to carry it out twice (a crash after it).
+The world keeps one partition in the order of its offsets, as Kafka does; what is emitted is appended to it. It can be
+told to lose what is emitted (a crash before it was written) or to write it twice (a crash after it).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from pipeline.incidents.changes import fold_log
 from pipeline.incidents.effects import Effect, Emit, Notify
 from pipeline.incidents.fold import Outcome, apply, next_due_us
 from pipeline.incidents.model import EMPTY, Incident, KeyState, LogRow, Position
 from pipeline.incidents.records import (
-    COMMANDS,
     AlertRecord,
     AnyCommand,
     Explanation,
@@ -66,8 +67,6 @@ def command(name: str, command_id: object | None = None, **values: Any) -> AnyCo
 
 
 def encoded(record: Record) -> bytes:
-    import msgspec
-
     return msgspec.json.encode(record) if isinstance(record, AlertRecord) else encode_command(record)  # type: ignore[arg-type]
 
 
@@ -139,6 +138,3 @@ class World:
 def parsed(records: Iterable[Record]) -> list[Record]:
     """The records once they have been through bytes."""
     return [parse_record(one.incident_key.encode(), encoded(one)) for one in records]
-
-
-__all__ = ["COMMANDS", "KEY", "OTHER_KEY", "World", "alert", "command", "encoded", "parsed", "uuid_of"]

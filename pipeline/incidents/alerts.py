@@ -107,11 +107,13 @@ def _turned(scene: Scene, alert: AlertRecord, incident: Incident) -> Decision:
     """It was taken back, or stands again."""
     step = 1 if alert.is_withdrawn else -1
     slot = _slot(incident, alert.detector)
-    part = incident.detectors.get(slot, DetectorPart(0, 1))
+    detectors, part = incident.detectors, incident.detectors.get(slot)
+    if part is not None:
+        detectors = {**detectors, slot: replace(part, withdrawn=max(0, part.withdrawn + step))}
     after = replace(
         incident,
         withdrawn=max(0, incident.withdrawn + step),
-        detectors={**incident.detectors, slot: replace(part, withdrawn=max(0, part.withdrawn + step))},
+        detectors=detectors,
         changed_us=scene.now.at_us, alert_revision=incident.alert_revision + 1,
     )  # fmt: skip
     place = (incident.ordinal, WITHDRAWN if alert.is_withdrawn else STANDS)

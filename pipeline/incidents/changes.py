@@ -12,6 +12,7 @@ one entry of a mapping (a command about a merge: one). The largest row is one wh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from pipeline.incidents.model import EMPTY, KEPT_COMMANDS, Incident, KeyState, L
 MAX_CHANGES_BYTES = 32 * 1024
 _MAPPINGS = ("detectors", "links", "children", "containments")
 _PLAIN = tuple(name for name in Incident.__struct_fields__ if name not in (*_MAPPINGS, "ordinal"))
+_plain_values, _mappings = attrgetter(*_PLAIN), attrgetter(*_MAPPINGS)
 _BLANK = Incident()
 
 
@@ -61,13 +63,11 @@ def changes_of(
         return _ENCODER.encode(_Changes(alert=marked, command=command_id)).decode()
     old = before or _BLANK
     changed: dict[str, Any] = {}
-    for name in _PLAIN:
-        value = getattr(after, name)
-        if value is not (former := getattr(old, name)) and value != former:
+    for name, value, former in zip(_PLAIN, _plain_values(after), _plain_values(old), strict=True):
+        if value is not former and value != former:
             changed[name] = value
     dropped: dict[str, list[str]] = {}
-    for name in _MAPPINGS:
-        value, former = getattr(after, name), getattr(old, name)
+    for name, value, former in zip(_MAPPINGS, _mappings(after), _mappings(old), strict=True):
         if value is former:
             continue
         put = {key: one for key, one in value.items() if former.get(key) != one}

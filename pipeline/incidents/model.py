@@ -3,7 +3,8 @@
 Place in the flow: what `fold.apply` takes and gives. One incident key (Kafka key) has at most one incident that is not
 resolved. Everything here is bounded: an incident keeps per detector what it reached, never the alerts themselves (which
 alerts it has taken in stands in the key's `AlertBook`), counts comments and keeps none. Mappings are never changed in
-place. Risk in hundredths, times UTC microseconds, 0 where there is none yet.
+place, and nothing refers back, so that the garbage collector need not look (`gc=False`). Risk in hundredths, times UTC
+microseconds, 0 where there is none yet.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NAMESPACE = UUID("3f0c1a52-7d0e-5b8e-9c7b-6a3f2f4e8d11")
 _RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
-class Position(Struct, frozen=True):
+class Position(Struct, frozen=True, gc=False):
     """Where a record stands in `access.incidents`."""
 
     topic: str
@@ -59,7 +60,7 @@ def higher(one: str, other: str) -> str:
     return one if _RANK[one] >= _RANK[other] else other
 
 
-class DetectorPart(Struct, frozen=True):
+class DetectorPart(Struct, frozen=True, gc=False):
     """What one detector has said: the highest risk it reached, distinct alerts, how many of them were taken back."""
 
     risk: int
@@ -67,21 +68,21 @@ class DetectorPart(Struct, frozen=True):
     withdrawn: int = 0
 
 
-class Grade(Struct, frozen=True):
+class Grade(Struct, frozen=True, gc=False):
     """A person's own severity; it holds until alerts are graver than the gravest that was there (`over`)."""
 
     severity: str
     over: str
 
 
-class LinkedIncident(Struct, frozen=True):
+class LinkedIncident(Struct, frozen=True, gc=False):
     """Another incident that belongs with this one."""
 
     incident_key: str
     relation: str
 
 
-class Child(Struct, frozen=True):
+class Child(Struct, frozen=True, gc=False):
     """An absorbed incident. `revision` 0: it has not answered; `asked_us`, `tries`: when last asked, how often."""
 
     incident_key: str
@@ -91,7 +92,7 @@ class Child(Struct, frozen=True):
     summary: ChildSummary | None = None
 
 
-class Merged(Struct, frozen=True):
+class Merged(Struct, frozen=True, gc=False):
     """The parent. `taken`: own revision as far as the parent has it; `sent_us`, `tries`: when last told, how often
     since it last answered; `epoch`: the parent's, as last heard.
     """
@@ -104,7 +105,7 @@ class Merged(Struct, frozen=True):
     epoch: int = 0
 
 
-class Containment(Struct, frozen=True):
+class Containment(Struct, frozen=True, gc=False):
     """One call of the containment webhook: `pending`, `done` or `failed`, and its answer's code."""
 
     status: str
@@ -113,7 +114,7 @@ class Containment(Struct, frozen=True):
     code: str = ""
 
 
-class Breach(Struct, frozen=True):
+class Breach(Struct, frozen=True, gc=False):
     """Where a suspected breach stands in the log: since when (log time), known since, by whom; steps by name → when."""
 
     since_us: int
@@ -122,7 +123,7 @@ class Breach(Struct, frozen=True):
     steps: dict[str, int] = {}
 
 
-class Timers(Struct, frozen=True):
+class Timers(Struct, frozen=True, gc=False):
     """What people were told, and when something is due. `pending`: the action that waits for `tell_due_us`.
 
     `layer`: how far it was escalated. `updates`: told since it opened or reopened. `held_back`: messages that waited
@@ -142,7 +143,7 @@ class Timers(Struct, frozen=True):
     muted: int = 0
 
 
-class Incident(Struct, frozen=True, kw_only=True):
+class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """One incident. Why every field has a default: a row of the log tells only what differs from it.
 
     `alert_revision` grows with every change by an alert. `parted`: former parents → the revision it left them at.
@@ -220,7 +221,7 @@ class Incident(Struct, frozen=True, kw_only=True):
         return highest
 
 
-class KeyState(Struct, frozen=True):
+class KeyState(Struct, frozen=True, gc=False):
     """Everything of one incident key: its latest incidents by age, alerts, commands, and how far the log was read."""
 
     incidents: tuple[Incident, ...] = ()
@@ -270,7 +271,7 @@ class KeyState(Struct, frozen=True):
 EMPTY = KeyState()
 
 
-class LogRow(Struct, frozen=True, kw_only=True):
+class LogRow(Struct, frozen=True, kw_only=True, gc=False):
     """What one consumed record leaves in `incident_log`; exactly one a record, also where nothing changes.
 
     `kind`: alert, command or unreadable; `name`: the detector or the command. `transition`: what happened; `code`: why

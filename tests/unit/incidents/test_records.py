@@ -22,16 +22,23 @@ from pipeline.incidents.records import (
 )
 from tests.incident_logs import KEY, OTHER_KEY, TENANT, alert, command, encoded, uuid_of
 
+OTHER = {"other_key": OTHER_KEY, "other_incident_id": str(uuid_of(2))}
 FIELDS: dict[str, dict[str, Any]] = {
-    "acknowledge": {}, "assign": {"assignee": "li.wei"}, "comment": {"severity": "low"},
-    "contain": {"expires_us": 5, "account_token": "ab"}, "contain_result": {"contain_id": str(uuid_of(1)), "succeeded": True},
-    "resolve": {"verdict": "benign"}, "reopen": {}, "link": {"other_key": OTHER_KEY, "other_incident_id": str(uuid_of(2))},
-    "unlink": {"other_key": OTHER_KEY, "other_incident_id": str(uuid_of(2))},
+    "acknowledge": {},
+    "assign": {"assignee": "li.wei"},
+    "comment": {"severity": "low"},
+    "contain": {"expires_us": 5, "account_token": "ab"},
+    "contain_result": {"contain_id": str(uuid_of(1)), "succeeded": True},
+    "resolve": {"verdict": "benign"},
+    "reopen": {},
+    "link": OTHER,
+    "unlink": OTHER,
     "absorb": {"child_key": OTHER_KEY, "child_incident_id": str(uuid_of(2))},
     "merged_into": {"parent_key": OTHER_KEY, "parent_incident_id": str(uuid_of(2))},
-    "suspect_breach": {"known_at_us": 7}, "breach_step": {"step": "counted", "detail": {"subjects_all": 9, "facts": ["harm"]}},
+    "suspect_breach": {"known_at_us": 7},
+    "breach_step": {"step": "counted", "detail": {"subjects_all": 9, "facts": ["harm"]}},
     "tick": {},
-}  # fmt: skip
+}
 
 
 def plain(record: Any) -> dict[str, Any]:
@@ -113,7 +120,9 @@ def test_keys_and_sizes_are_checked_before_anything_is_parsed() -> None:
     assert isinstance(parse_record(KEY.encode(), padded), AlertRecord)
 
 
-@pytest.mark.parametrize("value", [b"", b"[", b"\xff", b"[" * 200_000, b'{"type":"alert","x":' + b"[" * 200_000, b"null"])
+@pytest.mark.parametrize(
+    "value", [b"", b"[", b"\xff", b"[" * 200_000, b'{"type":"alert","x":' + b"[" * 200_000, b"null"]
+)
 def test_bytes_that_are_no_object_stop_nothing(value: bytes) -> None:
     found = parse_record(KEY.encode(), value)
     assert isinstance(found, Unreadable)
@@ -121,8 +130,9 @@ def test_bytes_that_are_no_object_stop_nothing(value: bytes) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda one: st.lists(one) | st.dictionaries(st.text(), one)
-)  # fmt: skip
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda one: st.lists(one) | st.dictionaries(st.text(), one),
+)
 
 
 @given(st.binary() | st.none(), st.binary() | st.none())
@@ -132,7 +142,9 @@ def test_any_bytes_give_a_record_or_a_known_code(key: bytes | None, value: bytes
     assert found.code in UNREADABLE
 
 
-@given(st.sampled_from(sorted(FIELDS)), st.dictionaries(st.sampled_from(["by", "why", "command_id", "x", "at_us"]), JSON))
+@given(
+    st.sampled_from(sorted(FIELDS)), st.dictionaries(st.sampled_from(["by", "why", "command_id", "x", "at_us"]), JSON)
+)
 def test_any_value_in_any_field_gives_a_command_or_a_known_code(name: str, changed: dict[str, Any]) -> None:
     value = json.dumps({**plain(command(name, **FIELDS[name])), **changed}).encode()
     found = parse_record(KEY.encode(), value)
