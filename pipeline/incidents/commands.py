@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from pipeline.incidents import merge
-from pipeline.incidents.decision import Decision, Scene, emit, refused, reopened, tell_children, unchanged
+from pipeline.incidents.decision import Decision, Scene, emit, parted_from, refused, reopened, tell_children, unchanged
 from pipeline.incidents.effects import ENGINE, CallContainment, Effect, FreezeEvidence
 from pipeline.incidents.model import (
     CAMPAIGN,
@@ -281,12 +281,14 @@ def _unlink(scene: Scene, incident: Incident, command: Unlink) -> Decision:
             Unlink, scene, incident.tenant_id, command.other_key, other, other_key=incident.incident_key,
             other_incident_id=incident.incident_id,
         ))  # fmt: skip
+    parted = incident.parted
     if len(children) < len(incident.children):
+        parted = parted_from(incident, other, incident.children[other].revision)
         effects.append(emit(
             MergedInto, scene, incident.tenant_id, incident.children[other].incident_key, other,
             parent_key=incident.incident_key, parent_incident_id=incident.incident_id, parent_state="released",
         ))  # fmt: skip
-    after = replace(incident, links=links, children=children, changed_us=scene.now.at_us)
+    after = replace(incident, links=links, children=children, parted=parted, changed_us=scene.now.at_us)
     return Decision("unlinked", incident, after, "", tuple(effects), is_remembered=True)
 
 

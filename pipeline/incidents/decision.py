@@ -115,8 +115,7 @@ def reopened(incident: Incident, reason: str, scene: Scene) -> tuple[Incident, t
     """Open again and told as new; absorbed incidents learn of it. A merged incident stands alone from here on."""
     parted = incident.parted
     if incident.merged is not None:
-        former = {**parted, incident.merged_into: incident.alert_revision}
-        parted = dict(list(former.items())[-MOST_PARTED:])
+        parted = parted_from(incident, incident.merged_into, incident.alert_revision)
     again = replace(
         incident, state="open", parted=parted, acknowledged_us=0, acknowledged_by="",
         resolved_us=0, resolved_by="", verdict="",
@@ -124,6 +123,12 @@ def reopened(incident: Incident, reason: str, scene: Scene) -> tuple[Incident, t
     )  # fmt: skip
     again, told = trigger(again, reason, scene.now)
     return again, (*told, *tell_children(again, scene))
+
+
+def parted_from(incident: Incident, other_id: str, revision: int) -> dict[str, int]:
+    """`parted` with one more, the newest of them kept."""
+    others = {key: value for key, value in incident.parted.items() if key != other_id}
+    return dict([*others.items(), (other_id, revision)][-MOST_PARTED:])
 
 
 def tell_children(incident: Incident, scene: Scene) -> tuple[Emit, ...]:

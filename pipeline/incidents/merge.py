@@ -42,14 +42,19 @@ def absorb(scene: Scene, incident: Incident | None, command: Absorb, *, missing:
     known = incident.children.get(command.child_incident_id)
     if known is None and len(incident.children) >= MOST_CHILDREN:
         return refused("too_many", incident, *_answer_to_refused(scene, incident, command))
-    if known is not None and (known.revision > 0 or command.revision == 0) and known.revision >= command.revision:
-        return unchanged("already", incident, *(() if known.revision else (_ask(scene, incident, command),)))
+    if known is not None and known.revision >= command.revision:
+        is_settled = known.revision > 0 and not command.revision  # only asked for, and long since answered
+        answer = () if is_settled else (_ask(scene, incident, command, known.revision),)
+        return unchanged("already", incident, *answer)
     child = Child(command.child_key, command.revision, scene.now.at_us, 0, command.summary)
     after = replace(
-        incident, children={**incident.children, command.child_incident_id: child}, changed_us=scene.now.at_us
-    )
+        incident, children={**incident.children, command.child_incident_id: child}, changed_us=scene.now.at_us,
+        parted={key: one for key, one in incident.parted.items() if key != command.child_incident_id},
+    )  # fmt: skip
     after, told = _with_summary(scene, after, command.summary, is_new=known is None or not known.revision)
-    return Decision("absorbed", incident, after, "", (_ask(scene, after, command), *told), is_remembered=True)
+    return Decision(
+        "absorbed", incident, after, "", (_ask(scene, after, command, command.revision), *told), is_remembered=True
+    )
 
 
 def _absorb_fault(incident: Incident | None, command: Absorb) -> str:
@@ -61,14 +66,16 @@ def _absorb_fault(incident: Incident | None, command: Absorb) -> str:
         return "not_merged"
     if incident.merged is not None:
         return "is_merged"
-    return "" if incident.is_open else "resolved"
+    if not incident.is_open:
+        return "resolved"
+    return "not_merged" if command.revision and command.child_incident_id in incident.parted else ""
 
 
-def _ask(scene: Scene, incident: Incident, command: Absorb) -> Emit:
+def _ask(scene: Scene, incident: Incident, command: Absorb, revision: int) -> Emit:
     """Tells the child whose it is, and as of which revision it is taken in (0: it has to answer)."""
     return emit(
         MergedInto, scene, incident.tenant_id, command.child_key, command.child_incident_id,
-        parent_key=incident.incident_key, parent_incident_id=incident.incident_id, revision=command.revision,
+        parent_key=incident.incident_key, parent_incident_id=incident.incident_id, revision=revision,
         epoch=incident.epoch,
     )  # fmt: skip
 

@@ -146,7 +146,8 @@ class Timers(Struct, frozen=True, gc=False):
 class Incident(Struct, frozen=True, kw_only=True, gc=False):
     """One incident. Why every field has a default: a row of the log tells only what differs from it.
 
-    `alert_revision` grows with every change by an alert. `parted`: former parents → the revision it left them at.
+    `alert_revision` grows with every change by an alert. `parted`: former parents and
+    children → the revision they parted at, so that what was said before does not join them again.
     """
 
     incident_id: str = ""
