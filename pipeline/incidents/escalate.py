@@ -16,7 +16,10 @@ from pipeline.incidents.duty_hours import DutyHours
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One step of escalation: who is told in addition, and how long they have, in seconds (0: as the plan says)."""
+    """One step of escalation: who is told in addition, and how long they have, in seconds (0: as the plan says).
+
+    Of the last one `repeat_every_s` of its plan counts: there is nobody else to call.
+    """
 
     name: str
     channels: tuple[str, ...]
@@ -109,13 +112,14 @@ def deadline_us(escalation: Escalation, severity: str, layer: int, told_us: int)
     0 where nobody is called further. Duty hours count where the plan has some.
     """
     plan = escalation.plan(severity)
-    within_s = plan.acknowledge_within_s
-    if not within_s:
+    if not plan.acknowledge_within_s:
         return 0
-    if layer >= len(plan.layers):
+    if layer and layer >= len(plan.layers):
         within_s = plan.repeat_every_s
     elif layer:
-        within_s = plan.layers[layer - 1].acknowledge_within_s or within_s
+        within_s = plan.layers[layer - 1].acknowledge_within_s or plan.acknowledge_within_s
+    else:
+        within_s = plan.acknowledge_within_s if plan.layers or plan.repeat_every_s else 0
     if not within_s:
         return 0
     return plan.hours.after(told_us, within_s) if plan.hours else told_us + within_s * 1_000_000
@@ -129,5 +133,5 @@ def told_by(escalation: Escalation, severity: str, layer: int) -> tuple[str, ...
 
 
 def next_layer(escalation: Escalation, severity: str, layer: int) -> int:
-    """The layer after this one; the last one again where there is none."""
-    return min(layer + 1, len(escalation.plan(severity).layers))
+    """The layer after this one; the last one again where there is none, 1 where nobody but the plan's own is told."""
+    return min(layer + 1, max(1, len(escalation.plan(severity).layers)))
