@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,6 @@ from pipeline.incidents.records import (
     Record,
     command_from,
     encode_command,
-    parse_record,
 )
 from pipeline.incidents.rules import Rules
 
@@ -133,8 +132,3 @@ class World:
     def refold(self, key: str = KEY) -> KeyState:
         """The key's state from its rows alone."""
         return fold_log(row for row in self.rows if row.incident_key == key)
-
-
-def parsed(records: Iterable[Record]) -> list[Record]:
-    """The records once they have been through bytes."""
-    return [parse_record(one.incident_key.encode(), encoded(one)) for one in records]

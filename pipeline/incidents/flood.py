@@ -132,9 +132,6 @@ class FloodGuard(Generic[P]):
             self._minute, self._free_used, self._reserved_used = minute, 0, 0
 
     def _takes_room(self, item: FloodItem[P]) -> bool:
-        """An incident that waits for its digest stays there, or the digest would come after what it tells of."""
-        if item.incident_id in self._held:
-            return False
         if self._free_used < self.limits.per_minute - self.limits.reserved:
             self._free_used += 1
             return True

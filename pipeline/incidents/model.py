@@ -258,14 +258,11 @@ class KeyState(Struct, frozen=True, gc=False):
         return position.offset <= last.offset
 
     def with_incident(self, after: Incident) -> KeyState:
-        """With this incident instead of its former state, or as the latest; the oldest closed one may leave."""
+        """With this incident instead of its former state, or as the latest; the oldest may leave."""
         if any(one.ordinal == after.ordinal for one in self.incidents):
             kept = tuple(after if one.ordinal == after.ordinal else one for one in self.incidents)
         else:
-            kept = (*self.incidents, after)
-            if len(kept) > KEPT_INCIDENTS:
-                leaves = next((one for one in kept if not one.is_open), kept[0])
-                kept = tuple(one for one in kept if one is not leaves)
+            kept = (*self.incidents, after)[-KEPT_INCIDENTS:]  # a new one opens only where none is open
         return KeyState(kept, self.alerts, self.commands, self.position)
 
 

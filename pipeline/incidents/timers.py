@@ -95,8 +95,6 @@ def tick(incident: Incident, now: Moment) -> Told:
 
 
 def _escalate(incident: Incident, now: Moment) -> Told:
-    if incident.acknowledged_us or not incident.is_open:
-        return _with(incident, escalate_due_us=0), ()
     wait = _wait(incident, now)
     if wait is not None:
         timers = incident.timers

@@ -206,6 +206,7 @@ def test_invariants_of_every_state(history: list[tuple[str, dict[str, Any]]]) ->
                 assert one.alerts == sum(part.alerts for part in one.detectors.values())
                 assert one.is_open or one.verdict or one.merged
                 assert not (one.merged and one.children)
+                assert not (one.timers.escalate_due_us and (one.acknowledged_us or not one.is_open))
                 if old is not None and old.is_open:
                     assert one.risk >= old.risk
                     row = outcome.log_row

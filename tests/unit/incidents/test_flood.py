@@ -63,12 +63,20 @@ def test_the_next_minute_begins_with_the_digest_and_new_room() -> None:
     assert [type(one) for one in out] == [Single] * 3 + [Digest, Single]
 
 
-def test_what_an_incident_says_later_does_not_overtake_its_digest() -> None:
+def test_what_an_incident_says_later_is_in_its_digest_too() -> None:
     limits = FloodLimits(per_minute=1, reserved=0)
     out = run([(item(1), BASE_US), (item(2), BASE_US), (item(2, action="resolve"), BASE_US + 1)], limits)
     digest = out[-1]
     assert isinstance(digest, Digest)
     assert (digest.messages, digest.incidents, digest.worst[0].action) == (2, 1, "resolve")
+
+
+def test_an_incident_that_becomes_critical_does_not_wait_for_the_digest_it_is_in() -> None:
+    flood = [(item(one), BASE_US) for one in range(9)]
+    out = run([*flood, (item(8, "critical", "update"), BASE_US + 1)])
+    assert [one.item.action for one in out if isinstance(one, Single)] == ["trigger"] * 3 + ["update"]
+    assert isinstance(out[-1], Digest)
+    assert out[-1].messages == 6
 
 
 def test_a_pager_hears_what_it_must_hear_in_any_flood() -> None:

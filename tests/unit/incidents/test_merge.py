@@ -77,6 +77,15 @@ def test_both_commands_in_either_order_any_number_of_times(order: tuple[str, str
     assert (world.incident(PARENT).all_alerts, world.incident(CHILD).reopened) == (2, 0)
 
 
+def test_a_parent_that_never_hears_is_told_less_and_less_often() -> None:
+    world = two(fate=lambda emitted: emitted.command.name != "absorb")
+    world.put(absorb(world))
+    begun_us = world.at_us
+    with pytest.raises(AssertionError, match="for ever"):
+        world.tick_until_quiet(40)
+    assert world.at_us - begun_us > 5 * DAY_US
+
+
 @pytest.mark.parametrize("lost", range(4))
 def test_a_crash_between_any_two_steps_is_healed_by_ticks(lost: int) -> None:
     counted = iter(range(100))
@@ -137,6 +146,54 @@ def test_closing_the_parent_gives_the_child_its_verdict_and_reopening_takes_it_b
     assert (world.incident(CHILD).verdict, world.incident(CHILD).is_active_child) == ("", True)
 
 
+def test_what_a_parent_said_before_it_was_closed_comes_too_late() -> None:
+    world = two()
+    world.put(absorb(world), command("resolve", verdict="true_positive"), merged_into(world, revision=1, epoch=0))
+    assert world.incident(CHILD).verdict == "true_positive"
+
+
+def test_a_parent_is_not_closed_without_a_verdict() -> None:
+    world = two()
+    world.put(absorb(world), merged_into(world, revision=1, epoch=1, parent_state="resolved"))
+    assert faults(world) == ["not_resolved"]
+    assert world.incident(CHILD).is_active_child
+
+
+def reopened_beside_a_newer_one() -> World:
+    """The parent was closed, the child's key has a newer incident, then the parent is reopened."""
+    world = two()
+    world.put(absorb(world), command("resolve", verdict="benign"))
+    world.put(alert("c2", incident_key=CHILD, detector="drip", risk=50), command("reopen"))
+    return world
+
+
+def test_a_reopened_parent_does_not_get_a_child_back_whose_key_has_a_newer_incident() -> None:
+    world = reopened_beside_a_newer_one()
+    assert [(one.state, one.verdict) for one in world.states[CHILD].incidents] == [("resolved", "benign"), ("open", "")]
+    assert world.incident(PARENT).children == {}
+    assert faults(world) == ["another_open"]
+
+
+def test_an_older_incident_is_not_reopened_beside_one_that_lives_on_in_a_parent() -> None:
+    world = two()
+    old = world.incident(CHILD).incident_id
+    world.put(command("resolve", incident_key=CHILD, verdict="benign"))
+    world.put(alert("c2", incident_key=CHILD, detector="drip", risk=50))
+    world.put(absorb(world))
+    assert world.incident(CHILD).is_active_child
+    world.put(command("reopen", incident_key=CHILD, incident_id=old))
+    assert faults(world)[-1] == "another_open"
+
+
+def test_risk_does_not_fall_when_a_child_leaves() -> None:
+    world = two()
+    world.put(absorb(world))
+    risk = world.incident(PARENT).risk
+    child_id = world.incident(CHILD).incident_id
+    world.put(command("unlink", other_key=CHILD, other_incident_id=child_id), alert("p2", risk=61))
+    assert world.incident(PARENT).risk == risk > 6100
+
+
 def test_an_alert_nobody_saw_when_the_parent_was_closed_stands_alone_again() -> None:
     world = two(fate=lambda emitted: 0 if emitted.command.name == "absorb" and stop else 1)
     stop: list[int] = []
@@ -166,8 +223,9 @@ def test_a_person_can_part_them_from_either_side(undo: tuple[str, str, str]) -> 
     world.put(command(name, incident_key=at, **others))
     assert (world.incident(PARENT).children, world.incident(CHILD).merged) == ({}, None)
     assert world.incident(CHILD).state == "open"
-    world.put(merged_into(world, revision=1))
-    assert world.incident(CHILD).merged is None, "what the parent said before is late"
+    late = world.put(merged_into(world, revision=1)).log_row
+    assert late is not None
+    assert (late.transition, late.code) == ("refused", "not_merged"), "what the parent said before is late"
     world.put(absorb(world))
     assert is_whole(world), "a person may merge them again"
 

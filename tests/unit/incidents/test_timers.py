@@ -168,6 +168,16 @@ def test_a_graver_severity_does_not_wait() -> None:
     assert told(world)[0][2] == ("pager",)
 
 
+def test_a_graver_severity_with_earlier_hours_is_told_in_those() -> None:
+    every_day = replace(OFFICE, weekly=(((12 * 60, 18 * 60),),) * 7)
+    plans = {**IN_HOURS.plans, "high": replace(MEDIUM, hours=every_day)}
+    world = world_of(replace(IN_HOURS, plans=plans), SATURDAY_US)
+    world.put(alert(1), alert(2, severity="high"))
+    assert world.at_us + due_in(world) == utc_us("2026-11-28T12:00:00+08:00")
+    tick(world, due_in(world))
+    assert [one[0] for one in told(world)] == ["trigger"]
+
+
 def test_what_is_closed_before_it_was_told_is_not_told() -> None:
     world = world_of(IN_HOURS, SATURDAY_US)
     world.put(alert(1), command("resolve", verdict="benign"))
