@@ -76,6 +76,10 @@ class Policy:
         return cls(**json.loads(content))
 
 
+SEEKING = Policy(LOWEST_THRESHOLD)
+"""What could ever fire: for whoever is yet to find a threshold."""
+
+
 def kind_bits(reason_codes: Sequence[str]) -> U64:
     """The kind of each reason code as one bit, uint64 (codes,): features by group, every rule its own, exceptions 0."""
     bits = np.zeros(len(reason_codes), np.uint64)

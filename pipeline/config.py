@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from pipeline.errors import ConfigError
+from pipeline.settings_table import SettingsTable
 from pipeline.time_zones import zone_data
 
 ENVIRONMENT_PREFIX = "ACCESSTRAIL_"
@@ -110,91 +111,56 @@ class Settings:
 
 
 class _Reader:
-    """Takes typed values out of the raw tables and collects every fault on the way."""
+    """The sections of the file as tables; the environment goes before each."""
 
     def __init__(self, raw: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> None:
         self.faults: list[str] = []
         self._raw = raw
         self._base = base
         self._environment = environment
-        self._taken: dict[str, set[str]] = {}
+        self._tables: dict[str, SettingsTable] = {}
 
-    def _value(self, section: str, key: str) -> Any:  # noqa: ANN401  TOML values are of any type
-        self._taken.setdefault(section, set()).add(key)
-        variable = f"{ENVIRONMENT_PREFIX}{section}_{key}".upper()
-        if variable in self._environment:
-            return self._environment[variable]
-        table = self._raw.get(section, {})
-        return table.get(key) if isinstance(table, dict) else None
+    def _table(self, section: str) -> SettingsTable:
+        if section not in self._tables:
+            prefix = f"{ENVIRONMENT_PREFIX}{section}_".upper()
+            overrides = {
+                name.removeprefix(prefix).lower(): text
+                for name, text in self._environment.items()
+                if name.startswith(prefix)
+            }
+            self._tables[section] = SettingsTable(
+                self._raw.get(section, {}), section, self.faults, self._base, overrides
+            )
+        return self._tables[section]
 
     def text(self, section: str, key: str, default: str | None = None, *, empty_ok: bool = False) -> str:
-        value = self._value(section, key)
-        if value is None:
-            value = default
-        if value is None:
-            self.faults.append(f"[{section}] {key} is missing")
-            return ""
-        if not isinstance(value, str) or (not value and not empty_ok):
-            self.faults.append(f"[{section}] {key} must be a non-empty text")
-            return ""
-        return value
+        return self._table(section).text(key, default, empty_ok=empty_ok)
 
     def number(self, section: str, key: str, default: float, low: float, high: float) -> float:
-        value = self._value(section, key)
-        if value is None:
-            value = default
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                value = None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            self.faults.append(f"[{section}] {key} must be a number from {low:g} to {high:g}")
-            return default
-        return float(value)
+        return self._table(section).number(key, default, low, high)
 
     def whole(self, section: str, key: str, default: int, low: int, high: int) -> int:
-        value = self.number(section, key, default, low, high)
-        if value != int(value):
-            self.faults.append(f"[{section}] {key} must be a whole number")
-        return int(value)
+        return self._table(section).whole(key, default, low, high)
 
     def choice(self, section: str, key: str, words: tuple[str, ...]) -> str:
         """One of some words; the first is the default."""
-        value = self.text(section, key, words[0])
-        if value not in words:
-            self.faults.append(f"[{section}] {key} must be one of {', '.join(words)}")
-        return value
+        return self._table(section).choice(key, words)
 
     def texts(self, section: str, key: str) -> tuple[str, ...]:
-        value = self._value(section, key)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return tuple(part for part in value.split(",") if part)
-        if not isinstance(value, list) or not all(isinstance(part, str) and part for part in value):
-            self.faults.append(f"[{section}] {key} must be a list of texts")
-            return ()
-        return tuple(value)
+        return self._table(section).texts(key)
 
     def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
         """A path, relative to the configuration file; kind: 'secret', 'folder', 'file' or 'any'."""
-        text = self.text(section, key, default)
-        path = (self._base / text).absolute()
-        fault = _PATH_CHECKS[kind](path) if text else None
+        path = self._table(section).path(key, default)
+        fault = _PATH_CHECKS[kind](path) if path else None
         if fault:
-            self.faults.append(f"[{section}] {key}: {fault}")
-        return path
+            self._table(section).fault(f"{key}: {fault}")
+        return path or self._base
 
     def unknown(self) -> None:
-        for section, table in self._raw.items():
-            if section not in self._taken:
-                self.faults.append(f"unknown section [{section}]")
-            elif not isinstance(table, dict):
-                self.faults.append(f"[{section}] must be a table")
-            else:
-                extra = sorted(set(table) - self._taken[section])
-                self.faults.extend(f"[{section}] {key} is not a known setting" for key in extra)
+        self.faults += [f"unknown section [{section}]" for section in self._raw if section not in self._tables]
+        for table in self._tables.values():
+            table.unknown()
 
 
 def _secret_fault(path: Path) -> str | None:

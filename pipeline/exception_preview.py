@@ -95,8 +95,7 @@ def _told(reasons: Sequence[str]) -> Sequence[str]:
 
 
 def _reaches(causes: Causes, policy: Policy) -> bool:
-    level, floor = np.array([causes.level]), np.array([causes.floor])
-    return bool(reaches(level, floor, policy)[0])
+    return bool(reaches(np.array(causes.level), np.array(causes.floor), policy))
 
 
 def _is_held(alert: StoredAlert, one: AlertException, silenced: set[Position], alerted: set[Position]) -> bool:

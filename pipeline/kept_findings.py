@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from detectors.base import I64, Assessment, EventArrays
 from detectors.model import Model
-from detectors.policy import LOWEST_THRESHOLD, RULE_THRESHOLD, Findings, Policy, findings_of, joined
+from detectors.policy import SEEKING, Findings, findings_of, joined
 from detectors.rules.rule import Rule
 from pipeline.batch import JudgedEvents
 from pipeline.column_batch import ColumnBatch, take_rows
@@ -26,7 +26,6 @@ from pipeline.events import AccessEvent, Alert
 from pipeline.stages.decide import TOLD_COLUMNS, tell
 
 MOST_ROWS = 100_000
-_SEEKING = Policy(LOWEST_THRESHOLD, RULE_THRESHOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class KeptFindings:
     def add(self, start: int, judged: JudgedEvents, events: Sequence[AccessEvent], slots: I64) -> None:
         """Takes a judged batch; `start`: the place of its first event, `slots`: its actors as small integers."""
         found = findings_of(judged.assessment, slots, judged.arrays.event_time_us)
-        rows = found.reach(_SEEKING)
+        rows = found.reach(SEEKING)
         self._findings.append(found.at(rows))
         self._places.append(start + rows)
         numbers = np.arange(self._count, self._count + len(rows))

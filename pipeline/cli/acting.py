@@ -23,7 +23,7 @@ import click
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import needs_second_person, require, require_second
 from pipeline.adapters.accounts import open_accounts
-from pipeline.cli.private_files import read_private
+from pipeline.cli.secret_files import read_private
 from pipeline.config import Settings
 from pipeline.errors import Forbidden
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
 from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable, requester_of
 from pipeline.cli.options import moment, settings_options
-from pipeline.cli.table import aligned
+from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, UsageError
 from pipeline.events import DEFAULT_TENANT
@@ -186,7 +186,7 @@ def add_command(
         made = add_exception(change.activator, change.access, exception, requester)
         _warn_of_unknown(settings, exception)
         if not as_json:
-            click.echo(f"exception {exception.exception_id} until {_shown_time(exception.valid_until_us)}")
+            click.echo(f"exception {exception.exception_id} until {moment_of(exception.valid_until_us)}")
         return finish(change, made, as_json=as_json, said={"exception_id": exception.exception_id})
 
 
@@ -253,7 +253,7 @@ def list_command(settings: Settings, *, with_ended: bool, as_json: bool) -> int:
         hits = history.hits(min(one.created_us for one in shown)) if shown else {}
     rows = [_listed(one, _state(one, newest, now_us), hits) for one in present]
     rows += [
-        {**_listed(one.exception, ENDED, hits), "ended_at": _shown_time(one.by.activated_at_us),
+        {**_listed(one.exception, ENDED, hits), "ended_at": moment_of(one.by.activated_at_us),
          "ended_because": one.by.reason}
         for one in ended
     ]  # fmt: skip
@@ -278,10 +278,10 @@ def _listed(one: AlertException, state: str, hits: Mapping[str, Hits]) -> Row:
     held = hits.get(one.exception_id, Hits(0, 0))
     plain = one.as_json()
     for name in ("created", "valid_from", "valid_until"):
-        plain[f"{name}_at" if name == "created" else name] = _shown_time(plain.pop(f"{name}_us"))
+        plain[f"{name}_at" if name == "created" else name] = moment_of(plain.pop(f"{name}_us"))
     plain["up_to"] = None if one.up_to is None else one.up_to / 100
     return {
-        **plain, "state": state, "hits": held.count, "last_hit": _shown_time(held.last_us) if held.count else None,
+        **plain, "state": state, "hits": held.count, "last_hit": moment_of(held.last_us) if held.count else None,
     }  # fmt: skip
 
 
@@ -294,10 +294,6 @@ def _cells(row: Row) -> list[Any]:
         row["exception_id"], row["state"], row["valid_until"], row["hits"], row["last_hit"] or "-", scope,
         ", ".join(row["detectors"]) + up_to, row["owner"][:SHOWN_ID], row["reason"],
     ]  # fmt: skip
-
-
-def _shown_time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 @exceptions_command.command("export")
@@ -373,7 +369,7 @@ def preview_command(
 
 def _say_preview(one: AlertException, found: Preview, days: int, *, as_json: bool) -> None:
     worst = [
-        {"alert_id": alert.alert_id, "event_time": _shown_time(alert.time_us), "risk": alert.risk / 100,
+        {"alert_id": alert.alert_id, "event_time": moment_of(alert.time_us), "risk": alert.risk / 100,
          "severity": alert.severity, "detector": alert.detector}
         for alert in found.worst
     ]  # fmt: skip

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from pipeline.cli.model_choice import IN_FORCE, choose, stored
 from pipeline.cli.model_compare import compare_command, difference_lines
 from pipeline.cli.model_watch import report_command, shadow_command
 from pipeline.cli.options import settings_options
-from pipeline.cli.table import aligned
+from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK
 from pipeline.ledger.signed_note import load_private_key, public_file_of, write_key_files
@@ -114,9 +113,7 @@ def _row(change: Change, term: ModelTerm, counts: Mapping[str, int]) -> dict[str
 
 
 def _moment(time_us: int | None) -> str | None:
-    if time_us is None:
-        return None
-    return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if time_us is None else moment_of(time_us)
 
 
 @models_command.command("show")

@@ -23,6 +23,11 @@ def plain_row(row: Sequence[Any], types: Sequence[str]) -> list[Any]:
     return [_plain(value, kind) for value, kind in zip(row, types, strict=True)]
 
 
+def moment_of(at_us: int) -> str:
+    """A time as people read it: ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+
+
 def _plain(value: Any, kind: str) -> Any:  # noqa: ANN401  any value a store can give
     if isinstance(value, bytes):
         return _fixed_bytes(value, kind) if "FixedString(" in kind else value.decode(errors="replace")

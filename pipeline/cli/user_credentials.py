@@ -20,9 +20,9 @@ from pipeline.accounts.permissions import may
 from pipeline.adapters.account_secrets import Credentials
 from pipeline.adapters.accounts import open_accounts
 from pipeline.cli.acting import acting, now_us, token_file_option
-from pipeline.cli.private_files import refuse_existing, write_private
-from pipeline.cli.table import aligned
-from pipeline.cli.user_options import folder_options, json_option, moment_of, password_file_option, password_of
+from pipeline.cli.secret_files import refuse_existing, write_private
+from pipeline.cli.table import aligned, moment_of
+from pipeline.cli.user_options import folder_options, json_option, password_file_option, password_of
 from pipeline.errors import EXIT_OK, Forbidden, UsageError
 
 Result = TypeVar("Result")

@@ -9,17 +9,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from pipeline.cli.options import settings_of
-from pipeline.cli.private_files import read_private
+from pipeline.cli.secret_files import read_private
 
 Result = TypeVar("Result")
-_MICROSECOND = 1_000_000
 
 
 def folder_options(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -70,8 +68,3 @@ def password_of(file: Path | None, prompt: str, *, new: bool = False) -> str:
     if file is not None:
         return read_private(file, "password file")
     return str(click.prompt(prompt, hide_input=True, confirmation_prompt=new, err=True))
-
-
-def moment_of(at_us: int) -> str:
-    """A time as people read it, UTC."""
-    return datetime.fromtimestamp(at_us // _MICROSECOND, UTC).isoformat().replace("+00:00", "Z")

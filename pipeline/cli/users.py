@@ -17,12 +17,11 @@ from pipeline.accounts.model import Account, AccountChange, checked_name
 from pipeline.accounts.permissions import ROLES
 from pipeline.adapters.accounts import open_accounts
 from pipeline.cli.acting import acting, now_us, token_file_option
-from pipeline.cli.table import aligned
+from pipeline.cli.table import aligned, moment_of
 from pipeline.cli.user_credentials import password_command, token_command, totp_command
 from pipeline.cli.user_options import (
     folder_options,
     json_option,
-    moment_of,
     password_file_option,
     password_of,
     reason_option,

@@ -45,6 +45,7 @@ from pipeline.incidents.duty_hours import MINUTES_A_DAY, WEEKDAYS, DutyHours, Ho
 from pipeline.incidents.escalate import Escalation, Layer, MaintenanceWindow, Plan
 from pipeline.incidents.flood import FloodLimits
 from pipeline.incidents.rules import Rules
+from pipeline.settings_table import SettingsTable
 from pipeline.time_zones import TimeZones
 from pipeline.timestamps import utc_us
 
@@ -55,7 +56,6 @@ _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 _HOUR_US, _SECOND_US = 3_600_000_000, 1_000_000
 _YEAR_S = 366 * 86_400
 _LONGEST_WINDOW_US = 31 * 24 * _HOUR_US
-_SECTIONS = ("severity", "layer", "hours", "flood", "detector_caps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,99 +74,20 @@ def incident_settings(
     `channels`, `detectors`: the names there are. Raises: ConfigError: with every fault found.
     """
     faults: list[str] = []
-    top = _Table(raw, SECTION, faults)
+    top = SettingsTable(raw, SECTION, faults)
     reader = _Reader(top, frozenset(channels), frozenset(detectors), calendar)
     settings = reader.settings()
-    top.unknown(extra=(*_SECTIONS, "maintenance"))
+    top.unknown()
     if faults:
         raise ConfigError(faults)
     return settings
-
-
-class _Table:
-    """Takes typed values out of one table and collects faults with the table's name."""
-
-    def __init__(self, raw: object, name: str, faults: list[str]) -> None:
-        self.name, self.faults = name, faults
-        self._taken: set[str] = set()
-        self._raw: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {}
-        if not isinstance(raw, Mapping):
-            self.fault("must be a table")
-
-    def fault(self, words: str) -> None:
-        self.faults.append(f"[{self.name}] {words}")
-
-    def _value(self, key: str) -> Any:  # noqa: ANN401  TOML values are of any type
-        self._taken.add(key)
-        return self._raw.get(key)
-
-    def whole(self, key: str, default: int, low: int, high: int) -> int:
-        value = self._value(key)
-        if value is None:
-            return default
-        if type(value) is not int or not low <= value <= high:
-            self.fault(f"{key} must be a whole number from {low:,} to {high:,}")
-            return default
-        return value
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self._value(key)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str) or not value:
-            self.fault(f"{key} is missing" if value is None else f"{key} must be a non-empty text")
-            return default or ""
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self._value(key)
-        if value is not None and not isinstance(value, bool):
-            self.fault(f"{key} must be true or false")
-        return value is True
-
-    def names(self, key: str, known: Collection[str] | None, kind: str) -> tuple[str, ...]:
-        """A list of texts, each once; `known`: what there is, None: anything."""
-        value = self._value(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(one, str) and one for one in value):
-            self.fault(f"{key} must be a list of texts")
-            return ()
-        for one in value:
-            if known is not None and one not in known:
-                self.fault(f"{key}: there is no {kind} {one!r}")
-        return tuple(dict.fromkeys(value))
-
-    def tables(self, key: str) -> dict[str, _Table]:
-        """Tables by name."""
-        whole = _Table(self._raw.get(key, {}), f"{self.name}.{key}", self.faults)
-        return {name: _Table(one, f"{whole.name}.{name}", self.faults) for name, one in whole.items()}
-
-    def items(self) -> list[tuple[str, Any]]:
-        self._taken |= set(self._raw)
-        return list(self._raw.items())
-
-    def table(self, key: str) -> _Table:
-        return _Table(self._raw.get(key, {}), f"{self.name}.{key}", self.faults)
-
-    def rows(self, key: str) -> list[_Table]:
-        """A list of tables."""
-        value = self._raw.get(key, [])
-        if not isinstance(value, list):
-            self.fault(f"{key} must be a list of tables: [[{self.name}.{key}]]")
-            return []
-        return [_Table(one, f"{self.name}.{key} {number}", self.faults) for number, one in enumerate(value, start=1)]
-
-    def unknown(self, extra: Collection[str] = ()) -> None:
-        for key in sorted(set(self._raw) - self._taken - set(extra)):
-            self.fault(f"{key} is not a known setting")
 
 
 class _Reader:
     """Makes settings of the tables."""
 
     def __init__(
-        self, top: _Table, channels: Collection[str], detectors: Collection[str], calendar: WorkingCalendar
+        self, top: SettingsTable, channels: Collection[str], detectors: Collection[str], calendar: WorkingCalendar
     ) -> None:
         self._top, self._channels, self._detectors, self._calendar = top, channels, detectors, calendar
 
@@ -188,10 +109,10 @@ class _Reader:
 
     def _caps(self) -> dict[str, int]:
         table = self._top.table("detector_caps")
-        for name, _ in table.items():
+        for name in table.said():
             if name not in self._detectors:
                 table.fault(f"there is no detector {name!r}")
-        return {name: table.whole(name, 100, 1, 100) * 100 for name, _ in table.items()}
+        return {name: table.whole(name, 100, 1, 100) * 100 for name in table.said()}
 
     def _flood(self) -> FloodLimits:
         table = self._top.table("flood")
@@ -219,7 +140,7 @@ class _Reader:
                 self._top.fault(f"severity.{name} has no channels: nobody would be told of it")
         return plans
 
-    def _plan(self, table: _Table, layers: Mapping[str, Layer], hours: Mapping[str, DutyHours]) -> Plan:
+    def _plan(self, table: SettingsTable, layers: Mapping[str, Layer], hours: Mapping[str, DutyHours]) -> Plan:
         within_s = table.whole("acknowledge_within_s", 0, 0, _YEAR_S)
         names = table.names("layers", layers, "layer")
         repeat_s = table.whole("repeat_every_s", 0, 0, _YEAR_S)
@@ -240,7 +161,7 @@ class _Reader:
         table.unknown()
         return plan
 
-    def _layer(self, name: str, table: _Table) -> Layer:
+    def _layer(self, name: str, table: SettingsTable) -> Layer:
         channels = table.names("channels", self._channels, "channel")
         if not channels:
             table.fault("channels must name at least one")
@@ -250,7 +171,7 @@ class _Reader:
 
     # -- when
 
-    def _hours(self, table: _Table) -> DutyHours:
+    def _hours(self, table: SettingsTable) -> DutyHours:
         zone = table.text("zone")
         zones = TimeZones()
         try:
@@ -268,7 +189,7 @@ class _Reader:
         table.unknown()
         return DutyHours(zone, weekly, (off - days_worked) | days_off, (worked - days_off) | days_worked, zones)
 
-    def _window(self, table: _Table) -> MaintenanceWindow:
+    def _window(self, table: SettingsTable) -> MaintenanceWindow:
         name = table.text("name")
         from_us, until_us = _time(table, "from"), _time(table, "until")
         if from_us is not None and until_us is not None and not 0 < until_us - from_us <= _LONGEST_WINDOW_US:
@@ -278,13 +199,13 @@ class _Reader:
             from_us=from_us or 0,
             until_us=until_us or 0,
             detectors=frozenset(table.names("detectors", self._detectors, "detector")),
-            incident_keys=frozenset(table.names("incident_keys", None, "key")),
+            incident_keys=frozenset(table.texts("incident_keys")),
         )
         table.unknown()
         return window
 
 
-def _spans(table: _Table, key: str, default: Hours) -> Hours:
+def _spans(table: SettingsTable, key: str, default: Hours) -> Hours:
     text = table.text(key, "-")
     if text == "-":
         return default
@@ -302,9 +223,9 @@ def _spans(table: _Table, key: str, default: Hours) -> Hours:
     return tuple(minutes)
 
 
-def _days(table: _Table, key: str) -> frozenset[int]:
+def _days(table: SettingsTable, key: str) -> frozenset[int]:
     found = set()
-    for text in table.names(key, None, "day"):
+    for text in table.texts(key):
         try:
             found.add(epoch_day(date.fromisoformat(text)))
         except ValueError:
@@ -313,7 +234,7 @@ def _days(table: _Table, key: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _time(table: _Table, key: str) -> int | None:
+def _time(table: SettingsTable, key: str) -> int | None:
     text = table.text(key)
     if not text:
         return None

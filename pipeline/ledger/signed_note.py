@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -31,6 +29,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pipeline.errors import ConfigError, NoteRejected
+from pipeline.private_files import line_in, write_new
 
 ED25519 = b"\x01"
 _PRIVATE = "PRIVATE+KEY+"
@@ -240,11 +239,7 @@ def public_file_of(private_file: Path) -> Path:
 
 def _write_new(path: Path, text: str, mode: int) -> None:
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(path, text, mode)
     except FileExistsError:
         raise ConfigError([f"signing key: {path} exists and is not overwritten"]) from None
     except OSError as exc:
@@ -253,15 +248,9 @@ def _write_new(path: Path, text: str, mode: int) -> None:
 
 def load_private_key(path: Path) -> PrivateKey:
     """Reads a private key file. Raises: ConfigError: missing, readable by others, or no such key."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        text = path.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError([f"signing key: {path} cannot be read: {exc.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"signing key: {path} is not UTF-8 text"]) from None
-    if mode & 0o077:
-        raise ConfigError([f"signing key: {path} can be read by others: run chmod 600 on it"])
+    text, fault = line_in(path)
+    if fault:
+        raise ConfigError([f"signing key: {path} {fault}"])
     try:
         return PrivateKey.parse(text.strip())
     except ValueError as exc:

@@ -18,7 +18,9 @@ from typing import Any
 from pipeline.errors import ConfigError
 from pipeline.notifications.message import CHANNEL_NAME, LANGUAGES
 from pipeline.notifications.pacing import Limits
-from pipeline.notifications.secret import Secret, secret_in
+from pipeline.notifications.secret import Secret
+from pipeline.private_files import line_in
+from pipeline.settings_table import SettingsTable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _URL = re.compile(r"(https?)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[!-~]*)?")
@@ -121,101 +123,17 @@ def read_channels(raw: Mapping[str, Any], folder: Path) -> tuple[Mapping[str, Ch
     for name, table in raw.items():
         if not CHANNEL_NAME.fullmatch(name):
             faults.append(f"[channels.{name[:40]!r}] a channel's name is a-z, 0-9, - and _, at most 40, a letter first")
-        elif not isinstance(table, dict):
-            faults.append(f"[channels.{name}] must be a table")
-        else:
-            reader = _Reader(name, table, folder)
-            settings = _channel(reader)
-            faults.extend(reader.faults)
-            if settings is not None and not reader.faults:
-                found[name] = settings
+            continue
+        own: list[str] = []
+        reader = SettingsTable(table, f"channels.{name}", own, folder)
+        settings = None if own else _channel(reader, name)
+        faults.extend(own)
+        if settings is not None and not own:
+            found[name] = settings
     return found, faults
 
 
-class _Reader:
-    """Takes values out of one channel's table, noting every fault under the channel's name."""
-
-    def __init__(self, name: str, table: Mapping[str, Any], folder: Path) -> None:
-        self.name = name
-        self.faults: list[str] = []
-        self._table = table
-        self._folder = folder
-        self._taken: set[str] = set()
-
-    def fault(self, text: str) -> None:
-        self.faults.append(f"[channels.{self.name}] {text}")
-
-    def has(self, key: str) -> bool:
-        return key in self._table
-
-    def value(self, key: str) -> object:
-        self._taken.add(key)
-        return self._table.get(key)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.value(key)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str) or not value:
-            self.fault(f"{key} must be a text" if value is not None else f"{key} is missing")
-            return default or ""
-        return value
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(key, allowed[0])
-        if value not in allowed:
-            self.fault(f"{key} must be one of {', '.join(allowed)}")
-        return value
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.value(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            self.fault(f"{key} must be a list of texts")
-            return ()
-        return tuple(value)
-
-    def number(self, key: str, default: float, lowest: float, highest: float) -> float:
-        value = self.value(key)
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-            self.fault(f"{key} must be a number from {lowest:g} to {highest:g}")
-            return default
-        return float(value)
-
-    def secret(self, key: str, need: str) -> Secret | None:
-        if need == "none" or (need == "optional" and not self.has(key)):
-            return None
-        name = self.text(key)
-        if not name:
-            return None
-        try:
-            text, fault = secret_in(self._folder / name)
-        except OSError as exc:
-            text, fault = "", f"cannot be read: {exc.strerror}"
-        except UnicodeDecodeError:
-            text, fault = "", "is no UTF-8 text"
-        if fault:
-            self.fault(f"{key} {self._folder / name} {fault}")
-        return Secret(text)
-
-    def path(self, key: str) -> Path | None:
-        if not self.has(key):
-            return None
-        path = self._folder / self.text(key)
-        if not path.is_file():
-            self.fault(f"{key}: no file at {path}")
-        return path
-
-    def unknown(self) -> None:
-        for key in sorted(set(self._table) - self._taken):
-            # The value is not shown: who writes a secret into the file shall not find it in a log as well.
-            self.fault(f"{key[:40]!r} is not a known setting of this kind")
-
-
-def _channel(reader: _Reader) -> ChannelSettings | None:
+def _channel(reader: SettingsTable, name: str) -> ChannelSettings | None:
     kind = reader.text("kind")
     if kind not in KINDS:
         if kind:
@@ -227,7 +145,7 @@ def _channel(reader: _Reader) -> ChannelSettings | None:
     allow_hosts = reader.texts("allow_hosts") or known.hosts
     _check_host(reader, endpoint, allow_hosts, allow_private)
     settings = ChannelSettings(
-        name=reader.name,
+        name=name,
         kind=kind,
         endpoint=endpoint,
         token=_token(reader, known),
@@ -237,7 +155,7 @@ def _channel(reader: _Reader) -> ChannelSettings | None:
         allow_private=allow_private,
         connect_timeout_s=reader.number("connect_timeout_s", 5, 0.1, 60),
         timeout_s=reader.number("timeout_s", 15, 0.1, 120),
-        ca_file=reader.path("ca_file"),
+        ca_file=_authorities(reader),
         limits=_limits(reader, known),
         mail=mail,
     )
@@ -245,30 +163,51 @@ def _channel(reader: _Reader) -> ChannelSettings | None:
     return settings
 
 
-def _limits(reader: _Reader, known: _Kind) -> Limits:
+def _limits(reader: SettingsTable, known: _Kind) -> Limits:
     usual = Limits()
     return Limits(
-        rate_per_minute=int(reader.number("rate_per_minute", known.rate_per_minute, 1, 6000)),
+        rate_per_minute=reader.whole("rate_per_minute", known.rate_per_minute, 1, 6000),
         window_s=reader.number("window_s", usual.window_s, 0, 86_400),
         give_up_s=reader.number("give_up_s", usual.give_up_s, 60, 30 * 86_400),
     )
 
 
-def _token(reader: _Reader, known: _Kind) -> Secret | None:
-    token = reader.secret("token_file", known.token)
+def _authorities(reader: SettingsTable) -> Path | None:
+    if not reader.has("ca_file"):
+        return None
+    path = reader.path("ca_file")
+    if path and not path.is_file():
+        reader.fault(f"ca_file: no file at {path}")
+    return path
+
+
+def _secret(reader: SettingsTable, key: str, need: str) -> Secret | None:
+    if need == "none" or (need == "optional" and not reader.has(key)):
+        return None
+    path = reader.path(key)
+    if path is None:
+        return None
+    text, fault = line_in(path)
+    if fault:
+        reader.fault(f"{key} {path} {fault}")
+    return Secret(text.strip())
+
+
+def _token(reader: SettingsTable, known: _Kind) -> Secret | None:
+    token = _secret(reader, "token_file", known.token)
     if token and token.reveal() and not _TOKEN.fullmatch(token.reveal()):
         reader.fault("token_file must hold a token alone (letters, digits, _ / = . -), not a whole address")
     return token
 
 
-def _signing_secret(reader: _Reader, known: _Kind, mail: MailSettings | None) -> Secret | None:
-    secret = reader.secret("secret_file", known.secret)
+def _signing_secret(reader: SettingsTable, known: _Kind, mail: MailSettings | None) -> Secret | None:
+    secret = _secret(reader, "secret_file", known.secret)
     if mail and bool(mail.username) != (secret is not None):
         reader.fault("username and secret_file belong together: give both or neither")
     return secret
 
 
-def _endpoint(reader: _Reader, known: _Kind) -> Endpoint:
+def _endpoint(reader: SettingsTable, known: _Kind) -> Endpoint:
     found = _URL.fullmatch(reader.text("url", known.url or None))
     if not found or "?" in (found[4] or "") or "#" in (found[4] or ""):
         if reader.has("url"):
@@ -279,18 +218,18 @@ def _endpoint(reader: _Reader, known: _Kind) -> Endpoint:
     return Endpoint(scheme, found[2].strip("[]").lower(), _port(reader, port), found[4] or "/")
 
 
-def _port(reader: _Reader, port: int) -> int:
+def _port(reader: SettingsTable, port: int) -> int:
     if not 0 < port < 65_536:
         reader.fault("the port must be 1 to 65535")
     return port
 
 
-def _mail(reader: _Reader) -> tuple[MailSettings, Endpoint]:
+def _mail(reader: SettingsTable) -> tuple[MailSettings, Endpoint]:
     security = reader.choice("security", tuple(_SECURITY))
     host = reader.text("host")
     if host and not _HOST.fullmatch(host):
         reader.fault("host must be the name or address of a mail server")
-    port = int(reader.number("port", _SECURITY.get(security, 587), 1, 65_535))
+    port = reader.whole("port", _SECURITY.get(security, 587), 1, 65_535)
     sender, recipients = reader.text("from"), reader.texts("to")
     if sender and not _ADDRESS.fullmatch(sender):
         reader.fault("from must be one mail address, without a name")
@@ -303,7 +242,7 @@ def _mail(reader: _Reader) -> tuple[MailSettings, Endpoint]:
     return mail, Endpoint("smtp", host.lower(), port)
 
 
-def _networks(reader: _Reader) -> tuple[Network, ...]:
+def _networks(reader: SettingsTable) -> tuple[Network, ...]:
     networks = []
     for text in reader.texts("allow_private"):
         try:
@@ -313,13 +252,15 @@ def _networks(reader: _Reader) -> tuple[Network, ...]:
     return tuple(networks)
 
 
-def _check_host(reader: _Reader, endpoint: Endpoint, allowed: tuple[str, ...], networks: tuple[Network, ...]) -> None:
+def _check_host(
+    reader: SettingsTable, endpoint: Endpoint, allowed: tuple[str, ...], networks: tuple[Network, ...]
+) -> None:
     host = endpoint.host
     if not host:
         return
     if host not in {one.lower() for one in allowed}:
         reader.fault(f"its host {host} is not in allow_hosts: list it there if it is meant")
-    is_plain = endpoint.scheme == "http" or (endpoint.scheme == "smtp" and reader.value("security") == "none")
+    is_plain = endpoint.scheme == "http" or (endpoint.scheme == "smtp" and reader.text("security", "") == "none")
     if is_plain and not _is_loopback(host):
         reader.fault("without TLS only this machine itself (127.0.0.1, ::1) may be asked")
     if is_plain and not any(network.is_loopback for network in networks):

@@ -1,15 +1,11 @@
-"""Secrets of channels: read from files of their owner alone, and never shown by accident.
+"""Secrets of channels, never shown by accident.
 
 Place in the flow: `config.py` reads them, the senders reveal them to sign and to log in.
 """
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
 from typing import Any
-
-LONGEST_SECRET_BYTES = 4096
 
 
 class Secret:
@@ -38,19 +34,3 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))
-
-
-def secret_in(path: Path) -> tuple[str, str]:
-    """The file's text and "", or "" and what is wrong with it; never a part of the text."""
-    if not path.is_file():
-        return "", "is no file"
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return "", "can be read by others: run chmod 600 on it"
-    if path.stat().st_size > LONGEST_SECRET_BYTES:
-        return "", f"is longer than {LONGEST_SECRET_BYTES:,} bytes"
-    text = path.read_text(encoding="utf-8").strip()
-    if not text:
-        return "", "is empty"
-    if not text.isprintable():
-        return "", "must hold one line: nothing but the secret"
-    return text, ""

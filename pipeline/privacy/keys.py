@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import stat
 import struct
@@ -30,6 +29,7 @@ from typing import Any
 
 from pipeline.columns import TOKEN_BYTES
 from pipeline.errors import ConfigError
+from pipeline.private_files import write_new
 
 FILE_VERSION = 1
 MINIMUM_SECRET_BYTES = 32
@@ -194,14 +194,10 @@ def new_key_file(path: Path) -> None:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "secret_hex": secrets.token_hex(32),
     }
+    document = {"version": FILE_VERSION, "keys": [entry]}
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(path, json.dumps(document, indent=2) + "\n")
     except FileExistsError:
         raise ConfigError([f"token keys: {path} exists; a new key would orphan every token made with it"]) from None
     except OSError as exc:
         raise ConfigError([f"token keys: {path} cannot be written: {exc.strerror}"]) from exc
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"version": FILE_VERSION, "keys": [entry]}, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())

@@ -19,7 +19,7 @@ from detectors.combine import lowered_by
 from detectors.exceptions import TOKEN_KINDS, AlertException, Causes, Left, left_of
 from detectors.features import KIND_OF, KINDS
 from detectors.model import Model
-from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD, Policy, reaches
+from detectors.policy import NEVER, SEEKING, Policy, reaches
 from detectors.rules.rule import Rule
 from pipeline.column_batch import ArrayColumn, ColumnBatch, Interner, TextColumn
 from pipeline.events import SCORE_STATUSES, codes
@@ -75,7 +75,7 @@ def floors_of(rules: Sequence[Rule], model: Model) -> Mapping[str, int]:
 
 def _seeking(policy: Policy) -> Policy:
     """Where nothing may fire, thresholds are yet to be found on what is judged: whatever could reach one counts."""
-    return Policy(LOWEST_THRESHOLD, RULE_THRESHOLD) if policy.threshold == NEVER else policy
+    return SEEKING if policy.threshold == NEVER else policy
 
 
 def _reached(assessment: Assessment, policy: Policy) -> I64:

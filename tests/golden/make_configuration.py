@@ -84,6 +84,14 @@ class _Listening(config._Reader):
         self._note(section, key, f"number, {low:,} to {high:,}", default)
         return super().number(section, key, default, low, high)
 
+    def whole(self, section: str, key: str, default: int, low: int, high: int) -> int:
+        self._note(section, key, f"number, {low:,} to {high:,}", default)
+        return super().whole(section, key, default, low, high)
+
+    def choice(self, section: str, key: str, words: tuple[str, ...]) -> str:
+        self._note(section, key, "text", words[0])
+        return super().choice(section, key, words)
+
     def texts(self, section: str, key: str) -> tuple[str, ...]:
         self._note(section, key, "list of texts", ())
         return super().texts(section, key)
@@ -91,11 +99,7 @@ class _Listening(config._Reader):
     def path(self, section: str, key: str, *, kind: str, default: str | None = None) -> Path:
         kinds = {"secret": "file, mode 0600", "folder": "folder", "file": "file", "any": "folder, may be missing"}
         self._note(section, key, kinds[kind], default)
-        place = len(self.asked)
-        try:
-            return super().path(section, key, kind=kind, default=default)
-        finally:
-            del self.asked[place:]  # which it asks for as a text besides
+        return super().path(section, key, kind=kind, default=default)
 
 
 def asked() -> list[Asked]:

@@ -157,7 +157,7 @@ def test_a_file_without_a_private_key_is_refused(tmp_path: Path, content: str) -
     (tmp_path / "k.key").chmod(0o600)
     with pytest.raises(ConfigError, match="signing key"):
         load_private_key(tmp_path / "k.key")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is no file"):
         load_private_key(tmp_path / "absent.key")
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.notifications.config import KINDS, Endpoint, MailSettings, channels_from, read_channels
-from pipeline.notifications.secret import LONGEST_SECRET_BYTES, Secret
+from pipeline.notifications.secret import Secret
+from pipeline.private_files import LONGEST_BYTES
 from tests.channel_settings import secret_file, settings_of, table_of
 
 SECRETS = ("token-of-the-channel", "secret-of-the-channel")
@@ -95,7 +96,7 @@ def test_every_fault_of_every_channel_is_listed_with_its_name(folder: Path) -> N
     for expected in (
         f"[channels.pager] token_file {folder / 'token'} can be read by others: run chmod 600 on it",
         "[channels.pager] language must be one of zh, en, both",
-        "[channels.pager] 'colour' is not a known setting of this kind",
+        "[channels.pager] colour is not a known setting",
         "[channels.mail] host is missing",
         "[channels.mail] from must be one mail address, without a name",
         "[channels.mail] to must list at least one mail address",
@@ -120,18 +121,18 @@ def test_every_fault_of_every_channel_is_listed_with_its_name(folder: Path) -> N
         ({"url": "https://127.0.0.1/a b"}, "url must be https://HOST"),
         ({"url": "ftp://127.0.0.1/"}, "url must be https://HOST"),
         ({"url": "https://127.0.0.1:99999/"}, "the port must be 1 to 65535"),
-        ({"url": 5}, "url must be a text"),
+        ({"url": 5}, "url must be a non-empty text"),
         ({"url": None}, "url is missing"),
         ({"secret_file": None}, "secret_file is missing"),
-        ({"secret_file": "absent"}, "is no file"),
+        ({"secret_file": "absent"}, "absent is no file"),
         ({"secret_file": "."}, "is no file"),
         ({"allow_private": ["10.0.0.1/8"]}, "allow_private must list networks"),
         ({"allow_private": "10.0.0.0/8"}, "allow_private must be a list of texts"),
-        ({"rate_per_minute": 0}, "rate_per_minute must be a number from 1 to 6000"),
+        ({"rate_per_minute": 0}, "rate_per_minute must be a whole number from 1 to 6,000"),
         ({"timeout_s": True}, "timeout_s must be a number"),
         ({"timeout_s": float("nan")}, "timeout_s must be a number"),
         ({"ca_file": "absent.pem"}, "ca_file: no file at"),
-        ({"token": "abc"}, "'token' is not a known setting"),
+        ({"token": "abc"}, "token is not a known setting"),
         ({"kind": None}, "kind is missing"),
     ],
 )
@@ -151,7 +152,7 @@ def test_a_fault_is_told(changes: dict[str, Any], fault: str, tmp_path: Path) ->
         ({"username": "accesstrail"}, "username and secret_file belong together"),
         ({"host": "mail.test\n", "allow_hosts": ["mail.test\n"]}, "host must be the name"),
         ({"host": "mail.test", "allow_hosts": ["mail.test"]}, "without TLS only this machine"),
-        ({"port": 0}, "port must be a number from 1 to 65535"),
+        ({"port": 0}, "port must be a whole number from 1 to 65,535"),
     ],
 )
 def test_a_fault_of_a_mail_channel_is_told(changes: dict[str, Any], fault: str, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_fault_of_a_mail_channel_is_told(changes: dict[str, Any], fault: str, 
     ("content", "fault"),
     [
         (b"", "is empty"), (b"  \n", "is empty"), (b"two\nlines", "must hold one line"), (b"\xff\xfe", "is no UTF-8"),
-        (b"a\x00b", "must hold one line"), (b"x" * (LONGEST_SECRET_BYTES + 1), "is longer than"),
+        (b"a\x00b", "must hold one line"), (b"x" * (LONGEST_BYTES + 1), "is longer than"),
     ],
 )  # fmt: skip
 def test_a_secret_file_holds_one_secret_and_nothing_else(content: bytes, fault: str, tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_channels_without_a_fault_are_read_beside_those_with_one(tmp_path: Path)
     found, faults = read_channels({"good": good, "bad": {**good, "colour": 1}, "odd": 5}, tmp_path)
     assert list(found) == ["good"]
     assert faults == [
-        "[channels.bad] 'colour' is not a known setting of this kind",
+        "[channels.bad] colour is not a known setting",
         "[channels.odd] must be a table",
     ]
 
