@@ -24,6 +24,8 @@ CONFIG_VARIABLE = "ACCESSTRAIL_CONFIG"
 ROLES = ("migrator", "writer", "reader")
 SCHEDULER = "scheduler"
 """The role of scheduled detectors: only a system that runs them needs its password."""
+RESPONDER = "responder"
+"""The role of incident handling and notifications: likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,10 @@ class KafkaSettings:
     bootstrap_servers: str
     events_topic: str
     incidents_topic: str
+    notifications_topic: str
     partitions: int
     group: str
+    response_group: str
     session_timeout_s: int
     max_batch_records: int
 
@@ -96,6 +100,22 @@ class HealthSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseSettings:
+    """How incidents are handled and who is told; tables as they stand in the file, which `pipeline.response.settings`
+    reads. `link_base`: where links in messages lead, "": messages carry none. `host`, `port`: of the page behind them,
+    0: a free one. `containment`: name of the channel that stops an account, "": none does.
+    """
+
+    incidents: Mapping[str, Any]
+    channels: Mapping[str, Any]
+    operator: Mapping[str, Any]
+    link_base: str
+    host: str
+    port: int
+    containment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration; immutable, checked."""
 
@@ -107,6 +127,7 @@ class Settings:
     detection: DetectionSettings
     recovery: RecoverySettings
     health: HealthSettings
+    response: ResponseSettings
     source: Path
 
 
@@ -119,6 +140,7 @@ class _Reader:
         self._base = base
         self._environment = environment
         self._tables: dict[str, SettingsTable] = {}
+        self._elsewhere: set[str] = set()
 
     def _table(self, section: str) -> SettingsTable:
         if section not in self._tables:
@@ -157,8 +179,16 @@ class _Reader:
             self._table(section).fault(f"{key}: {fault}")
         return path or self._base
 
+    def whole_table(self, section: str) -> Mapping[str, Any]:
+        """A section that somebody else reads; the environment says nothing to it."""
+        table = SettingsTable(self._raw.get(section, {}), section, self.faults)
+        self._elsewhere.add(section)
+        return {key: self._raw[section][key] for key in table.said()}
+
     def unknown(self) -> None:
-        self.faults += [f"unknown section [{section}]" for section in self._raw if section not in self._tables]
+        self.faults += [
+            f"unknown section [{section}]" for section in self._raw if section not in {*self._tables, *self._elsewhere}
+        ]
         for table in self._tables.values():
             table.unknown()
 
@@ -208,8 +238,10 @@ def _kafka(reader: _Reader) -> KafkaSettings:
         bootstrap_servers=reader.text("kafka", "bootstrap_servers"),
         events_topic=reader.text("kafka", "events_topic", "access.events"),
         incidents_topic=reader.text("kafka", "incidents_topic", "access.incidents"),
+        notifications_topic=reader.text("kafka", "notifications_topic", "access.notifications"),
         partitions=reader.whole("kafka", "partitions", 24, 1, 1000),
         group=reader.text("kafka", "group", "accesstrail-record"),
+        response_group=reader.text("kafka", "response_group", "accesstrail-respond"),
         session_timeout_s=reader.whole("kafka", "session_timeout_s", 6, 6, 300),
         max_batch_records=reader.whole("kafka", "max_batch_records", 5000, 1, 50000),
     )
@@ -217,8 +249,9 @@ def _kafka(reader: _Reader) -> KafkaSettings:
 
 def _clickhouse(reader: _Reader) -> ClickHouseSettings:
     password_files = {role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES}
-    if reader.text("clickhouse", f"{SCHEDULER}_password_file", "", empty_ok=True):
-        password_files[SCHEDULER] = reader.path("clickhouse", f"{SCHEDULER}_password_file", kind="secret")
+    for role in (SCHEDULER, RESPONDER):
+        if reader.text("clickhouse", f"{role}_password_file", "", empty_ok=True):
+            password_files[role] = reader.path("clickhouse", f"{role}_password_file", kind="secret")
     return ClickHouseSettings(
         host=reader.text("clickhouse", "host", "127.0.0.1"),
         native_port=reader.whole("clickhouse", "native_port", 9000, 1, 65535),
@@ -273,6 +306,15 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
             port=reader.whole("health", "port", 0, 0, 65535),
             poll_interval_s=reader.whole("health", "poll_interval_s", 5, 1, 60),
             stalled_after_s=reader.whole("health", "stalled_after_s", 120, 10, 86_400),
+        ),
+        response=ResponseSettings(
+            incidents=reader.whole_table("incidents"),
+            channels=reader.whole_table("channels"),
+            operator=reader.whole_table("operator"),
+            link_base=reader.text("response", "link_base", "", empty_ok=True).rstrip("/"),
+            host=reader.text("response", "host", "127.0.0.1"),
+            port=reader.whole("response", "port", 0, 0, 65535),
+            containment=reader.text("response", "containment", "", empty_ok=True),
         ),
         source=source,
     )

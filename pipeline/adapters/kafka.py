@@ -34,6 +34,7 @@ RAW_AT_MOST_MS = 7 * DAY_MS
 EVENTS_SEGMENT_MS = DAY_MS // 2
 EVENTS_RETENTION_MS = RAW_AT_MOST_MS - EVENTS_SEGMENT_MS
 INCIDENTS_RETENTION_MS = 30 * DAY_MS
+NOTIFICATIONS_RETENTION_MS = 7 * DAY_MS
 LOG_APPEND_TIME = "LogAppendTime"
 
 _BOOTSTRAP_TIMEOUT_MS = 10_000
@@ -148,6 +149,11 @@ def topic_specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
     return (
         TopicSpec(settings.events_topic, settings.partitions, {**base, **raw}),
         TopicSpec(settings.incidents_topic, settings.partitions, {**base, "retention.ms": str(INCIDENTS_RETENTION_MS)}),
+        TopicSpec(
+            settings.notifications_topic,
+            settings.partitions,
+            {**base, "retention.ms": str(NOTIFICATIONS_RETENTION_MS)},
+        ),
     )
 
 
