@@ -84,10 +84,9 @@ def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Pr
         values = [line.data for line in chunk]
         decoded = decode_values(values, np.full(len(values), _ANY_TIME_US, np.int64))
         faults += [(chunk[bad.index].path, chunk[bad.index].number, bad.reason) for bad in decoded.rejected]
-        fresh = np.array([_first(event.event_id, seen) for event in decoded.events], bool)
-        kept = np.flatnonzero(fresh)
-        lines.extend(values[row] or b"" for row in decoded.rows[kept])
-        ids += [decoded.events[i].event_id for i in kept]
+        kept = [place for place, event in enumerate(decoded.events) if _first(event.event_id, seen)]
+        lines.extend([values[row] or b"" for row in decoded.rows[kept].tolist()])
+        ids += [decoded.events[place].event_id for place in kept]
         times.append(decoded.event_time_us[kept])
         if progress is not None:
             progress("read", len(lines))
