@@ -22,10 +22,13 @@ from detectors.policy import SEEKING, Findings, findings_of, joined
 from detectors.rules.rule import Rule
 from pipeline.batch import JudgedEvents
 from pipeline.column_batch import ColumnBatch, take_rows
-from pipeline.events import AccessEvent, Alert
+from pipeline.events import Alert
 from pipeline.stages.decide import TOLD_COLUMNS, tell
 
 MOST_ROWS = 100_000
+
+Given = tuple[str, str, str]
+"""An event's id, time and actor, the latter two as they were given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class _KeptRows:
     columns: ColumnBatch
     arrays: EventArrays
     assessment: Assessment
-    given: list[tuple[str, str, str]]
+    given: list[Given]
 
     def alerts(self, fired: npt.NDArray[np.bool_], model: Model, rules: Sequence[Rule]) -> Iterator[FiredAlert]:
         places = np.flatnonzero(fired[self.numbers]).astype(np.int64)
@@ -78,7 +81,7 @@ class KeptFindings:
         self._kept: list[_KeptRows] = []
         self._count = 0
 
-    def add(self, start: int, judged: JudgedEvents, events: Sequence[AccessEvent], slots: I64) -> None:
+    def add(self, start: int, judged: JudgedEvents, given: Sequence[Given], slots: I64) -> None:
         """Takes a judged batch; `start`: the place of its first event, `slots`: its actors as small integers."""
         found = findings_of(judged.assessment, slots, judged.arrays.event_time_us)
         rows = found.reach(SEEKING)
@@ -86,15 +89,15 @@ class KeptFindings:
         self._places.append(start + rows)
         numbers = np.arange(self._count, self._count + len(rows))
         self._count += len(rows)
-        self._keep(rows[: self._free_rows], numbers[: self._free_rows], judged, events)
+        self._keep(rows[: self._free_rows], numbers[: self._free_rows], judged, given)
         self._free_rows = max(0, self._free_rows - len(rows))
 
-    def again(self, wanted: Wanted, start: int, judged: JudgedEvents, events: Sequence[AccessEvent]) -> None:
+    def again(self, wanted: Wanted, start: int, judged: JudgedEvents, given: Sequence[Given]) -> None:
         """Takes of a batch that is judged a second time what is wanted of it, whatever the number."""
-        low, high = np.searchsorted(wanted.places, (start, start + len(events)))
-        self._keep(wanted.places[low:high] - start, wanted.numbers[low:high], judged, events)
+        low, high = np.searchsorted(wanted.places, (start, start + len(given)))
+        self._keep(wanted.places[low:high] - start, wanted.numbers[low:high], judged, given)
 
-    def _keep(self, rows: I64, numbers: I64, judged: JudgedEvents, events: Sequence[AccessEvent]) -> None:
+    def _keep(self, rows: I64, numbers: I64, judged: JudgedEvents, given: Sequence[Given]) -> None:
         if not len(rows):
             return
         columns = ColumnBatch(judged.columns.count, {name: judged.columns.columns[name] for name in TOLD_COLUMNS})
@@ -102,7 +105,7 @@ class KeptFindings:
             _KeptRows(
                 rows, numbers, take_rows(columns, rows), _events_at(judged.arrays, rows),
                 _assessment_at(judged.assessment, rows),
-                [(one.event_id, one.event_time, one.actor_id) for one in (events[row] for row in rows.tolist())],
+                [given[row] for row in rows.tolist()],
             )
         )  # fmt: skip
 

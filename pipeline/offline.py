@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +27,17 @@ from pipeline.batch import JudgedEvents, Judgement, PartitionMemory
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.flow import Chain
-from pipeline.kept_findings import MOST_ROWS, FiredAlert, KeptFindings
+from pipeline.kept_findings import MOST_ROWS, FiredAlert, Given, KeptFindings
 from pipeline.nights import Activity, Decided, run_nights
 from pipeline.packed_lines import PackedLines
 from pipeline.privacy.keys import Keyring
+from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protectors
 from pipeline.reading import protect_events
 from pipeline.schedule.simulated import Candidate, Collector, within_budget
-from pipeline.sources.records import read_lines
+from pipeline.sources.records import Line, read_lines
 from pipeline.stages.assess import reasons_of
-from pipeline.stages.decode import Decoded, decode_values
+from pipeline.stages.decode import RUN_VALUES, decode_valid, decode_values
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.training_exclusions import NOTHING_EXCLUDED, Exclusions
 from pipeline.version_sets.sets import VersionSet
@@ -82,10 +84,9 @@ def read_events(paths: Iterable[str], *, order: str = "event-time", progress: Pr
         values = [line.data for line in chunk]
         decoded = decode_values(values, np.full(len(values), _ANY_TIME_US, np.int64))
         faults += [(chunk[bad.index].path, chunk[bad.index].number, bad.reason) for bad in decoded.rejected]
-        fresh = np.array([_first(event.event_id, seen) for event in decoded.events], bool)
-        kept = np.flatnonzero(fresh)
-        lines.extend(values[row] or b"" for row in decoded.rows[kept])
-        ids += [decoded.events[i].event_id for i in kept]
+        kept = [place for place, event in enumerate(decoded.events) if _first(event.event_id, seen)]
+        lines.extend([values[row] or b"" for row in decoded.rows[kept].tolist()])
+        ids += [decoded.events[place].event_id for place in kept]
         times.append(decoded.event_time_us[kept])
         if progress is not None:
             progress("read", len(lines))
@@ -103,14 +104,10 @@ def _first(event_id: str, seen: set[str]) -> bool:
     return True
 
 
-def _chunks(paths: Iterable[str]) -> Iterator[list]:  # type: ignore[type-arg]  # of records.Line
-    chunk = []
-    for line in read_lines(paths):
-        chunk.append(line)
-        if len(chunk) == BATCH:
-            yield chunk
-            chunk = []
-    if chunk:
+def _chunks(paths: Iterable[str]) -> Iterator[list[Line]]:
+    """Lines, as many at a time as decode together: the events of more would leave the processor's cache unused."""
+    lines = read_lines(paths)
+    while chunk := list(islice(lines, RUN_VALUES)):
         yield chunk
 
 
@@ -132,24 +129,31 @@ class OfflineChain:
     def run(self, events: EventFile, *, batch: int = BATCH, progress: Progress | None = None) -> Iterator[JudgedBatch]:
         """Judges the events batch by batch, in their order."""
         for start in range(0, len(events), batch):
-            values: list[bytes | None] = list(events.lines[start : start + batch])
-            decoded = decode_values(values, np.full(len(values), _ANY_TIME_US, np.int64))
-            records = RecordBatch(
-                _POSITION,
-                np.arange(self._offset, self._offset + len(values)),
-                decoded.event_time_us,
-                [None] * len(values),
-                values,
-            )
+            values, time_us = events.lines[start : start + batch], events.time_us[start : start + batch]
+            count = len(values)
+            offsets = np.arange(self._offset, self._offset + count)
+            records = RecordBatch(_POSITION, offsets, time_us, [None] * count, list(values))
             self._memory.profiles.begin()
-            protected = protect_events(decoded, self._judgement, self._protectors.of(self._judgement.protection))
-            judged = self._chain.judge(protected, decoded.rows, records, self._memory, self._judgement)
+            protected, given = self._protected(values, time_us)
+            judged = self._chain.judge(protected, np.arange(count), records, self._memory, self._judgement)
             self._memory.profiles.commit()
             self._memory.window.commit()
-            self._offset += len(values)
-            yield JudgedBatch(start, decoded, judged)
+            self._offset += count
+            yield JudgedBatch(start, given, judged)
             if progress is not None:
-                progress("judged", start + len(values))
+                progress("judged", start + count)
+
+    def _protected(self, values: Sequence[bytes], time_us: npt.NDArray[np.int64]) -> tuple[Protected, list[Given]]:
+        """`decode` and `protect`, a run at a time as the stream does it (`reading.py`)."""
+        protector = self._protectors.of(self._judgement.protection)
+        parts: list[Protected] = []
+        given: list[Given] = []
+        for first in range(0, len(values), RUN_VALUES):
+            run = slice(first, first + RUN_VALUES)
+            decoded = decode_valid(values[run], time_us[run])
+            given += [(event.event_id, event.event_time, event.actor_id) for event in decoded.events]
+            parts.append(protect_events(decoded, self._judgement, protector))
+        return Protected.joined(parts), given
 
     def set_policy(self, policy: Policy) -> None:
         """From here on, alerts fire by this policy."""
@@ -163,10 +167,10 @@ class OfflineChain:
 
 @dataclass(slots=True)
 class JudgedBatch:
-    """One judged batch: `start` is the place of its first event in the file's order."""
+    """One judged batch: `start` is the place of its first event in the file's order, `given` what its events said."""
 
     start: int
-    decoded: Decoded
+    given: list[Given]
     judged: JudgedEvents
 
 
@@ -192,9 +196,8 @@ def train_model(
     ]:
         for one in chain.run(history, progress=progress):
             arrays = one.judged.arrays
-            actors = [event.actor_id for event in one.decoded.events]
-            ids = history.ids[one.start : one.start + len(actors)]
-            why = exclude.why(ids, actors, one.decoded.event_time_us)
+            ids, _, actors = zip(*one.given, strict=True)
+            why = exclude.why(ids, actors, arrays.event_time_us)
             excluded.update(word for word in why if word)
             left_out = np.array([word is not None for word in why], bool)
             yield arrays, one.judged.assessment.features, chain.profiles.slot_of(arrays.actor_keys), left_out
@@ -352,7 +355,7 @@ def _by_budget(
     activity = Activity(run.time_zone) if nightly else None
     for one, slots in run.judged(Policy(NEVER), collector, activity):
         scores.add(one.judged.assessment)
-        kept.add(one.start, one.judged, one.decoded.events, slots)
+        kept.add(one.start, one.judged, one.given, slots)
     scheduled, findings = _candidates(run, collector), kept.findings
     if activity is not None:
         beside_us = events.time_us[np.array([one.row for one in scheduled], np.int64)]
@@ -363,7 +366,7 @@ def _by_budget(
     missing = kept.missing(decided.fired)
     if len(missing):  # a flood: more could fire than is kept
         for one, _ in run.judged(Policy(NEVER)):
-            kept.again(missing, one.start, one.judged, one.decoded.events)
+            kept.again(missing, one.start, one.judged, one.given)
     alerts = kept.alerts(decided.fired, run.model, all_rules())
     alerts += [_scheduled_alert(events, one) for one in scheduled]
     return Scored(scores, alerts, decided.policy.threshold, decided.nights)
@@ -390,5 +393,4 @@ def _scheduled_alert(events: EventFile, candidate: Candidate) -> FiredAlert:
 
 def _alerts(one: JudgedBatch) -> Iterator[FiredAlert]:
     for alert in one.judged.alerts:
-        event = one.decoded.events[alert.row]
-        yield FiredAlert(alert, event.event_id, event.event_time, event.actor_id)
+        yield FiredAlert(alert, *one.given[alert.row])

@@ -40,8 +40,7 @@ def in_two_passes(budget_per_day: float) -> Scored:
     alerts = []
     for one, _ in a_run().judged(policy):
         for alert in one.judged.alerts:
-            event = one.decoded.events[alert.row]
-            alerts.append(FiredAlert(alert, event.event_id, event.event_time, event.actor_id))
+            alerts.append(FiredAlert(alert, *one.given[alert.row]))
     return Scored(scored_by(None).scores, alerts, policy.threshold)
 
 
