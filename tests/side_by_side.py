@@ -1,8 +1,8 @@
 """`make test`: the checks and every test, in lanes that run at the same time; exit status 0 where all of it passed.
 
-Tests on real servers mostly wait, the others compute, so that two cores do both in the time of one. What a part says
-is in a file of its own, named at the start, and printed as a whole when the part ends; nothing is left out because
-another part failed. `pytest` without arguments runs the same tests one after another.
+Tests on real servers wait much of the time, the others compute, so that two cores are busy throughout. What a part
+says is in a file of its own, named at the start, and printed as a whole when the part ends; nothing is left out
+because another part failed. `pytest` without arguments runs the same tests one after another.
 """
 
 from __future__ import annotations
@@ -121,14 +121,18 @@ def _interrupt(running: Sequence[_Running], say: Say) -> None:
 
 
 def lanes() -> list[list[Part]]:
-    """The parts of `make test`. Every test has `stack` or has not: none is in two parts, none in neither."""
+    """The parts of `make test`: every test is in exactly one of the three that run tests.
+
+    The stack's tests start first, so that on a new machine Kafka is fetched once and not by two at the same time.
+    """
     pytest = [sys.executable, "-m", "pytest"]
     return [
-        [Part("tests on the stack", [*pytest, "-m", "stack"])],
+        [Part("tests on one stack", [*pytest, "-m", "stack and not e2e"])],
         [
             Part("check", ["make", "--no-print-directory", "check"]),
-            Part("tests without the stack", [*pytest, "-m", "not stack"]),
+            Part("tests of whole systems", [*pytest, "-m", "e2e"]),
         ],
+        [Part("tests without servers", [*pytest, "-m", "not stack and not e2e"])],
     ]
 
 
