@@ -25,8 +25,8 @@ check: env ## lint, types, import arrows, generated documents
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check ## check, then every test on the real local stack
-	$(BIN)/pytest
+test: env ## check, and every test on the real local stack, side by side
+	@$(BIN)/python -m tests.side_by_side
 
 faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
 	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)

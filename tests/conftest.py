@@ -27,6 +27,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:open_text is deprecated:DeprecationWarning")
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whoever asks for the stack is marked so: `make test` runs what is marked beside what is not."""
+    if isinstance(item, pytest.Function) and "stack" in item.fixturenames:
+        item.add_marker(pytest.mark.stack)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With ACCESSTRAIL_STRICT=1 nothing is skipped silently: a skip is a failure."""

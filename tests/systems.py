@@ -150,6 +150,17 @@ class System:
         """What the workers logged."""
         return "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in self.logs)
 
+    def scheduler(self) -> subprocess.CompletedProcess[str]:
+        """The scheduled detectors once, as if the one before had ended half a minute ago and its leases had run out."""
+        migrator = connect(self.direct.clickhouse, "migrator")
+        statement = f"ALTER TABLE accesstrail_raw.scheduled_leases DELETE WHERE topic = '{self.topic}'"
+        migrator.query(statement, settings={"mutations_sync": 2})
+        migrator.close()
+        return subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", "scheduler", "--config", str(self.config), "--once"],
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+
     # -- what is seen from outside
 
     def workers(self) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ from tests.e2e.test_main_flow import produce
 
 pytestmark = [pytest.mark.stack, pytest.mark.e2e, pytest.mark.timeout(7200 if LONG else 1800)]
 # Batches of five under a kill every five seconds seal some thirty events a second: a phase is then five minutes long.
-EVENTS = 24_000 if LONG else 2_000
+EVENTS = 24_000 if LONG else 1_200
 SMALL_BATCH = "50" if LONG else "5"  # of the replay that is killed: it must be far from its end at the kill, no more
 KILL_EVERY_S, FIRST_KILL_AFTER = 5.0, 80
 KILLS_A_PHASE = 1_000 if LONG else 2

@@ -179,6 +179,7 @@ def test_a_full_disk_is_waited_for_and_loses_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.stack
+@pytest.mark.e2e
 def test_a_nearly_full_store_refuses_before_it_writes(bench: Bench) -> None:
     """An insert that meets the end of the disk in mid-write may leave a part nobody can read."""
     if not bench.stack.has_small_disk:

@@ -28,7 +28,7 @@ Event = dict[str, Any]
 
 RECEIVED_AT_US = 1_795_000_000_000_000  # 2026-11-18
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="session")
@@ -254,7 +254,7 @@ def test_damaged_bytes_never_raise_and_never_slip_past_the_schema(
     assert reason in REASONS or accepted_by_schema(json.loads(bytes(value)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(value=st.binary(max_size=200))
 @example(value=b'{"a":' * 5000)
 @example(value=b"[" * 921_600)
@@ -262,7 +262,7 @@ def test_any_bytes_give_a_reason(value: bytes) -> None:
     assert reason_of(value) in REASONS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_record_fares_the_same_alone_and_in_any_batch(data: st.DataObject) -> None:
     records = data.draw(st.lists(st.sampled_from(CORPUS), min_size=1, max_size=40))
@@ -334,7 +334,7 @@ def test_every_stricter_reason_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(STRICTER))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_stricter_reason_refuses_what_the_schema_accepts(
     reason: str, data: st.DataObject, accepted_by_schema: Callable[[object], bool]

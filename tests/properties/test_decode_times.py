@@ -34,13 +34,13 @@ def one_by_one(text: str) -> int:
         return NO_TIME_US
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts=st.lists(spelt_times(), max_size=8))
 def test_a_column_of_times_is_read_like_each_text_alone(texts: list[str]) -> None:
     assert utc_us_column(texts).tolist() == [one_by_one(text) for text in texts]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     moment=st.datetimes(timezones=st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))),
     form=st.sampled_from(["seconds", "milliseconds", "microseconds"]),

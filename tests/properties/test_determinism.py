@@ -177,7 +177,7 @@ def test_the_log_holds_what_this_test_is_about() -> None:
         assert max(held) < 200 or number == 1  # the first ends inside the log
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(1, 90), min_size=1, max_size=30))
 @example(sizes=[1])
 @example(sizes=[5])
@@ -204,7 +204,7 @@ def test_batches_of_5_and_of_5_000_records_give_the_same() -> None:
     assert len(small[2]) > 5
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(sizes=st.lists(st.integers(1, 200), min_size=1, max_size=10), batch=st.sampled_from([1, 5, 64, 5000]))
 def test_a_replay_into_an_empty_store_gives_the_same(sizes: list[int], batch: int) -> None:
     source, target = stream(sizes), InMemoryStore()
@@ -218,7 +218,7 @@ def test_a_replay_into_an_empty_store_gives_the_same(sizes: list[int], batch: in
     assert all(one.versions.versions_id.hex() in target.artefacts for one in judgements())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     crashes=st.lists(st.tuples(st.sampled_from(SEALING), st.integers(0, 12)), min_size=1, max_size=4),
     batches=st.lists(st.sampled_from([3, 20, 64, 500]), min_size=5, max_size=5),

@@ -82,7 +82,7 @@ EXCEPTIONS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(EXCEPTIONS)
 def test_scores_stay_others_alerts_stay_and_every_hit_is_evidence(exceptions: list[AlertException]) -> None:
     formed = judged(*exceptions)

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.base import EventArrays
@@ -86,7 +86,6 @@ def judged(events: EventArrays, size: int) -> tuple[list[bytes], list[bytes]]:
     return matrices, profiles.export(sorted(set(events.actor_keys)))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_how_the_log_is_cut_into_batches_changes_no_bit(seed: int) -> None:
     events = random_events(seed)
@@ -95,7 +94,6 @@ def test_how_the_log_is_cut_into_batches_changes_no_bit(seed: int) -> None:
     assert judged(events, 7) == whole
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 39))
 def test_nothing_that_comes_later_changes_a_feature(seed: int, known: int) -> None:
     events = random_events(seed)
@@ -104,7 +102,6 @@ def test_nothing_that_comes_later_changes_a_feature(seed: int, known: int) -> No
     assert every[:known].tobytes() == early.tobytes()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_other_actors_change_nothing(seed: int) -> None:
     events = random_events(seed)
@@ -117,7 +114,6 @@ def test_other_actors_change_nothing(seed: int) -> None:
         assert np.concatenate(alone).tobytes() == every[own].tobytes()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 39))
 def test_rollback_leaves_no_trace(seed: int, known: int) -> None:
     events, profiles, fresh = random_events(seed), Profiles(), Profiles()
@@ -135,7 +131,6 @@ def test_rollback_leaves_no_trace(seed: int, known: int) -> None:
     assert profiles.dirty() == fresh.dirty()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_features_are_finite_and_never_negative(seed: int) -> None:
     events = random_events(seed)

@@ -28,7 +28,7 @@ def _ends(lists: list[list[str]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.cumsum([0, *map(len, lists)], dtype=np.int64)[1:]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
 @given(st.data(), ROWS)
 def test_every_form_of_column_equals_the_bytes_value_by_value(data: st.DataObject, count: int) -> None:
     interner = Interner()
@@ -61,7 +61,7 @@ def test_every_form_of_column_equals_the_bytes_value_by_value(data: st.DataObjec
     assert made.buffer == b"".join(expected)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
 @given(st.sampled_from([0, 1, 127, 128, 129, 16_383, 16_384, 20_000]))
 def test_lengths_of_lists_are_leb128(length: int) -> None:
     interner = Interner()
@@ -74,7 +74,7 @@ def test_lengths_of_lists_are_leb128(length: int) -> None:
     assert assemble([tokens], 2).rows() == [leb128(length) + bytes(16 * length), empty]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
+@settings(suppress_health_check=[HealthCheck.too_slow])  # the first example compiles
 @given(st.lists(st.lists(TEXTS, max_size=20), max_size=6))
 def test_the_packed_texts_follow_the_interner_as_it_grows(rounds: list[list[str]]) -> None:
     interner = Interner()

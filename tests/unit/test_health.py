@@ -205,7 +205,7 @@ def test_a_suspended_process_or_machine_begins_to_count_anew() -> None:
     assert not watch.see(partition(sealed=5), after_s=36_000, store=Probe("store_away", asked=True)).said
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(5.1, 1e6), min_size=1, max_size=20), st.integers(1, 100))
 def test_no_pattern_of_suspensions_alone_ends_the_process(jumps: list[float], between: int) -> None:
     watch = Watch()

@@ -50,7 +50,7 @@ def some_findings(draw: st.DrawFn) -> Findings:
     return findings(seed.integers(0, 20, count), seed.uniform(0, 25, count), seed.integers(4000, 12_000, count))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(some_findings(), st.floats(0.1, 4), st.integers(1, 24))
 def test_what_fires_on_a_day_does_not_depend_on_later_days(some: Findings, budget: float, days: int) -> None:
     early = np.flatnonzero(some.time_us < START_US + days * DAY_US).astype(np.int64)
@@ -61,7 +61,7 @@ def test_what_fires_on_a_day_does_not_depend_on_later_days(some: Findings, budge
     assert begun.nights == whole.nights[: len(begun.nights)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(some_findings(), st.floats(0.1, 4))
 def test_each_night_is_the_budgets_of_the_14_days_before(some: Findings, budget: float) -> None:
     times, policy, memory = np.append(START_US, some.time_us), Policy(5000), AlertMemory(some)

@@ -143,7 +143,7 @@ def test_a_night_moves_the_threshold_once_and_its_report_is_shown(
             sent += 40
         system.await_sealed(sent)
         _begin(connect_as("scheduler"), system.topic)
-        first, second = (_run(system, "scheduler", "--once") for _ in range(2))
+        first, second = (system.scheduler() for _ in range(2))
     assert (first.returncode, second.returncode) == (0, 0), first.stderr[-2000:]
     shown = _run(system, "models", "report", "--json")
     assert shown.returncode == 0, shown.stderr

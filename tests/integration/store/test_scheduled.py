@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -188,7 +186,7 @@ def test_a_live_finding_becomes_one_alert_however_often_the_scheduler_runs(stack
     )
     with system.worker():
         system.await_sealed(6)
-        outputs = [_scheduler(system) for _ in range(3)]
+        outputs = [system.scheduler() for _ in range(3)]
     assert [done.returncode for done in outputs] == [0, 0, 0], outputs[0].stderr[-2000:]
     sql = (
         "SELECT detector, reasons, explanation_en, explanation_zh FROM accesstrail.alerts "
@@ -210,13 +208,6 @@ def test_a_live_finding_becomes_one_alert_however_often_the_scheduler_runs(stack
     assert published[0]["stage"] == PROVISIONAL
     assert published[0]["incident_key"].startswith(f"{tenant}:subject:")
     system.close()
-
-
-def _scheduler(system: System) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "scheduler", "--config", str(system.config), "--once"],
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
 
 
 def _published(system: System, tenant: str) -> list[dict[str, Any]]:

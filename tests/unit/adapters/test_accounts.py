@@ -190,7 +190,7 @@ def test_a_clock_set_back_does_not_end_a_lockout(accounts: Accounts) -> None:
     assert _refused(accounts, "root.admin", GIVEN, NOW_US - 10 * DAY_US) == "login_locked"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 120_000_000), st.booleans()), max_size=12))
 def test_nothing_is_accepted_within_a_wait(
     tmp_path_factory: pytest.TempPathFactory, tries: list[tuple[int, bool]]
@@ -296,7 +296,7 @@ def test_an_enrolled_second_factor_is_not_replaced_silently(accounts: Accounts) 
 
 
 @given(st.integers(1, 366), st.integers(-2, 2))
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_token_expires_at_its_moment(tmp_path_factory: pytest.TempPathFactory, days: int, around_us: int) -> None:
     with open_accounts(tmp_path_factory.mktemp("state"), create=True, passwords=CHEAP) as accounts:
         accounts.add_first("root.admin", PASSWORD, "first", NOW_US)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.adapters.block import _dictionary
 from pipeline.column_batch import Interner, TextColumn
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=500))
 def test_the_dictionary_holds_the_ids_that_occur_once_each_in_order(ids: list[int]) -> None:
     column = TextColumn(np.array(ids, np.int32), Interner())

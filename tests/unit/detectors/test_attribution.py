@@ -96,7 +96,7 @@ def test_parts_are_those_of_the_shap_package() -> None:
 
 
 @given(seed=st.integers(0, 1000), scale=st.floats(0.0, 20.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_parts_of_a_row_sum_to_the_expected_less_its_own_path(seed: int, scale: float) -> None:
     forest = small_model().forest
     columns = N_FEATURES + N_ORDER

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.budget import (
@@ -70,7 +70,6 @@ POLICIES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(HISTORIES, st.integers(0, 20), BUDGETS, POLICIES)
 def test_no_threshold_leaves_its_bounds_or_moves_by_more_than_a_fifth(
     history: Findings, beside: int, budget: float, current: Policy
@@ -83,7 +82,6 @@ def test_no_threshold_leaves_its_bounds_or_moves_by_more_than_a_fifth(
     assert abs(found.rule_threshold - current.rule_threshold) <= current.rule_threshold / 5
 
 
-@settings(deadline=None)
 @given(HISTORIES, BUDGETS, BUDGETS, POLICIES)
 def test_a_larger_budget_never_raises_a_threshold(history: Findings, one: float, other: float, current: Policy) -> None:
     """The model's only where the rules' is the same: rules that come back take their part of the larger budget."""
@@ -93,7 +91,6 @@ def test_a_larger_budget_never_raises_a_threshold(history: Findings, one: float,
         assert large.threshold <= small.threshold
 
 
-@settings(deadline=None)
 @given(HISTORIES, BUDGETS, POLICIES)
 def test_on_one_and_the_same_history_nights_end_at_the_budgets_thresholds_and_stay(
     history: Findings, budget: float, current: Policy
@@ -106,7 +103,6 @@ def test_on_one_and_the_same_history_nights_end_at_the_budgets_thresholds_and_st
     assert current.threshold == min(lowest_threshold(history, 14 * budget, current, most), HIGHEST_THRESHOLD)
 
 
-@settings(deadline=None)
 @given(HISTORIES, BUDGETS, POLICIES, st.integers(0, 30))
 def test_scheduled_alerts_take_of_the_budget_first(
     history: Findings, budget: float, current: Policy, beside: int

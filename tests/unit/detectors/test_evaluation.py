@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.evaluate import evaluate
@@ -128,7 +128,6 @@ def test_wilsons_interval_is_that_of_the_literature() -> None:
         assert wilson(found, of) == pytest.approx(ends, abs=5e-5)
 
 
-@settings(deadline=None)
 @given(of=st.integers(1, 10_000), data=st.data())
 def test_wilsons_interval_holds_the_share_within_0_and_1(of: int, data: st.DataObject) -> None:
     found = data.draw(st.integers(0, of))
@@ -244,7 +243,6 @@ def test_risk_100_has_a_bin_of_its_own() -> None:
 COUNTS = st.lists(st.integers(0, 1000), min_size=4, max_size=4).filter(any)
 
 
-@settings(deadline=None)
 @given(COUNTS, COUNTS)
 def test_the_stability_index_is_symmetric_never_negative_and_zero_of_equals(one: list[int], two: list[int]) -> None:
     first, second = np.array(one), np.array(two)
@@ -274,7 +272,6 @@ def report_of(case: Case) -> dict[str, Any]:
     return evaluate(case.evidence(), ACCOUNTS, HAPPENINGS, "Asia/Shanghai")
 
 
-@settings(deadline=None)
 @given(cases(), st.randoms(use_true_random=False))
 def test_the_order_of_records_changes_nothing(case: Case, chance: random.Random) -> None:
     before = report_of(case)
@@ -283,7 +280,6 @@ def test_the_order_of_records_changes_nothing(case: Case, chance: random.Random)
     assert report_of(case) == before
 
 
-@settings(deadline=None)
 @given(cases())
 def test_shares_lie_within_0_and_1_and_parts_add_up(case: Case) -> None:
     report = report_of(case)
@@ -304,7 +300,6 @@ def test_shares_lie_within_0_and_1_and_parts_add_up(case: Case) -> None:
     assert minutes["all"]["median_minutes"] is None or minutes["all"]["median_minutes"] >= 0
 
 
-@settings(deadline=None)
 @given(cases())
 def test_one_more_alert_never_lowers_recall(case: Case) -> None:
     before = report_of(case)["recall"]
@@ -312,7 +307,6 @@ def test_one_more_alert_never_lowers_recall(case: Case) -> None:
     assert before is None or report_of(case)["recall"] >= before
 
 
-@settings(deadline=None)
 @given(cases())
 def test_every_report_can_be_written_for_people(case: Case) -> None:
     report = report_of(case)

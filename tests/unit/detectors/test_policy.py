@@ -300,14 +300,12 @@ HISTORIES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(HISTORIES, st.integers(4000, 14_000), st.integers(8000, 10_001))
 def test_history_is_counted_as_the_stream_fires(history: list[Judged], threshold: int, rule_threshold: int) -> None:
     policy = Policy(threshold, rule_threshold)
     assert len(fired(history, policy)) == count_fired(findings(history), policy)
 
 
-@settings(deadline=None)
 @given(HISTORIES, st.sampled_from([1, 2, 7]))
 def test_how_the_log_is_cut_into_batches_changes_no_alert(history: list[Judged], split: int) -> None:
     assert fired(history, split=split) == fired(history)
@@ -378,14 +376,13 @@ def plainly_fired(history: list[Judged]) -> list[int]:
     return rows
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(HISTORIES, st.booleans())
 def test_alerts_are_those_of_the_words(history: list[Judged], in_order: bool) -> None:
     history = sorted(history, key=lambda one: one.hours) if in_order else history
     assert fired(history) == plainly_fired(history)
 
 
-@settings(deadline=None)
 @given(HISTORIES, st.floats(0, 30))
 def test_the_thresholds_keep_the_budget_and_one_less_would_not(history: list[Judged], budget: float) -> None:
     found = findings(history)
@@ -399,7 +396,6 @@ def lower(policy: Policy) -> Policy:
     return replace(policy, threshold=policy.threshold - 1)
 
 
-@settings(deadline=None)
 @given(HISTORIES, st.floats(0, 30))
 def test_rules_are_held_back_only_where_they_alone_exceed_the_budget(history: list[Judged], budget: float) -> None:
     found = findings(history)

@@ -174,7 +174,7 @@ def test_a_long_story_of_several_actors(seed: int) -> None:
     Pair().tell(story(seed, 1500), np.random.default_rng(seed), batch=150)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 80), st.integers(1, 4))
 def test_any_story(seed: int, count: int, actors: int) -> None:
     Pair().tell(story(seed, count, actors), np.random.default_rng(seed), batch=20)

@@ -107,7 +107,7 @@ def stretched(few: list[float]) -> list[float]:
     return [sorted(few)[place * len(few) // len(plain.LEVELS)] for place in range(len(plain.LEVELS))]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.lists(numbers, min_size=1, max_size=129), min_size=1, max_size=12), st.floats(0.25, 32.0), st.data())
 def test_any_table(few: list[list[float]], slope: float, data: st.DataObject) -> None:
     knots = list(map(stretched, few))

@@ -133,7 +133,7 @@ def rows_of(events: EventArrays, rows: np.ndarray[tuple[int], np.dtype[np.int64]
     return replace(events, count=len(rows), actor_keys=keys, subject_ends=np.arange(1, len(rows) + 1), **changed)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False), st.integers(1, 400))
 def test_rules_judge_each_row_alone_in_whatever_order_and_company(random: object, count: int) -> None:
     events, features = everything()

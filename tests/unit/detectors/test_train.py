@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.train import ACCOUNT_SHARE, within_share
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(0, 2**32))
 def test_no_account_gives_more_than_its_share_and_nobody_else_loses_a_row(sizes: list[int], seed: int) -> None:
     actors = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.combine import Calibration
@@ -29,7 +29,6 @@ def findings(draw: st.DrawFn) -> Findings:
     return Findings(whole(0, 2), times, whole(3000, 9000), whole(0, 1) * 8500, bits, bits)
 
 
-@settings(deadline=None)
 @given(findings(), st.integers(4000, 9000))
 def test_as_many_rows_fire_as_the_policy_counts(some: Findings, threshold: int) -> None:
     policy = Policy(threshold)
@@ -38,13 +37,11 @@ def test_as_many_rows_fire_as_the_policy_counts(some: Findings, threshold: int) 
     assert set(rows.tolist()) <= set(some.reach(policy).tolist())
 
 
-@settings(deadline=None)
 @given(findings(), st.integers(0, 10))
 def test_under_the_policy_of_a_budget_no_more_fire(some: Findings, allowed: int) -> None:
     assert len(fired_rows(some, policy_for_budget(some, allowed))) <= allowed
 
 
-@settings(deadline=None)
 @given(findings())
 def test_nothing_fires_under_never(some: Findings) -> None:
     assert not len(fired_rows(some, Policy(NEVER)))

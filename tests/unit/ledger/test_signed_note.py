@@ -109,7 +109,7 @@ def test_a_text_that_cannot_be_a_notes_is_not_signed(text: str) -> None:
         sign(text, [OURS])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=["Cs"]) | st.just("\n"), max_size=80))
 def test_whatever_was_signed_is_given_back(text: str) -> None:
     assert verify(sign(text + "\n", [OURS]), [OURS.public]) == (text + "\n", (OURS.public,))

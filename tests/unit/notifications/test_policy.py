@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.notifications.message import Notification
@@ -81,7 +81,6 @@ WAITING = st.lists(
 ).map(lambda pairs: [numbered(index, action, key=f"key {key}") for index, (key, action) in enumerate(pairs)])
 
 
-@settings(deadline=None)
 @given(WAITING, ANSWERS, st.lists(st.integers(1, 6), max_size=4))
 def test_everything_is_settled_once_through_failures_and_kills(
     waiting: list[Notification], answers: list[Sent], kills: list[int]
@@ -96,7 +95,6 @@ def test_everything_is_settled_once_through_failures_and_kills(
     assert [step for step in [next_step(waiting, one.deliveries(), one.now_us)] if step != Wait(None)] == []
 
 
-@settings(deadline=None)
 @given(WAITING, ANSWERS)
 def test_a_key_keeps_its_order_and_says_nothing_twice_in_a_row(
     waiting: list[Notification], answers: list[Sent]
@@ -109,7 +107,6 @@ def test_a_key_keeps_its_order_and_says_nothing_twice_in_a_row(
         assert all(before.action != after.action for before, after in pairwise(taken))
 
 
-@settings(deadline=None)
 @given(WAITING, ANSWERS, st.integers(0, 40))
 def test_a_restart_anywhere_changes_nothing(waiting: list[Notification], answers: list[Sent], at: int) -> None:
     whole, parts = Channel(list(answers)), Channel(list(answers))

@@ -277,7 +277,7 @@ INNER = ("arn", "type", "accountId", "sessionContext", "attributes", "invokedBy"
          "ARN", "launchPermission", "add", "items", "valuesToAdd", "bytesTransferredOut", "accessKeyId")  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_shape_gives_a_valid_event_or_a_reason(data: st.DataObject) -> None:
     fields: dict[str, Any] = data.draw(st.dictionaries(st.sampled_from(sorted(record())), ANYTHING, max_size=4))

@@ -148,7 +148,7 @@ HISTORIES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(HISTORIES)
 def test_any_history_is_answered_as_by_a_dict(history: list[tuple[list[tuple[int, int]], str]]) -> None:
     with pytest.MonkeyPatch.context() as patch:

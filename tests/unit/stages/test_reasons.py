@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from detectors.features import N_FEATURES
@@ -22,7 +22,6 @@ def _one(surprise: list[float], risk: int, floors: list[int]) -> list[int]:
     return [*why, *(index for index in ranked if surprise[index] >= MIN_SURPRISAL), *held]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 8), st.integers(0, 3))
 def test_reasons_equal_those_found_event_by_event(seed: int, count: int, rules: int) -> None:
     drawn = np.random.default_rng(seed)

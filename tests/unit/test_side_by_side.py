@@ -1,0 +1,102 @@
+"""How `make test` runs its parts: at the same time, each to its end, none left behind, no failure unseen."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.side_by_side import INTERRUPTED, ROOT, Part, lanes, run
+
+_SLEEPER = """
+import os, pathlib, time
+pathlib.Path("{pid}").write_text(str(os.getpid()))
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    print("put in order")
+"""
+_PARENT = """
+import pathlib, signal, sys
+from tests import side_by_side
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell's background job has it
+side_by_side.OUTPUT = pathlib.Path(sys.argv[1])
+side_by_side.lanes = lambda: [
+    [side_by_side.Part(f"part {number}", [sys.executable, "-c", text])] for number, text in enumerate(sys.argv[2:])
+]
+sys.exit(side_by_side.main())
+"""
+
+
+def _python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_parts_of_a_lane_go_in_turn_and_all_are_done_and_told_whatever_fails(tmp_path: Path) -> None:
+    mark = tmp_path / "first"
+    parts = [
+        Part("first one", _python(f"open({str(mark)!r}, 'w'); print('1 word'); raise SystemExit(3)")),
+        Part("second one", _python(f"open({str(mark)!r}); print('FAILED tests/a.py::b - c'); print('== 2 words ==')")),
+    ]
+    said: list[str] = []
+    assert run([parts], tmp_path / "out", said.append) == 1
+    assert [text for text in said if "===== first one =====\n1 word" in text]
+    head, *summary = said[-1].splitlines()
+    assert head == "===== all parts ====="
+    assert summary[0].startswith("FAILED  first one, ")
+    assert summary[0].endswith(": 1 word")
+    assert summary[1].startswith("passed  second one, ")
+    assert summary[1].endswith(": 2 words")
+    assert summary[2].strip() == "FAILED tests/a.py::b - c"
+
+
+def test_lanes_run_at_the_same_time(tmp_path: Path) -> None:
+    """Each part ends only when the other one has begun."""
+    meet = "import pathlib, time\npathlib.Path({!r}).touch()\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.02)"
+    here, there = str(tmp_path / "here"), str(tmp_path / "there")
+    parts = [Part("here", _python(meet.format(here, there))), Part("there", _python(meet.format(there, here)))]
+    assert run([[part] for part in parts], tmp_path / "out", lambda _: None) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_ends_every_part(number: signal.Signals, tmp_path: Path) -> None:
+    pids = [tmp_path / name for name in ("one", "other")]
+    sleepers = [_SLEEPER.format(pid=pid) for pid in pids]
+    with (tmp_path / "said").open("wb") as out:
+        parent = subprocess.Popen(
+            [*_python(_PARENT), str(tmp_path / "out"), *sleepers], cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        _until(lambda: all(pid.exists() and pid.read_text(encoding="ascii") for pid in pids))
+        parent.send_signal(number)
+        status = parent.wait(60)
+    finally:
+        parent.kill()
+        parent.wait()
+    _until(lambda: not any(Path(f"/proc/{pid.read_text(encoding='ascii')}").exists() for pid in pids))
+    if number is not signal.SIGKILL:
+        assert status == INTERRUPTED
+        assert (tmp_path / "said").read_text(encoding="utf-8").count("put in order") == 2
+
+
+def test_what_is_run_is_the_checks_and_every_test_once() -> None:
+    commands = [part.command for lane in lanes() for part in lane]
+    assert [command[-1] for command in commands if command[0] == "make"] == ["check"]
+    marks = [command[-1] for command in commands if "pytest" in command]
+    assert len(marks) == len(commands) - 1
+    for stack, e2e in itertools.product((False, True), repeat=2):
+        chosen = [mark for mark in marks if eval(mark, {"stack": stack, "e2e": e2e})]  # noqa: S307  marks are Python
+        assert len(chosen) == 1
