@@ -7,13 +7,14 @@ and numbers, never identities.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from detectors.scheduled.base import Finding
 from pipeline.column_batch import ColumnBatch
 from pipeline.events import Alert, LogPosition
-from pipeline.schedule.alert_rows import reasons_of, severity_of
+from pipeline.schedule.alert_rows import WITHDRAWN, reasons_of, severity_of
+from pipeline.schedule.runner import HandledAlert
 
 
 class Producer(Protocol):
@@ -58,7 +59,7 @@ class IncidentPublisher:
                 "reasons": list(alert.reasons),
                 "explanation": {"en": alert.explanation_en, "zh": alert.explanation_zh},
             }
-            self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+            self._send(key, body)
         self._producer.flush()
 
     def publish_findings(self, findings: Sequence[tuple[str, str, Finding]], stage: str) -> None:
@@ -88,5 +89,32 @@ class IncidentPublisher:
                 "window_end_us": finding.window_end_us,
                 "stage": stage,
             }
-            self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+            self._send(key, body)
         self._producer.flush()
+
+    def publish_withdrawn(self, alerts: Sequence[HandledAlert]) -> None:
+        """Alerts that later events took back: the same ids again, at the stage `withdrawn`. Raises: Away."""
+        for alert in alerts:
+            body = {
+                "type": "alert",
+                "alert_id": alert.alert_id,
+                "tenant_id": alert.tenant_id,
+                "incident_key": alert.incident_key,
+                "topic": alert.position.topic,
+                "incarnation": alert.position.incarnation,
+                "partition": alert.position.partition,
+                "offset": alert.offset,
+                "event_time_us": alert.event_time_us,
+                "actor_token": "",
+                "detector": alert.detector,
+                "risk": 0,
+                "severity": "low",
+                "reasons": [f"scheduled:{WITHDRAWN}"],
+                "explanation": {"en": "", "zh": ""},
+                "stage": WITHDRAWN,
+            }
+            self._send(alert.incident_key, body)
+        self._producer.flush()
+
+    def _send(self, key: str, body: Mapping[str, object]) -> None:
+        self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())

@@ -28,9 +28,10 @@ from pipeline.config import SCHEDULER, ClickHouseSettings
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import first_half
 from pipeline.errors import ConfigError
+from pipeline.events import LogPosition
 from pipeline.schedule.alert_rows import WITHDRAWN
 from pipeline.schedule.findings import work_item_rows
-from pipeline.schedule.runner import KnownAlert, SealedPoint
+from pipeline.schedule.runner import HandledAlert, KnownAlert, SealedPoint
 
 RAW = "accesstrail_raw"
 _ITEM_DAYS = 100
@@ -156,6 +157,20 @@ class ClickHouseSchedule:
     def write_alerts(self, rows: ColumnBatch) -> None:
         """Keeps alert rows; a row of the same alert replaces the one before."""
         self._insert("alerts", rows, ALERT_COLUMNS)
+
+    def handled_alerts(self, ids: Sequence[str]) -> Sequence[HandledAlert]:
+        """Those of these alerts that incident handling has taken in."""
+        rows = self._client.query(
+            "SELECT toString(alert_id), tenant_id, incident_key, name, JSONExtractString(detail, 'topic'), "
+            "JSONExtractString(detail, 'incarnation'), JSONExtractUInt(detail, 'partition'), "
+            "JSONExtractUInt(detail, 'offset'), toUnixTimestamp64Micro(at) FROM accesstrail.incident_log "
+            "WHERE kind = 'alert' AND alert_id IN ({ids:Array(UUID)}) ORDER BY received_at LIMIT 1 BY alert_id",
+            {"ids": list(ids)},
+        )
+        return [
+            HandledAlert(one, tenant, key, detector, LogPosition(topic, life, partition), offset, at_us)
+            for one, tenant, key, detector, topic, life, partition, offset, at_us in rows
+        ]
 
     def withdraw(self, ids: Sequence[str]) -> None:
         """Takes alerts back: their rows stay, with risk 0 and the reason."""

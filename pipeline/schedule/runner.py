@@ -34,6 +34,7 @@ from detectors.scheduled.unexplained_access import UNEXPLAINED_ACCESS, VERDICTS
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import AccesstrailError, Away
+from pipeline.events import LogPosition
 from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, RunCounts, RunFacts, alert_rows, run_row
 from pipeline.schedule.findings import (
     QueryEngine,
@@ -87,6 +88,19 @@ class KnownAlert:
     withdrawn: bool
 
 
+@dataclass(frozen=True, slots=True)
+class HandledAlert:
+    """An alert as incident handling took it in: under which key, and where its event stands."""
+
+    alert_id: str
+    tenant_id: str
+    incident_key: str
+    detector: str
+    position: LogPosition
+    offset: int
+    event_time_us: int
+
+
 class ScheduleStore(QueryEngine, Protocol):
     """What the runner needs of the store; every method may raise Away or StoreRefused."""
 
@@ -126,6 +140,10 @@ class ScheduleStore(QueryEngine, Protocol):
         """Keeps alert rows; a row of the same alert replaces the one before."""
         ...
 
+    def handled_alerts(self, ids: Sequence[str]) -> Sequence[HandledAlert]:
+        """Those of these alerts that incident handling has taken in."""
+        ...
+
     def withdraw(self, ids: Sequence[str]) -> None:
         """Takes alerts back that a window's final result does not hold any more."""
         ...
@@ -140,6 +158,10 @@ class FindingPublisher(Protocol):
 
     def publish_findings(self, findings: Sequence[tuple[str, str, Finding]], stage: str) -> None:
         """(alert id, incident key, finding); returns when all are acknowledged. Raises: Away."""
+        ...
+
+    def publish_withdrawn(self, alerts: Sequence[HandledAlert]) -> None:
+        """Alerts that later events took back; returns when all are acknowledged. Raises: Away."""
         ...
 
 
@@ -370,6 +392,8 @@ class Runner:
             end_us = detector.cadence.window(due.slot, versions.zone)[1]
             gone = [one for one in self._store.alerts_of_window(detector.name, end_us) if one not in kept]
             if gone:
+                # Told first: a run that ends between the two finds them again, after the rows it would not.
+                self._publisher.publish_withdrawn(self._store.handled_alerts(gone))
                 self._store.withdraw(gone)
             del self._told[detector.name, due.slot]
         self.progress.alerts[detector.name] = self.progress.alerts.get(detector.name, 0) + len(fresh)

@@ -18,10 +18,12 @@ from detectors.scheduled.base import HOUR_US, Finding, Row, ScheduledDetector, V
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import AccesstrailError, Away, StoreRefused
-from pipeline.schedule.alert_rows import FINAL, PROVISIONAL
+from pipeline.events import LogPosition
+from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, WITHDRAWN
 from pipeline.schedule.findings import RISE
 from pipeline.schedule.runner import (
     CLOCKS_DIFFER_US,
+    HandledAlert,
     KnownAlert,
     LogEnd,
     Runner,
@@ -122,7 +124,12 @@ class Store:
             self.alerts[identity] = (risk, name, int(numbers["window_end_us"]), False)
             begin = end
 
+    def handled_alerts(self, ids: Sequence[str]) -> Sequence[HandledAlert]:
+        at = LogPosition(TOPIC, "life", 0)
+        return [HandledAlert(one, "default", f"default:k:{one}", self.alerts[one][1], at, 0, 0) for one in ids]
+
     def withdraw(self, ids: Sequence[str]) -> None:
+        self.fault("withdraw")
         for one in ids:
             _, name, end, _ = self.alerts[one]
             self.alerts[one] = (0, name, end, True)
@@ -156,6 +163,10 @@ class Published:
     def publish_findings(self, findings: Sequence[tuple[str, str, Finding]], stage: str) -> None:
         self._store.fault("publish")
         self.told += [(alert, stage) for alert, _, _ in findings]
+
+    def publish_withdrawn(self, alerts: Sequence[HandledAlert]) -> None:
+        self._store.fault("publish withdrawn")
+        self.told += [(alert.alert_id, WITHDRAWN) for alert in alerts]
 
 
 def runner(
@@ -259,14 +270,29 @@ def test_a_finding_is_provisional_first_and_the_same_alert_is_final_later() -> N
     assert [risk for risk, *_ in store.alerts.values()] == [9100]
 
 
-def test_what_the_final_result_does_not_hold_is_taken_back() -> None:
+def test_what_the_final_result_does_not_hold_is_taken_back_and_incident_handling_hears_of_it() -> None:
     store = Store()
-    made, _ = runner(store)
+    made, published = runner(store)
     store.found("first", SLOT)
     advance(store, made, 0.5)
     store.findings.clear()
     advance(store, made, 1.0)
     assert [gone for *_, gone in store.alerts.values()] == [True]
+    assert [stage for _, stage in published.told] == [PROVISIONAL, WITHDRAWN]
+
+
+@pytest.mark.parametrize("step", ["publish withdrawn", "withdraw"])
+def test_an_alert_that_is_taken_back_is_told_although_the_scheduler_was_cut_off(step: str) -> None:
+    store = Store()
+    made, published = runner(store)
+    store.found("first", SLOT)
+    advance(store, made, 0.5)
+    store.findings.clear()
+    store.faults[step].append(Away("cut off"))
+    advance(store, made, 1.0)
+    advance(store, made, 0.1)
+    assert [gone for *_, gone in store.alerts.values()] == [True]
+    assert (next(iter(store.alerts)), WITHDRAWN) in published.told
 
 
 def test_a_key_is_silent_for_its_quiet_time_unless_its_risk_rises() -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from detectors.scheduled import SCHEDULED
@@ -17,16 +18,20 @@ from detectors.scheduled.base import ScheduledDetector
 from detectors.scheduled.unexplained_access import VERDICTS
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.embedded import EmbeddedEngine
+from pipeline.adapters.incident_store import ClickHouseIncidents
+from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.schedule import ClickHouseSchedule
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import WorkItems
 from pipeline.events import LogPosition
+from pipeline.incidents.records import AlertRecord, parse_record
 from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, alert_rows
 from pipeline.schedule.findings import alert_id, find, parameters
 from tests.batches import Batch, batch
 from tests.conftest import Stack
+from tests.incident_logs import OTHER_KEY, World, alert
 from tests.scheduled_cases import CASES
 from tests.scheduled_rows import SPECS, ZONE, Case, of_tenant, rows_of, run_case, slots_of, token, without_place
 from tests.systems import System
@@ -136,11 +141,40 @@ def test_an_alert_is_replaced_never_added_and_can_be_taken_back(
     assert reader.query(sql, {"t": tenant}) == [(9000, [f"scheduled:{detector.name}"], words, "high", actor)]
     assert schedule.known_alerts(detector.name, [identity])[identity].risk == 9000
     assert identity in schedule.alerts_of_window(detector.name, finding.window_end_us)
+    assert schedule.handled_alerts([identity]) == []  # no responder has seen it
     schedule.withdraw([identity])
     ((risk, reasons, text, _, _),) = reader.query(sql, {"t": tenant})
     assert (risk, reasons[-1]) == (0, "scheduled:withdrawn")
     assert text.startswith("Withdrawn")
     assert identity not in schedule.alerts_of_window(detector.name, finding.window_end_us)
+
+
+def test_an_alert_is_taken_back_under_the_key_that_incident_handling_has_it_under(
+    schedule: ClickHouseSchedule, connect_as: Callable[[str], ClickHouse]
+) -> None:
+    world = World()
+    topic, one = f"topic-{uuid.uuid4().hex}", alert(uuid.uuid4(), incident_key=OTHER_KEY)
+    world.put(one, one)
+    rows = [
+        msgspec.structs.replace(row, position=msgspec.structs.replace(row.position, topic=topic)) for row in world.rows
+    ]
+    ClickHouseIncidents(connect_as("responder")).append(rows, [], [], "writer")
+    sent: list[tuple[bytes, bytes]] = []
+
+    class Kept:
+        def send(self, key: bytes, value: bytes) -> None:
+            sent.append((key, value))
+
+        def flush(self) -> None:
+            return
+
+    IncidentPublisher(Kept()).publish_withdrawn(schedule.handled_alerts([str(one.alert_id)]))
+    ((key, value),) = sent
+    record = parse_record(key, value)
+    assert isinstance(record, AlertRecord)
+    assert (record.alert_id, record.incident_key, record.is_withdrawn) == (one.alert_id, OTHER_KEY, True)
+    assert (record.topic, record.partition, record.offset) == (one.topic, one.partition, one.offset)
+    assert world.put(record).log_row.transition == "withdrawn"  # type: ignore[union-attr]
 
 
 def test_of_two_runners_one_has_a_lease_and_the_next_one_is_free(
