@@ -120,12 +120,21 @@ class System:
         self.folder = state / "bench" / topic
         self.folder.mkdir(parents=True, exist_ok=True)
         own = state_settings(state, {})
-        kafka = replace(own.kafka, events_topic=topic, incidents_topic=f"{topic}.incidents", group=f"{topic}-record")
+        kafka = replace(
+            own.kafka,
+            events_topic=topic,
+            incidents_topic=f"{topic}.incidents",
+            notifications_topic=f"{topic}.notifications",
+            group=f"{topic}-record",
+            response_group=f"{topic}-respond",
+        )
         self.settings: Settings = replace(own, kafka=kafka)
         self.environment = {
             "ACCESSTRAIL_KAFKA_EVENTS_TOPIC": topic,
             "ACCESSTRAIL_KAFKA_INCIDENTS_TOPIC": kafka.incidents_topic,
+            "ACCESSTRAIL_KAFKA_NOTIFICATIONS_TOPIC": kafka.notifications_topic,
             "ACCESSTRAIL_KAFKA_GROUP": kafka.group,
+            "ACCESSTRAIL_KAFKA_RESPONSE_GROUP": kafka.response_group,
         }
         self.admin = TopicAdmin(kafka.bootstrap_servers)
         self.admin.create(topic_specs(kafka))
