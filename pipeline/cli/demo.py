@@ -25,11 +25,12 @@ from typing import Any
 import click
 import msgspec
 
-from deploy.local.configuration import prepare_folder
+from deploy.local.configuration import choose_ports, config_file, prepare_folder, write_config
 from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
+from pipeline.cli.demo_desk import Desk, handle_incident
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys

@@ -117,7 +117,7 @@ class Desk:
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
 
-            def do_POST(self) -> None:  # noqa: N802  the name that http.server calls
+            def do_POST(self) -> None:
                 size = int(self.headers.get("Content-Length", "0"))
                 body = self.rfile.read(size) if size <= _LONGEST_BODY else b""
                 self.send_response(204 if desk._take(body, dict(self.headers)) else 401)
