@@ -57,16 +57,16 @@ def sample(pid: int) -> Sample:
 
 
 class Worker:
-    """One worker process with a folder of its own for its status and log."""
+    """One worker or responder process (`kind`) with a folder of its own for its status and log."""
 
-    def __init__(self, system: System, name: str, environment: dict[str, str]) -> None:
-        self.name, self.folder = name, system.folder / name
+    def __init__(self, system: System, name: str, environment: dict[str, str], kind: str = "worker") -> None:
+        self.name, self.folder, self.kind = name, system.folder / name, kind
         (self.folder / "run").mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "worker.log"
         self.started_s = time.monotonic()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "worker", "--config", str(system.state / "config.toml")],
+                [sys.executable, "-m", "pipeline.cli", kind, "--config", str(system.state / "config.toml")],
                 stdout=out, stderr=subprocess.STDOUT,
                 env={**os.environ, **system.environment, **environment,
                      "ACCESSTRAIL_ACCESSTRAIL_STATE_DIR": str(self.folder)},
@@ -79,7 +79,7 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What it says of itself; empty before it says anything."""
-        return next((one for one in read_workers(self.folder / "run") if one["pid"] == self.pid), {})
+        return next((one for one in read_workers(self.folder / "run", self.kind) if one["pid"] == self.pid), {})
 
     def owned(self) -> set[int]:
         """The partitions it works on."""
@@ -145,6 +145,11 @@ class System:
     def worker(self, name: str, **environment: str) -> Worker:
         """Starts a worker; `environment` overrides its configuration."""
         self.workers.append(Worker(self, name, environment))
+        return self.workers[-1]
+
+    def responder(self, name: str) -> Worker:
+        """Starts a responder."""
+        self.workers.append(Worker(self, name, {}, "responder"))
         return self.workers[-1]
 
     def produce(self, events: Path, **options: float) -> subprocess.Popen[str]:
