@@ -98,8 +98,13 @@ class System:
         self.folder, self.topic = folder, topic
         (folder / "run").mkdir(parents=True)
         text = (stack.state / "config.toml").read_text(encoding="utf-8")
-        kafka = f'events_topic = "{topic}"\nincidents_topic = "{topic}.incidents"\ngroup = "{topic}-record"\n'
-        kafka += f'notifications_topic = "{topic}.notifications"\nresponse_group = "{topic}-respond"\n'
+        kafka = (
+            f'events_topic = "{topic}"\n'
+            f'incidents_topic = "{topic}.incidents"\n'
+            f'notifications_topic = "{topic}.notifications"\n'
+            f'group = "{topic}-record"\n'
+            f'response_group = "{topic}-respond"\n'
+        )
         text = text.replace("[kafka]\n", f"[kafka]\n{kafka}", 1).replace("partitions = 8", f"partitions = {partitions}")
         if kafka_port is not None:
             text = text.replace(stack.settings.kafka.bootstrap_servers, f"127.0.0.1:{kafka_port}")

@@ -25,11 +25,12 @@ from typing import Any
 import click
 import msgspec
 
-from deploy.local.configuration import prepare_folder
+from deploy.local.configuration import choose_ports, config_file, prepare_folder, write_config
 from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
+from pipeline.cli.demo_desk import Desk, handle_incident
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys
@@ -107,7 +108,9 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     model = train_model(events, read_directory(state_dir / "directory", Keyring.offline()), "Asia/Shanghai")
     save(model, state_dir / "model", signing(model_key(state_dir)))
     clock.mark("trained_s")
-    say("3/4  starting Apache Kafka, ClickHouse and the worker …")
+    say("3/4  starting Apache Kafka, ClickHouse, worker and responder …")
+    desk = Desk(state_dir)
+    _configure(state_dir, desk)
     _stack(["up", "--detach", "--signed-models"], state_dir, check=True)
     clock.mark("stack_ready_s")
     settings = settings_of(state_dir, None, os.environ)
@@ -117,10 +120,13 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     live_from = datetime.now(UTC) - timedelta(minutes=3)
     sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
     alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
+    _tell(alerts, clock, len(events) + sent, say)
+    incident = handle_incident(desk, state_dir, token_file, clock.mark, say)
     if as_json:
-        click.echo(json.dumps({"events": len(events) + sent, **clock.marks, "alerts": alerts}, ensure_ascii=False))
+        found = {"events": len(events) + sent, **clock.marks, "alerts": alerts, "incident": incident}
+        click.echo(json.dumps(found, ensure_ascii=False))
         return 0
-    _tell(alerts, clock, state_dir, len(events) + sent, say)
+    _tell_more(state_dir, incident["incident_id"], say)
     while not once:
         time.sleep(1)
     return 0
@@ -209,7 +215,14 @@ def _await_alerts(settings: Settings, since_us: int, clock: _Clock) -> list[dict
     return found
 
 
-def _tell(alerts: list[dict[str, Any]], clock: _Clock, state_dir: Path, events: int, say: _Say) -> None:
+def _configure(state_dir: Path, desk: Desk) -> None:
+    """The configuration `up` would write, with a channel that this process reads."""
+    write_config(state_dir, choose_ports(state_dir), signed_models=True)
+    with config_file(state_dir).open("a", encoding="utf-8") as file:
+        file.write(desk.settings())
+
+
+def _tell(alerts: list[dict[str, Any]], clock: _Clock, events: int, say: _Say) -> None:
     marks = clock.marks
     after = marks["first_alert_s"] - marks["stack_ready_s"]
     say(
@@ -222,8 +235,14 @@ def _tell(alerts: list[dict[str, Any]], clock: _Clock, state_dir: Path, events: 
         say(f"  {alert['en']}\n")
         say(f"  {alert['zh']}\n")
     say(f"{len(alerts)} alerts. The first came {marks['first_alert_s']:.0f} s after the start,")
-    say(f"{after:.0f} s after the stack was ready. While this runs, in another terminal:\n")
+    say(f"{after:.0f} s after the stack was ready.\n")
+
+
+def _tell_more(state_dir: Path, incident_id: str, say: _Say) -> None:
+    say("While this runs, in another terminal:\n")
     for words in (
+        f"accesstrail incidents list --state {state_dir}",
+        f"accesstrail incidents show {incident_id[:8]} --state {state_dir}",
         f"accesstrail alerts --state {state_dir}",
         f"accesstrail status --state {state_dir}",
         f"accesstrail sql 'SHOW TABLES FROM accesstrail' --state {state_dir}",

@@ -57,16 +57,16 @@ def sample(pid: int) -> Sample:
 
 
 class Worker:
-    """One worker process with a folder of its own for its status and log."""
+    """One worker or responder process (`kind`) with a folder of its own for its status and log."""
 
-    def __init__(self, system: System, name: str, environment: dict[str, str]) -> None:
-        self.name, self.folder = name, system.folder / name
+    def __init__(self, system: System, name: str, environment: dict[str, str], kind: str = "worker") -> None:
+        self.name, self.folder, self.kind = name, system.folder / name, kind
         (self.folder / "run").mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "worker.log"
         self.started_s = time.monotonic()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "worker", "--config", str(system.state / "config.toml")],
+                [sys.executable, "-m", "pipeline.cli", kind, "--config", str(system.state / "config.toml")],
                 stdout=out, stderr=subprocess.STDOUT,
                 env={**os.environ, **system.environment, **environment,
                      "ACCESSTRAIL_ACCESSTRAIL_STATE_DIR": str(self.folder)},
@@ -79,7 +79,7 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """What it says of itself; empty before it says anything."""
-        return next((one for one in read_workers(self.folder / "run") if one["pid"] == self.pid), {})
+        return next((one for one in read_workers(self.folder / "run", self.kind) if one["pid"] == self.pid), {})
 
     def owned(self) -> set[int]:
         """The partitions it works on."""
@@ -120,12 +120,21 @@ class System:
         self.folder = state / "bench" / topic
         self.folder.mkdir(parents=True, exist_ok=True)
         own = state_settings(state, {})
-        kafka = replace(own.kafka, events_topic=topic, incidents_topic=f"{topic}.incidents", group=f"{topic}-record")
+        kafka = replace(
+            own.kafka,
+            events_topic=topic,
+            incidents_topic=f"{topic}.incidents",
+            notifications_topic=f"{topic}.notifications",
+            group=f"{topic}-record",
+            response_group=f"{topic}-respond",
+        )
         self.settings: Settings = replace(own, kafka=kafka)
         self.environment = {
             "ACCESSTRAIL_KAFKA_EVENTS_TOPIC": topic,
             "ACCESSTRAIL_KAFKA_INCIDENTS_TOPIC": kafka.incidents_topic,
+            "ACCESSTRAIL_KAFKA_NOTIFICATIONS_TOPIC": kafka.notifications_topic,
             "ACCESSTRAIL_KAFKA_GROUP": kafka.group,
+            "ACCESSTRAIL_KAFKA_RESPONSE_GROUP": kafka.response_group,
         }
         self.admin = TopicAdmin(kafka.bootstrap_servers)
         self.admin.create(topic_specs(kafka))
@@ -136,6 +145,11 @@ class System:
     def worker(self, name: str, **environment: str) -> Worker:
         """Starts a worker; `environment` overrides its configuration."""
         self.workers.append(Worker(self, name, environment))
+        return self.workers[-1]
+
+    def responder(self, name: str) -> Worker:
+        """Starts a responder."""
+        self.workers.append(Worker(self, name, {}, "responder"))
         return self.workers[-1]
 
     def produce(self, events: Path, **options: float) -> subprocess.Popen[str]:

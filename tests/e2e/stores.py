@@ -61,7 +61,11 @@ class Consumer:
         (folder / "run").mkdir(parents=True)
         text = (base / "config.toml").read_text(encoding="utf-8")
         kafka = (
-            f'[kafka]\nevents_topic = "{topic}"\nincidents_topic = "{topic}.incidents"\ngroup = "{group}"\n'
+            f"[kafka]\n"
+            f'events_topic = "{topic}"\n'
+            f'incidents_topic = "{topic}.incidents"\n'
+            f'notifications_topic = "{topic}.notifications"\n'
+            f'group = "{group}"\n'
             f"max_batch_records = {batch}\n"
         )
         text = text.replace("[kafka]\n", kafka, 1)

@@ -144,7 +144,12 @@ def readings(stack: Stack, company: Company, tmp_path_factory: pytest.TempPathFa
     shared = tmp_path_factory.mktemp("shared")
     (company.folder / "directory").rename(shared / "directory")
     save(company.first, shared / "model")
-    kafka = replace(stack.settings.kafka, events_topic=TOPIC, incidents_topic=f"{TOPIC}.incidents")
+    kafka = replace(
+        stack.settings.kafka,
+        events_topic=TOPIC,
+        incidents_topic=f"{TOPIC}.incidents",
+        notifications_topic=f"{TOPIC}.notifications",
+    )
     admin = TopicAdmin(kafka.bootstrap_servers)
     admin.create(topic_specs(kafka))
     with ExitStack() as cleanup:

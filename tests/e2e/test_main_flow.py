@@ -48,7 +48,12 @@ class System:
         self.folder, self.topic = folder, topic
         (folder / "run").mkdir(parents=True)
         text = (stack.state / "config.toml").read_text(encoding="utf-8")
-        kafka = f'events_topic = "{topic}"\nincidents_topic = "{topic}.incidents"\ngroup = "{topic}-record"\n'
+        kafka = (
+            f'events_topic = "{topic}"\n'
+            f'incidents_topic = "{topic}.incidents"\n'
+            f'notifications_topic = "{topic}.notifications"\n'
+            f'group = "{topic}-record"\n'
+        )
         text = text.replace("[kafka]\n", f"[kafka]\n{kafka}", 1)
         for name in ("secrets", "keys"):
             (folder / name).symlink_to(stack.state / name)
@@ -57,7 +62,12 @@ class System:
         self.config.write_text(text, encoding="utf-8")
         self.settings = replace(
             stack.settings,
-            kafka=replace(stack.settings.kafka, events_topic=topic, incidents_topic=f"{topic}.incidents"),
+            kafka=replace(
+                stack.settings.kafka,
+                events_topic=topic,
+                incidents_topic=f"{topic}.incidents",
+                notifications_topic=f"{topic}.notifications",
+            ),
         )
         self.admin = TopicAdmin(self.settings.kafka.bootstrap_servers)
         self.admin.create(topic_specs(self.settings.kafka))

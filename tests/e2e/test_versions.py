@@ -34,7 +34,12 @@ class Running:
         (self.shared / "directory").mkdir(parents=True)
         self.write_resources("customer_profile,,2,\n")
         save(small_model(threshold=9900), self.shared / "model")
-        kafka = replace(stack.settings.kafka, events_topic=TOPIC, incidents_topic=f"{TOPIC}.incidents")
+        kafka = replace(
+            stack.settings.kafka,
+            events_topic=TOPIC,
+            incidents_topic=f"{TOPIC}.incidents",
+            notifications_topic=f"{TOPIC}.notifications",
+        )
         self.admin = TopicAdmin(kafka.bootstrap_servers)
         self.admin.create(topic_specs(kafka))
         self.consumer = Consumer(folder / "consumer", stack.state, TOPIC, "versions-record", self.shared)

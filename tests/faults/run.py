@@ -123,7 +123,13 @@ class Run:
         base = bench.stack.settings
         self.topic = f"faults.{number}.{secrets.token_hex(4)}"
         self._settings: Settings = replace(
-            base, kafka=replace(base.kafka, events_topic=self.topic, incidents_topic=f"{self.topic}.incidents")
+            base,
+            kafka=replace(
+                base.kafka,
+                events_topic=self.topic,
+                incidents_topic=f"{self.topic}.incidents",
+                notifications_topic=f"{self.topic}.notifications",
+            ),
         )
         self._folder = bench.folder / self.topic
         self._folder.mkdir(parents=True)
