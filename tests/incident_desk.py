@@ -104,8 +104,8 @@ class Reader(IncidentReader):
     def deliveries_of(self, incident_id: str) -> Sequence[DeliveryRow]:
         return [
             DeliveryRow(
-                notification_id="n-1", channel="chat", dedup_key="d-1", action="trigger", created_us=START_US, attempt=1,
-                at_us=START_US, outcome="delivered", code="", http_status=200, not_before_us=0,
+                notification_id="n-1", channel="chat", dedup_key="d-1", action="trigger", created_us=START_US,
+                attempt=1, at_us=START_US, outcome="delivered", code="", http_status=200, not_before_us=0,
             )
         ]  # fmt: skip
 

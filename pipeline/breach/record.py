@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.breach.fields import WRITTEN_BY_PEOPLE
 from pipeline.breach.model import COUNTS, DONE, FACTS, WAIVED, Breach, Counted, Decision, Discovery, Text
@@ -119,8 +120,8 @@ def _with_step(breach: Breach, step: Step) -> Breach:
 
 
 def _counts(step: Step) -> Counted:
-    blank = Counted(at_us=step.at_us, categories=frozenset(_texts(step.detail, "categories")))
-    return replace(blank, **{name: _whole(step.detail, name) or 0 for name in COUNTS})
+    numbers: dict[str, Any] = {name: _whole(step.detail, name) or 0 for name in COUNTS}
+    return Counted(at_us=step.at_us, categories=frozenset(_texts(step.detail, "categories")), **numbers)
 
 
 def _decision(step: Step) -> Decision | None:

@@ -117,7 +117,7 @@ def test_facts_stay_and_a_clock_can_be_made_of_it() -> None:
     )
     assert breach is not None
     clock = clock_at(read_register(), OperatorProfile(), breach, START_US)
-    assert (clock.counts.subjects_all, clock.counts.facts) == (3, {"harm"})
+    assert (clock.counts.subjects_all, clock.counts.facts) == (3, frozenset({"harm"}))
 
 
 def test_the_last_period_named_holds() -> None:
