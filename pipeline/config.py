@@ -113,6 +113,8 @@ class ResponseSettings:
     host: str
     port: int
     containment: str
+    two_people: tuple[str, ...] = ()
+    """Actions that take a second person here although they need not: names of the matrix of permissions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +314,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
             channels=reader.whole_table("channels"),
             operator=reader.whole_table("operator"),
             link_base=reader.text("response", "link_base", "", empty_ok=True).rstrip("/"),
+            two_people=reader.texts("response", "two_people"),
             host=reader.text("response", "host", "127.0.0.1"),
             port=reader.whole("response", "port", 0, 0, 65535),
             containment=reader.text("response", "containment", "", empty_ok=True),

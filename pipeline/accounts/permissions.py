@@ -87,6 +87,9 @@ ACTIONS: Mapping[str, Action] = {
     # audit
     "query_evidence": Action(("auditor", "analyst"), "Read-only SQL over the views.", "对视图执行只读 SQL。"),
     "export_evidence": Action(("auditor",), "Export the evidence of one case.", "导出单一案件的证据。"),
+    "export_incident": Action(
+        ("responder", "dpo", "auditor"), "Export one incident's timeline.", "导出单一事件的全过程记录。"
+    ),
     "export_bulk": Action(("auditor",), "Export evidence in bulk.", "批量导出证据。", ALWAYS, ("auditor", "dpo")),
     "read_account_changes": Action(("auditor", "admin"), "See accounts and their history.", "查看账户及其变更历史。"),
     # grant

@@ -70,7 +70,17 @@ CREATE TRIGGER accounts_remain BEFORE DELETE ON accounts
     BEGIN SELECT RAISE(ABORT, 'accounts are disabled, never deleted'); END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_ANNOUNCEMENTS = """
+CREATE TABLE announcements (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    register TEXT NOT NULL,
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO announcements VALUES (1, lower(hex(randomblob(16))), 0);
+"""
+"""Up to which change `access.events` has been told; `register` names this file in the ids of those events."""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _ANNOUNCEMENTS)
 """Script n brings a file of schema version n to n + 1; `PRAGMA user_version` says where a file is."""
 
 

@@ -84,9 +84,19 @@ def record(
 
 def history(connection: sqlite3.Connection, limit: int) -> tuple[AccountChange, ...]:
     """The newest lines of it, newest first."""
+    return _changes(connection, "ORDER BY number DESC LIMIT ?", limit)
+
+
+def unannounced(connection: sqlite3.Connection, limit: int) -> tuple[str, tuple[AccountChange, ...]]:
+    """The register's name, and the oldest lines after those that were told."""
+    register, told = connection.execute("SELECT register, number FROM announcements").fetchone()
+    return register, _changes(connection, "WHERE number > ? ORDER BY number LIMIT ?", told, limit)
+
+
+def _changes(connection: sqlite3.Connection, which: str, *values: int) -> tuple[AccountChange, ...]:
     rows = connection.execute(
-        "SELECT number, at_us, by, account, what, detail, reason FROM account_changes ORDER BY number DESC LIMIT ?",
-        (limit,),
+        f"SELECT number, at_us, by, account, what, detail, reason FROM account_changes {which}",
+        values,
     )
     return tuple(
         AccountChange(number=row[0], at_us=row[1], by=row[2], account=row[3], what=row[4], detail=row[5], reason=row[6])

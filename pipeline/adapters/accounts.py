@@ -69,6 +69,16 @@ class Accounts:
         with self._file.reading() as connection:
             return rows.tokens_of(connection, name)
 
+    def unannounced(self, limit: int = 1_000) -> tuple[str, tuple[AccountChange, ...]]:
+        """This register's own name, and the oldest changes that no access event tells of yet, oldest first."""
+        with self._file.reading() as connection:
+            return rows.unannounced(connection, limit)
+
+    def mark_announced(self, number: int) -> None:
+        """Everything up to this change has been told; never moves backwards."""
+        with self._file.change() as connection:
+            connection.execute("UPDATE announcements SET number = max(number, ?)", (number,))
+
     # -- making
 
     def add_first(self, name: str, password: str, reason: str, at_us: int) -> Account:

@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("pipeline.cli.evaluate", "Compare scores and alerts with labels."),
     "rules": ("pipeline.cli.rules", "Show the rules, run their cases, try them on history."),
     "alerts": ("pipeline.cli.store", "List alerts with their explanations."),
+    "incidents": ("pipeline.cli.incidents", "List, show and handle incidents; a suspected breach and its deadlines."),
     "search": ("pipeline.cli.store", "Find who touched a subject, what an actor did, who used a resource."),
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
     "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),

@@ -1,12 +1,11 @@
 """Changing what is in force, as a person: who asks and why, the store as the role writer, the telling of it.
 
 Place in the flow: beside it; what `accesstrail versions`, `exceptions` and `models` share. Every change goes through
-the activation log, exactly as a worker's own change does, and is told as an access event with the name and the reason.
+the activation log, exactly as a worker's own change does, and is told as an access event with account and reason.
 """
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -18,11 +17,11 @@ import click
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.store import open_store
+from pipeline.cli.account_news import tell_of_accounts
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, Away, BrokenInvariant, ConfigError, ModelRejected, StoreRefused, UsageError
 from pipeline.privacy.keys import Keyring
 from pipeline.version_sets.activator import Activator
-from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.files import ConfiguredFiles
 from pipeline.version_sets.judgements import StoreAccess, restore
 from pipeline.version_sets.sets import Activation, VersionSet
@@ -58,20 +57,10 @@ def reasoned(command: Callable[..., Result]) -> Callable[..., Result]:
     """The options of every command that changes what is in force."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="The activation as one JSON object."),
-        click.option("--by", metavar="NAME", help="Account to record as who asked.  [default: your login name]"),
         click.option("--reason", required=True, help="Why; kept with the change, personal data in it masked."),
     ):
         command = option(command)
     return command
-
-
-def requester_of(name: str | None) -> Requester:
-    """Who asks: the named account, else the login name. Raises: UsageError."""
-    account = name or getpass.getuser()
-    requester = Requester(account)
-    if not account or len(account) > 256 or requester.is_system:
-        raise UsageError("--by must be the account name of a person, 1 to 256 characters")
-    return requester
 
 
 def plain_reason(text: str) -> str:
@@ -103,6 +92,8 @@ def refuse_untrusted(change: Change, versions_id: bytes) -> None:
 def finish(change: Change, made: Activation, *, as_json: bool, said: Mapping[str, object] | None = None) -> int:
     """Tells of the change, and says what was done; `said`: what the command's JSON says besides."""
     told = _told(change, made)
+    if told:
+        tell_of_accounts(change.settings)
     if as_json:
         body = {
             "number": made.number, "versions_id": made.versions_id.hex(), "previous_id": made.previous_id.hex(),

@@ -31,9 +31,11 @@ from detectors.exceptions import (
 from detectors.model import unpack
 from detectors.policy import HIGHEST_THRESHOLD
 from detectors.rules import all_rules
+from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
-from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable, requester_of
+from pipeline.cli.acting import acting_as
+from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable
 from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
@@ -45,6 +47,7 @@ from pipeline.privacy.masks import mask_text
 from pipeline.privacy.own_identifiers import without_word
 from pipeline.stages.hold_back import floors_of
 from pipeline.version_sets.activator import policy_of
+from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.exceptions import add_exception, end_exception, ended_exceptions, exceptions_of
 from pipeline.version_sets.sets import Activation
 
@@ -146,10 +149,11 @@ def _without_names(reason: str, *names: str | None) -> str:
     "--days", type=click.IntRange(1, LONGEST_DAYS), help=f"How long it lasts.  [default: {DEFAULT_DAYS}]"
 )  # fmt: skip
 @settings_options
+@acting_as("manage_exceptions")
 @_scoped
 def add_command(
     settings: Settings, scope: Mapping[str, str], detectors: tuple[str, ...], kinds: tuple[str, ...],
-    up_to: float | None, days: int | None, until: datetime | None, owner: str, reason: str, by: str | None,
+    up_to: float | None, days: int | None, until: datetime | None, owner: str, reason: str, account: Account,
     *, as_json: bool,
 ) -> int:  # fmt: skip
     """Put an exception in force; no restart.
@@ -164,9 +168,9 @@ def add_command(
       accesstrail exceptions add --peer-group audit/internal --detector isolation_forest --up-to 120 --kind audit \\
         --until 2026-12-31 --owner wu.ling --reason 'yearly audit' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     if days is not None and until is not None:
         raise UsageError("give --days or --until, not both")
     keyring = Keyring.load(settings.protection.token_keys_file)
@@ -201,7 +205,8 @@ def _warn_of_unknown(settings: Settings, exception: AlertException) -> None:
 @click.argument("exception_id", metavar="ID")
 @reasoned
 @settings_options
-def end_command(settings: Settings, exception_id: str, reason: str, by: str | None, *, as_json: bool) -> int:
+@acting_as("manage_exceptions")
+def end_command(settings: Settings, exception_id: str, reason: str, account: Account, *, as_json: bool) -> int:
     """End an exception: its detectors raise alerts again; no restart.
 
     ID is an exception's id, its first four digits or more. What it held back stays marked in the evidence.
@@ -210,9 +215,9 @@ def end_command(settings: Settings, exception_id: str, reason: str, by: str | No
     Example:
       accesstrail exceptions end 3fa94c --reason 'the job was moved to the warehouse' --state ./state
 
-    Exit codes: 0 ended, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 ended, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     with changing(settings) as change:
         newest = change.access.activations.newest(settings.kafka.events_topic)
         if newest is not None:

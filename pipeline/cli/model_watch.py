@@ -17,12 +17,15 @@ import click
 
 from detectors.model import Model
 from detectors.policy import level_in_words
+from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
-from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, requester_of
+from pipeline.cli.acting import acting_as
+from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, UsageError
 from pipeline.version_sets import shadow
+from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.files import usable_model
 from pipeline.version_sets.sets import SHADOW
 
@@ -38,8 +41,9 @@ _REPORT = (
 @click.option("--off", is_flag=True, help="End the trial.")
 @reasoned
 @settings_options
+@acting_as("manage_models")
 def shadow_command(
-    settings: Settings, folder: Path | None, reason: str, by: str | None, *, off: bool, as_json: bool
+    settings: Settings, folder: Path | None, reason: str, account: Account, *, off: bool, as_json: bool
 ) -> int:
     """Let a MODEL directory judge beside the one in force, without a say in anything; no restart.
 
@@ -51,11 +55,11 @@ def shadow_command(
       accesstrail models shadow candidate --reason 'trained on October too' --state ./state
       accesstrail models shadow --off --reason 'promoted' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
     if off == (folder is not None):
         raise UsageError("name a model directory, or give --off")
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     model = _usable(folder, settings) if folder is not None else None
 
     edit = partial(shadow.tried, model) if model is not None else shadow.ended

@@ -18,8 +18,10 @@ import click
 
 from detectors.model import SIGNATURE, ModelFiles, read
 from detectors.policy import level_in_words
+from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
-from pipeline.cli.changing import SHOWN_ID, Change, changing, finish, plain_reason, reasoned, requester_of
+from pipeline.cli.acting import acting_as
+from pipeline.cli.changing import SHOWN_ID, Change, changing, finish, plain_reason, reasoned
 from pipeline.cli.model_choice import IN_FORCE, choose, stored
 from pipeline.cli.model_compare import compare_command, difference_lines
 from pipeline.cli.model_watch import report_command, shadow_command
@@ -28,6 +30,7 @@ from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK
 from pipeline.ledger.signed_note import load_private_key, public_file_of, write_key_files
+from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.model_changes import Promotion, going_back
 from pipeline.version_sets.model_signature import also_signed
 from pipeline.version_sets.model_terms import ModelTerm, terms
@@ -225,8 +228,9 @@ def _write_signature(folder: Path, signature: bytes) -> None:
 @click.option("--keep-threshold", is_flag=True, help="Keep the alert threshold in force instead of the model's own.")
 @reasoned
 @settings_options
+@acting_as("manage_models")
 def promote_command(
-    settings: Settings, folder: Path, reason: str, by: str | None, *, keep_threshold: bool, as_json: bool
+    settings: Settings, folder: Path, reason: str, account: Account, *, keep_threshold: bool, as_json: bool
 ) -> int:
     """Put the model in DIR in force; no restart, no file of the running system is touched.
 
@@ -239,9 +243,9 @@ def promote_command(
       accesstrail models promote model-november --reason 'monthly retraining' --state ./state
       accesstrail models promote model-november --keep-threshold --reason 'same budget' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     with changing(settings) as change:
         promotion = Promotion.of(folder, change.activator.files)
         decide = promotion.edit(keep_threshold=keep_threshold)
@@ -256,7 +260,8 @@ def promote_command(
 @models_command.command("rollback")
 @reasoned
 @settings_options
-def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json: bool) -> int:
+@acting_as("manage_models")
+def rollback_command(settings: Settings, reason: str, account: Account, *, as_json: bool) -> int:
     """Put the model in force again that was in force before the present one, with the alert policy it had.
 
     Directory, configuration and exceptions stay as they are now; to go back in everything see `versions rollback`. It
@@ -266,9 +271,9 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
     Example:
       accesstrail models rollback --reason 'the new model misses exports' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     with changing(settings) as change:
         access = change.access
         history = access.activations.history(settings.kafka.events_topic)

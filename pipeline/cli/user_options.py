@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from pipeline.cli.account_news import tell_of_accounts, tell_of_folder
 from pipeline.cli.options import settings_of
 from pipeline.cli.secret_files import read_private
 
@@ -21,7 +22,7 @@ Result = TypeVar("Result")
 
 
 def folder_options(command: Callable[..., Result]) -> Callable[..., Result]:
-    """Adds `--state` and `--config`, and gives the command the state folder.
+    """Adds `--state` and `--config`, and gives the command the state folder; then tells of what was changed.
 
     Unlike other commands, `--state DIR` need not have been started: accounts come before the first start.
     """
@@ -38,8 +39,13 @@ def folder_options(command: Callable[..., Result]) -> Callable[..., Result]:
         **options: Any,  # noqa: ANN401
     ) -> Result:
         if state_dir is None or config_file is not None:
-            state_dir = settings_of(state_dir, config_file, os.environ).state_dir
-        return command(state_dir, *arguments, **options)
+            settings = settings_of(state_dir, config_file, os.environ)
+            result = command(settings.state_dir, *arguments, **options)
+            tell_of_accounts(settings)
+            return result
+        result = command(state_dir, *arguments, **options)
+        tell_of_folder(state_dir)
+        return result
 
     return with_folder
 

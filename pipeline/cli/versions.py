@@ -14,7 +14,9 @@ from typing import Any
 import click
 
 from detectors.policy import HIGHEST_THRESHOLD, LOWEST_THRESHOLD, level_in_words
+from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.cli.acting import acting_as
 from pipeline.cli.changing import (
     SHOWN_ID,
     changing,
@@ -23,12 +25,12 @@ from pipeline.cli.changing import (
     reasoned,
     refuse_untrusted,
     refuse_unusable,
-    requester_of,
 )
 from pipeline.cli.options import settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
 from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, UsageError
+from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.sets import changed_parts
 
 _COLUMNS = (
@@ -219,7 +221,8 @@ def _before(log: Sequence[Row], after: Row) -> Row:
 @click.argument("versions_id", metavar="ID")
 @reasoned
 @settings_options
-def use_command(settings: Settings, versions_id: str, reason: str, by: str | None, *, as_json: bool) -> int:
+@acting_as("change_versions")
+def use_command(settings: Settings, versions_id: str, reason: str, account: Account, *, as_json: bool) -> int:
     """Put a version set in force that was in force before; no restart.
 
     It stays until the configured files change again. A set that another version of accesstrail made is refused.
@@ -228,9 +231,9 @@ def use_command(settings: Settings, versions_id: str, reason: str, by: str | Non
     Example:
       accesstrail versions use 3fa94c --reason 'the new model alerts too often' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     wanted = bytes.fromhex(_found(_log(settings), versions_id)["versions_id"])
     with changing(settings) as change:
         refuse_unusable(change, wanted)
@@ -242,7 +245,8 @@ def use_command(settings: Settings, versions_id: str, reason: str, by: str | Non
 @versions_command.command("rollback")
 @reasoned
 @settings_options
-def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json: bool) -> int:
+@acting_as("change_versions")
+def rollback_command(settings: Settings, reason: str, account: Account, *, as_json: bool) -> int:
     """Put the version set in force again that was in force before the present one; no restart.
 
     It stays until the configured files change again. Twice returns to where you were; for older sets see
@@ -252,9 +256,9 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
     Example:
       accesstrail versions rollback --reason 'wrong directory export' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     log = _log(settings)
     wanted = bytes.fromhex(_before(log, _newest(log))["versions_id"])
     with changing(settings) as change:
@@ -268,7 +272,8 @@ def rollback_command(settings: Settings, reason: str, by: str | None, *, as_json
 @click.argument("level", metavar="LEVEL", type=click.FloatRange(LOWEST_THRESHOLD / 100, HIGHEST_THRESHOLD / 100))
 @reasoned
 @settings_options
-def threshold_command(settings: Settings, level: float, reason: str, by: str | None, *, as_json: bool) -> int:
+@acting_as("change_versions")
+def threshold_command(settings: Settings, level: float, reason: str, account: Account, *, as_json: bool) -> int:
     """Let the model's alerts fire from this LEVEL on (35 to 600); no restart.
 
     LEVEL is the risk without its upper end at 100: 60 is one event in 1,000, 80 one in 10,000, 120 one in a million.
@@ -279,9 +284,9 @@ def threshold_command(settings: Settings, level: float, reason: str, by: str | N
     Example:
       accesstrail versions threshold 112.5 --reason 'twice the budget last week' --state ./state
 
-    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 78 configuration.
+    Exit codes: 0 in force, 2 usage or refused, 69 unreachable, 77 not allowed, 78 configuration.
     """
-    requester, why = requester_of(by), plain_reason(reason)
+    requester, why = Requester(account.name), plain_reason(reason)
     with changing(settings) as change:
         newest = change.access.activations.newest(settings.kafka.events_topic)
         if newest is not None:

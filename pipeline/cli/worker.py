@@ -16,6 +16,7 @@ from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.store import ClickHouseStore, open_store
 from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
+from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.monitoring import Monitoring, worker_part
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
@@ -87,6 +88,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         monitoring.await_kafka()
+        tell_at_start(settings, changes)
         watch.start()
         process_memory.settle()
         run(application)

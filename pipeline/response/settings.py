@@ -15,6 +15,7 @@ from pathlib import Path
 from detectors.base import MODEL_DETECTOR
 from detectors.rules import all_rules
 from detectors.scheduled import SCHEDULED
+from pipeline.accounts.permissions import ACTIONS, IF_CONFIGURED
 from pipeline.breach.model import OPERATORS, OperatorProfile
 from pipeline.config import ResponseSettings
 from pipeline.directory.calendar_cn import WorkingCalendar
@@ -24,6 +25,7 @@ from pipeline.notifications.config import ChannelSettings, read_channels
 from pipeline.settings_table import SettingsTable
 
 _HOOK = "webhook"
+_TWO_PEOPLE = tuple(name for name, one in ACTIONS.items() if one.second == IF_CONFIGURED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,11 @@ def read_response(settings: ResponseSettings, folder: Path) -> Response:
     operator = _operator(SettingsTable(settings.operator, "operator", faults))
     if settings.link_base and not settings.link_base.startswith(("https://", "http://127.0.0.1", "http://[::1]")):
         faults.append("[response] link_base must begin with https://: whoever reads the link can acknowledge")
+    faults += [
+        f"[response] two_people: {name!r} is no action that can be asked for twice: {', '.join(_TWO_PEOPLE)}"
+        for name in settings.two_people
+        if name not in _TWO_PEOPLE
+    ]
     if faults or incidents is None:
         raise ConfigError(faults)
     told = {name: one for name, one in channels.items() if name != settings.containment}

@@ -41,7 +41,7 @@ _RECIPIENT = events.codes(events.RECIPIENT_TYPES)
 _OUTSIDE = tuple(_RECIPIENT[word] for word in ("partner", "external", "public"))
 _UNMASKING = (_ACTION["unmask"], _ACTION["decrypt"])
 _HEARTBEAT = "heartbeat"
-_OWN_SOURCE, _VERSION_SET = "accesstrail", "version_set"
+_OWN_SOURCE, _OWN_TYPES = "accesstrail", ("version_set", "accesstrail_account")
 _YES = events.codes(events.FLAG_WORDS)["yes"]
 _PARTNER = events.codes(events.ACTOR_TYPES)["partner"]
 _AGENT_KIND = events.codes(events.AGENT_KINDS)
@@ -323,9 +323,9 @@ def _what(batch: _Batch) -> dict[str, Any]:
 
 
 def _is_own_change(columns: ColumnBatch, action: U8) -> npt.NDArray[np.bool_]:
-    """Which events tell of a change of accesstrail's own version set: evidence, but nobody's behaviour."""
+    """Which events tell of a change of accesstrail's own version set or accounts: evidence, but no look at data."""
     types, sources = columns.text("resource_type"), columns.text("source_system")
-    is_set = types.ids == types.interner.get(_VERSION_SET, -1)
+    is_set = np.isin(types.ids, [types.interner.get(name, -1) for name in _OWN_TYPES])
     is_ours = sources.ids == sources.interner.get(_OWN_SOURCE, -1)
     own: npt.NDArray[np.bool_] = is_set & is_ours & (action == _ACTION["policy_change"])
     return own

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from kafka import KafkaProducer
 
 from detectors.model import read, save
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
+from tests.accounts import token_file
 from tests.conftest import Stack
 from tests.corpus.make_poison import event
 from tests.e2e.stores import PATIENCE_S, Consumer
@@ -44,6 +46,8 @@ class Running:
         self.admin.create(topic_specs(kafka))
         self.consumer = Consumer(folder / "consumer", stack.state, TOPIC, "versions-record", self.shared)
         self.producer: Any = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+        token = token_file(self.consumer.settings.state_dir, "lin.meng", "analyst")
+        self.person = ("--token-file", str(token))
         self._sent = 0
 
     def write_resources(self, rows: str) -> None:
@@ -109,9 +113,6 @@ def running(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made.close()
 
 
-PERSON = ("--by", "lin.meng")
-
-
 def test_changes_and_rollbacks_without_a_restart(running: Running) -> None:
     consumer = running.consumer
     first = consumer.await_versions(1)
@@ -130,15 +131,15 @@ def test_changes_and_rollbacks_without_a_restart(running: Running) -> None:
     assert running.judged_now() == {second}
     running.write_resources("customer_profile,,4,\n")
 
-    told = running.versions("threshold", "45.5", "--reason", "a test of 13812345678", *PERSON)
+    told = running.versions("threshold", "45.5", "--reason", "a test of 13812345678", *running.person)
     assert (told["kind"], told["threshold"], told["announced"]) == ("threshold", 45.5, True)
     running.taken_up(3)
     assert running.judged_now() == {told["versions_id"]}
 
-    assert running.versions("rollback", "--reason", "enough", *PERSON)["versions_id"] == second
+    assert running.versions("rollback", "--reason", "enough", *running.person)["versions_id"] == second
     running.taken_up(4)
     assert running.judged_now() == {second}
-    assert running.versions("use", first[:8], "--reason", "back to the first", *PERSON)["versions_id"] == first
+    assert running.versions("use", first[:8], "--reason", "back to the first", *running.person)["versions_id"] == first
     running.taken_up(5)
     time.sleep(5)  # the unchanged files must not undo it
     assert running.judged_now() == {first}
@@ -160,7 +161,7 @@ def test_every_change_is_an_access_event_once_and_raises_no_alert(running: Runni
     rows = running.consumer.reader.query(
         "SELECT toString(event_id), toString(score_status), fields_accessed, justification, duplicate_of "
         "FROM accesstrail.access_events WHERE topic = {t:String} AND action = 'policy_change' "
-        "AND source_system = 'accesstrail' ORDER BY source_seq",
+        "AND source_system = 'accesstrail' AND resource_type = 'version_set' ORDER BY source_seq",
         {"t": TOPIC},
     )
     log = sorted(running.versions("list"), key=lambda one: int(one["number"]))
@@ -172,7 +173,8 @@ def test_every_change_is_an_access_event_once_and_raises_no_alert(running: Runni
     assert "13812345678" not in log[2]["reason"]
     assert all(one["announced"] for one in log[1:])
     found = running.consumer.command("search", "--actor", "lin.meng", "--json")
-    assert len(found.stdout.splitlines()) == 3
+    kinds = Counter(json.loads(line)["resource_type"] for line in found.stdout.splitlines())
+    assert kinds == {"version_set": 3, "accesstrail_account": 2}
     alerts = running.consumer.reader.query(
         "SELECT count() FROM accesstrail.alerts WHERE event_id IN {ids:Array(UUID)}", {"ids": [row[0] for row in rows]}
     )
@@ -187,9 +189,9 @@ def test_the_commands_say_what_is_in_force_and_refuse_what_cannot_be(running: Ru
     changed = running.versions("diff", "2", "3", code=1)["changed"]
     assert list(changed) == ["policy"]
     assert running.versions("diff", "1", "5")["changed"] == {}
-    assert running.versions("use", "ffffffff", "--reason", "x", *PERSON, code=2)["error"] == "usage"
-    assert running.versions("use", "5", "--reason", "x", *PERSON, code=2)["error"] == "usage"
-    assert running.versions("threshold", "45", "--reason", " ", *PERSON, code=2)["error"] == "usage"
+    assert running.versions("use", "ffffffff", "--reason", "x", *running.person, code=2)["error"] == "usage"
+    assert running.versions("use", "5", "--reason", "x", *running.person, code=2)["error"] == "usage"
+    assert running.versions("threshold", "45", "--reason", " ", *running.person, code=2)["error"] == "usage"
     text = running.consumer.command("versions", "list")
     assert text.returncode == 0
     assert "lin.meng" not in text.stdout
@@ -203,7 +205,7 @@ def test_a_promoted_model_survives_a_changed_directory_and_is_taken_back(running
     before = running.models("show")["model_id"]
     save(small_model(threshold=9800, seed=2), tmp_path / "next")
     wanted = read(tmp_path / "next").model_id
-    told = running.models("promote", str(tmp_path / "next"), "--reason", "monthly", *PERSON)
+    told = running.models("promote", str(tmp_path / "next"), "--reason", "monthly", *running.person)
     assert (told["kind"], told["threshold"], told["announced"]) == ("promote", 98.0, True)
     running.taken_up(6)
     assert running.judged_now() == {told["versions_id"]}
@@ -213,14 +215,14 @@ def test_a_promoted_model_survives_a_changed_directory_and_is_taken_back(running
     latest, earlier = running.models("list")
     assert (latest["model_id"], latest["until"], latest["kind"]) == (wanted, None, "promote")
     assert (earlier["model_id"], earlier["kind"]) == (before, "first")
-    back = running.models("rollback", "--reason", "worse", *PERSON)
+    back = running.models("rollback", "--reason", "worse", *running.person)
     assert (back["kind"], back["threshold"]) == ("model_rollback", 99.0)
     running.taken_up(8)
     assert running.judged_now() == {back["versions_id"]}
     assert running.models("show")["model_id"] == before
     assert running.versions("diff", "7", "8", code=1)["changed"].keys() == {"model", "policy"}
     (tmp_path / "next" / "golden.npz").write_bytes(b"damaged")
-    refused = running.models("promote", str(tmp_path / "next"), "--reason", "x", *PERSON, code=2)
+    refused = running.models("promote", str(tmp_path / "next"), "--reason", "x", *running.person, code=2)
     assert refused["error"] == "model_corrupt"
     assert running.consumer.command("models", "list").stdout.splitlines()[1].startswith(before[:12])
     compared = running.consumer.command("models", "compare", "in-force", wanted[:8], "--json")

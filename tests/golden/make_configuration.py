@@ -54,6 +54,7 @@ WORDS: Mapping[str, str] = {
     "recovery.snapshot_events": "and after so many events of a partition; fewer make a takeover shorter",
     "recovery.drain_timeout_s": "how long a partition that is taken away may finish what it has begun",
     "recovery.away_alert_after_s": "store or broker away for so long: an alert",
+    "response.two_people": "actions that take a second person here although they need not: `contain_actor`",
     "response.link_base": "`https://HOST[:PORT]` that links in messages begin with; left out: messages carry none",
     "response.host": "address of the page behind those links",
     "response.port": "its port; 0: a free one, which `accesstrail status` names",

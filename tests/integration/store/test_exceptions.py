@@ -31,6 +31,7 @@ from pipeline.privacy.keys import Keyring, new_key_file
 from pipeline.schedule.alert_rows import FINAL, RunCounts, RunFacts, run_row
 from pipeline.schedule.runner import Versions
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
+from tests.accounts import token_file
 from tests.batches import batch, same_text
 from tests.models import small_model
 
@@ -54,6 +55,7 @@ class System:
             'model = "model"\n',
             encoding="utf-8",
         )
+        self.person = ("--token-file", str(token_file(load(self.file, {}).state_dir, "lin.meng", "analyst")))
         self.store = store
         self.keyring = Keyring.load(folder / "token-keys.json")
         settings = load(self.file, {})
@@ -113,7 +115,7 @@ def test_an_exception_is_looked_ahead_made_counted_exported_and_ended(
     (other,) = system.command("preview", "--actor", "svc.other", "--detector", "break_glass", "--json")
     assert (other["events_reaching"], other["alerts_held_back"]) == (0, {})
 
-    owned = ("--owner", "wu.ling", "--by", "lin.meng", "--reason", "svc.job runs at night")
+    owned = ("--owner", "wu.ling", *system.person, "--reason", "svc.job runs at night")
     (made,) = system.command("add", *scope, *owned, "--days", "7", "--json")
     assert (made["kind"], made["announced"]) == ("exception", False)
     identity = made["exception_id"]
@@ -136,7 +138,7 @@ def test_an_exception_is_looked_ahead_made_counted_exported_and_ended(
     exported = CliRunner().invoke(exceptions_command, ["export", "--config", str(system.file)], catch_exceptions=False)
     (back,) = from_lines(exported.stdout.splitlines())
     assert back.exception_id == identity
-    (ended,) = system.command("end", identity[:6], "--by", "lin.meng", "--reason", "it was moved", "--json")
+    (ended,) = system.command("end", identity[:6], *system.person, "--reason", "it was moved", "--json")
     assert ended["number"] == made["number"] + 1
     assert system.command("list", "--json") == []
     (gone,) = system.command("list", "--all", "--json")

@@ -14,10 +14,12 @@ from detectors.base import MODEL_DETECTOR
 from detectors.exceptions import DAY_US, from_lines
 from pipeline.adapters.exceptions import Hits, scope_sql
 from pipeline.cli import exceptions as command
+from pipeline.cli.acting import TOKEN_FILE_VARIABLE
 from pipeline.errors import UsageError
 from pipeline.exception_preview import Preview, StoredAlert
 from pipeline.privacy.keys import Keyring
 from pipeline.stages.hold_back import TEXT_COLUMNS
+from tests.accounts import token_file
 from tests.exceptions import exception
 from tests.unit.versions.deployment import Deployment
 
@@ -25,8 +27,11 @@ OWNED = ("--owner", "wu.ling", "--reason", "agreed")
 
 
 @pytest.fixture
-def config_file(tmp_path: Path) -> Path:
-    return Deployment(tmp_path / "deployment").folder / "config.toml"
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    deployment = Deployment(tmp_path / "deployment")
+    token = token_file(deployment.settings().state_dir, "lin.meng", "analyst")
+    monkeypatch.setenv(TOKEN_FILE_VARIABLE, str(token))
+    return deployment.folder / "config.toml"
 
 
 def invoke(config_file: Path, *words: str) -> None:

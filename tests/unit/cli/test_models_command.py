@@ -11,9 +11,13 @@ import pytest
 import zstandard
 
 from detectors.model import SIGNATURE, read
+from pipeline.adapters.breach_counts import AlertPlace
+from pipeline.breach.record import Period
 from pipeline.cli import main
 from pipeline.ledger.signed_note import PublicKey, load_public_keys
 from pipeline.version_sets.model_signature import signers
+from tests.incident_desk import Office
+from tests.incident_logs import KEY, OTHER_KEY, alert, command
 
 
 def run(*words: str) -> int:
@@ -85,6 +89,28 @@ def test_what_is_excluded_is_counted_by_why_and_teaches_nothing(
     about = read(company / "without").statements()["about"]
     assert about["excluded"] == summary["excluded"]
     assert about["rows"] < read(company / "model").statements()["about"]["rows"]
+
+
+def test_what_incidents_say_teaches_nothing_is_left_out_of_training(
+    company: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [json.loads(line)["event_id"] for line in (company / "history.ndjson").read_bytes().splitlines()]
+    office = Office(tmp_path, monkeypatch)
+    office.world.put(alert(9, incident_key=OTHER_KEY), command("resolve", verdict="true_positive"))
+    moment, window = Period(5, 5), Period(10, 20)
+    disputed = office.world.incident(OTHER_KEY).incident_id
+    office.evidence.places = {
+        office.incident_id: [AlertPlace(events[3], moment), AlertPlace(events[5], window)],
+        disputed: [AlertPlace(events[5], moment), AlertPlace(events[9], window)],
+    }
+    office.evidence.events = {KEY: [events[5], events[6]], OTHER_KEY: [events[8]]}
+    capsys.readouterr()
+    assert office.run("exclusions") == 0
+    (tmp_path / "exclusions").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert _train(company, "with-incidents", "--exclude", str(tmp_path / "exclusions"), "--json") == 0
+    summary = _json(capsys)
+    assert summary["excluded"] == {"disputed": 2, "true_positive": 3}
+    assert "excluded_ids_not_in_history" not in summary or not summary["excluded_ids_not_in_history"]
 
 
 def test_a_wrong_line_of_exclusions_ends_it_before_the_work_begins(company: Path) -> None:
