@@ -20,6 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from pipeline.adapters.account_secrets import Credentials
+from pipeline.adapters.accounts import open_accounts
+from pipeline.cli.acting import now_us
 from pipeline.errors import LocalStackError
 from pipeline.events import SEVERITIES
 from pipeline.private_files import write_new
@@ -28,6 +31,7 @@ CHANNEL = "desk"
 _LONGEST_BODY = 1 << 20
 _OLDEST_S = 300
 _PATIENCE_S, _QUIET_S = 60.0, 2.0
+_ADMIN, _RESPONDER = "demo.admin", "demo.responder"
 _REASON = "called the partner: its key was stolen and is revoked"
 _SETTINGS = """
 # The demo's own channel: a receiver in the demo's process.
@@ -130,6 +134,19 @@ class Desk:
                 return
 
         return Handler
+
+
+def responder_token(state_dir: Path) -> Path:
+    """A responder's account for the demo, made by an admin whose password nobody learns; the file of its token."""
+    first, own = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    with open_accounts(state_dir, create=True) as accounts:
+        accounts.add_first(_ADMIN, first, "demo", now_us())
+        accounts.add(_ADMIN, _RESPONDER, ("soc", "responder"), first, "demo", now_us())
+        accounts.logins.change_password(_RESPONDER, Credentials(first), own, now_us())
+        token, _ = accounts.logins.new_token(_RESPONDER, Credentials(own), label="demo", days=1, at_us=now_us())
+    path = state_dir / "secrets" / "demo.token"
+    write_new(path, token + "\n")
+    return path
 
 
 def handle_incident(

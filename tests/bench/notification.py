@@ -1,9 +1,9 @@
 """Produced → handed to the channel: how long after an event was sent a message about it arrives. `make bench-notify`.
 
 One event in 250 is a person's attempt to change logging, by an account that was never seen before: a rule finds it, it
-opens an incident, and a message goes to a webhook that checks its signature. Sent: the event's time, the producer's clock
-at the moment of sending. Arrived: the receiver's clock when the message was taken. Flood guard and rate are set so high
-that no message waits for them; with them it would be their setting that is measured.
+opens an incident, and a message goes to a webhook that checks its signature. Sent: the event's time, the producer's
+clock at the moment of sending. Arrived: the receiver's clock when the message was taken. Flood guard and rate are set
+so high that no message waits for them; with them it would be their setting that is measured.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def measure(system: System, desk: Desk, events: Path, rate: float, seconds: floa
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         opened = system.reader.query(
-            "SELECT toString(incident_id), toUnixTimestamp64Micro(first_event_at) FROM accesstrail.incidents "
+            "SELECT toString(incident_id), toUnixTimestamp64Micro(first_event_time) FROM accesstrail.incidents "
             "WHERE topic = {t:String} AND has(mapKeys(detectors), 'log_tampering')",
             {"t": system.settings.kafka.incidents_topic},
         )
