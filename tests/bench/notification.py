@@ -73,7 +73,8 @@ def measure(system: System, desk: Desk, events: Path, rate: float, seconds: floa
     waited = np.array([desk.arrived_s[one] * 1e3 - at / 1e3 for one, at in opened if at >= since_us])
     cpu_s = {name: round(sample(pid).cpu_s - spent[name], 1) for name, pid in pids.items()}
     return {
-        "rate": rate, "incidents": len(opened), "measured": len(waited), "p50_ms": round(float(np.percentile(waited, 50))),
+        "rate": rate, "incidents": len(opened), "measured": len(waited),
+        "p50_ms": round(float(np.percentile(waited, 50))),
         "p95_ms": round(float(np.percentile(waited, 95))), "p99_ms": round(float(np.percentile(waited, 99))),
         "max_ms": round(float(waited.max())), "cpu_s": cpu_s, "producer": report,
     }  # fmt: skip
