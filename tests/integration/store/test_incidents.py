@@ -153,9 +153,10 @@ def test_a_writer_that_slept_until_its_token_was_forgotten_is_neither_seen_nor_b
 ) -> None:
     company.alert(1)
     rows = list(company.store.log_rows(company.topic, 3))
-    late = "INSERT INTO accesstrail_raw.incident_log (*) SELECT * REPLACE ('late' AS writer, now64(6) AS written_at) "
     migrator.query(
-        f"{late} FROM accesstrail_raw.incident_log WHERE topic = {{topic:String}} SETTINGS insert_deduplicate = 0",
+        "INSERT INTO accesstrail_raw.incident_log (* EXCEPT(precedence)) SELECT * EXCEPT (precedence) "
+        "REPLACE ('late' AS writer, now64(6) AS written_at) FROM accesstrail_raw.incident_log AS stored "
+        "WHERE stored.topic = {topic:String} SETTINGS insert_deduplicate = 0",
         {"topic": company.topic},
     )
     assert list(company.store.log_rows(company.topic, 3)) == rows
