@@ -139,7 +139,7 @@ class IncidentReader:
         return list(map(delivery_row, self._reader.query(sql, {"incident": incident_id})))
 
     def statistics(self, from_us: int, until_us: int) -> IncidentStatistics:
-        """A period (UTC microseconds, its end not in it) in numbers; what was merged counts with its parent."""
+        """A period (UTC microseconds, its end not in it) in numbers; times to resolve leave out what was merged."""
         period = {"since": from_us, "until": until_us}
         taken_in = (
             "SELECT uniqExact(alert_id) FROM accesstrail.incident_log WHERE kind = 'alert' "

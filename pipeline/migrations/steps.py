@@ -215,19 +215,20 @@ def _response_steps() -> list[tuple[str, Statement]]:
         "deliveries": (DELIVERY_COLUMNS, _REPLACING, f"channel, notification_id, attempt, {place}"),
         "evidence_holds": (HOLD_COLUMNS, _REPLACING, "tenant_id, incident_id"),
     }
-    # As with activations: of a position that was written twice the first row counts.
-    first = f"SELECT * FROM {RAW}.incident_log ORDER BY {place}, written_at LIMIT 1 BY {place}"
+    # Of a position that was written twice the first row counts. FINAL, because a filter of whoever reads the view does
+    # not pass a `LIMIT 1 BY`: what became of a command, 1 M rows, loaded machine: 110 instead of 530 ms.
+    precedence = "precedence UInt64 DEFAULT bitNot(toUInt64(toUnixTimestamp64Micro(written_at)))"
     return [
         (
             "incident_log",
             table(
-                "incident_log", INCIDENT_LOG_COLUMNS, engine="MergeTree", order_by=place, window=100_000,
-                extra=("written_at DateTime64(6, 'UTC') DEFAULT now64(6)",),
+                "incident_log", INCIDENT_LOG_COLUMNS, engine=f"{_REPLACING}(precedence)", order_by=place,
+                window=100_000, extra=("written_at DateTime64(6, 'UTC') DEFAULT now64(6)", precedence),
             ),
         ),
         *((name, table(name, columns, engine=engine, order_by=order, extra=(_STORED_AT,)))
           for name, (columns, engine, order) in replacing.items()),
-        ("view incident_log", view("incident_log", first)),
+        ("view incident_log", view("incident_log", f"SELECT * EXCEPT precedence FROM {RAW}.incident_log FINAL")),
         *((f"view {name}", view(name, f"SELECT * FROM {RAW}.{name} FINAL")) for name in replacing),
     ]  # fmt: skip
 

@@ -52,7 +52,7 @@ class IncidentStore(Protocol):
         holds: Sequence[FreezeEvidence],
         writer: str,
     ) -> None:
-        """Keeps holds and snapshots, then the rows: a contiguous range of one partition, all or none.
+        """Keeps holds and snapshots, then the rows: 1 to 10,000, a contiguous range of one partition, all or none.
 
         The rows are what commits: a token names the position of the first, so that the first writer wins; reads them
         back. Raises: Fenced: another writer has stored a row at one of these positions.
@@ -72,7 +72,7 @@ class DeliveryStore(Protocol):
         ...
 
     def record(self, deliveries: Sequence[Delivery]) -> None:
-        """Keeps rows; the same (notification, attempt) twice is one."""
+        """Keeps rows; the same (notification, attempt) twice is one, and settles each offset that it stands at."""
         ...
 
 

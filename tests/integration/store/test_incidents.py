@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from deploy.local.files import read_json
+from deploy.local.supervisor import run_file
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.incident_store import ClickHouseIncidents, open_incidents
 from pipeline.audit.incidents import Arrivals, CommandOutcome, Verdicts
 from pipeline.column_batch import ColumnBatch, Interner, TextColumn
 from pipeline.config import ClickHouseSettings
-from pipeline.errors import ConfigError, Fenced, StoreRefused, UsageError
+from pipeline.errors import Away, ConfigError, Fenced, StoreRefused, UsageError
 from pipeline.events import LogPosition
 from pipeline.incidents.effects import FreezeEvidence
 from pipeline.incidents.model import Incident, LogRow, Position
@@ -26,6 +32,7 @@ from pipeline.notifications.policy import DeliveryRow
 from pipeline.response.roles import Delivery, IncidentSnapshot
 from tests.batches import batch
 from tests.incident_logs import ACTOR, DAY_US, PERSON, SECOND_US, START_US, World, alert, command, uuid_of
+from tests.systems import until
 
 pytestmark = pytest.mark.stack
 
@@ -153,9 +160,10 @@ def test_a_writer_that_slept_until_its_token_was_forgotten_is_neither_seen_nor_b
 ) -> None:
     company.alert(1)
     rows = list(company.store.log_rows(company.topic, 3))
-    late = "INSERT INTO accesstrail_raw.incident_log (*) SELECT * REPLACE ('late' AS writer, now64(6) AS written_at) "
     migrator.query(
-        f"{late} FROM accesstrail_raw.incident_log WHERE topic = {{topic:String}} SETTINGS insert_deduplicate = 0",
+        "INSERT INTO accesstrail_raw.incident_log (* EXCEPT(precedence)) SELECT * EXCEPT (precedence) "
+        "REPLACE ('late' AS writer, now64(6) AS written_at) FROM accesstrail_raw.incident_log AS stored "
+        "WHERE stored.topic = {topic:String} SETTINGS insert_deduplicate = 0",
         {"topic": company.topic},
     )
     assert list(company.store.log_rows(company.topic, 3)) == rows
@@ -412,3 +420,45 @@ def test_the_responder_reads_views_and_its_own_tables(connect_as: Callable[[str]
 def test_the_responder_may_do_nothing_else(connect_as: Callable[[str], ClickHouse], sql: str) -> None:
     with pytest.raises(StoreRefused, match="its code 497"):
         connect_as("responder").query(sql)
+
+
+# -- a server that is killed
+
+
+def _server_pid(state: Path) -> int:
+    """Of the running ClickHouse; 0 while it is being started."""
+    children: Any = (read_json(run_file(state)) or {}).get("processes")
+    return next((int(one["pid"]) for one in children or [] if one["name"] == "clickhouse"), 0)
+
+
+def test_a_server_that_is_killed_twice_meanwhile_keeps_each_row_once(
+    stack: Any, clickhouse_settings: Any, company: Company, asked: IncidentReader
+) -> None:
+    """Whoever appends repeats unchanged until it is answered, as incident handling does."""
+    for number in range(60):
+        company.world.put(alert(number, incident_key=company.key(), tenant_id=company.tenant))
+    rows = [company._here(row) for row in company.world.rows]
+    kills, killed = iter((10, 35)), 0
+    next_kill = next(kills)
+    for number, row in enumerate(rows):
+        if number == next_kill:
+            killed = _server_pid(stack.state)
+            threading.Timer(0.02, os.kill, (killed, signal.SIGKILL)).start()
+            next_kill = next(kills, -1)
+        snapshot = IncidentSnapshot(company.incident(), row.position, row.received_at_us)
+        until(partial(_appended, company.store, row, snapshot), "an answer")
+    until(lambda: _server_pid(stack.state) not in (0, killed), "another server")
+    assert list(company.store.log_rows(company.topic, 3)) == rows
+    assert len(asked.listed(tenant=company.tenant)) == 1
+    other = open_incidents(clickhouse_settings)
+    with pytest.raises(Fenced):
+        other.append(rows[30:40], [], [], THEIRS)
+    other.close()
+
+
+def _appended(store: ClickHouseIncidents, row: LogRow, snapshot: IncidentSnapshot) -> bool:
+    try:
+        store.append([row], [snapshot], [], OURS)
+    except Away:
+        return False
+    return True
