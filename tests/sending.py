@@ -13,6 +13,7 @@ from pipeline.notifications.message import Notification, notification_id_of
 from pipeline.notifications.outcome import RETRY, Sent
 from pipeline.notifications.policy import DeliveryRow
 from pipeline.response.containment import ContainmentCall
+from pipeline.response.containment_writer import AskedContainment
 from pipeline.response.roles import Delivery
 from tests.channel_settings import NOTIFICATION
 from tests.fake_channels import START_US
@@ -122,9 +123,9 @@ class FakeSender:
         return self._ask(notification, now_us)
 
     def call(self, call: ContainmentCall, attempt: int, now_us: int) -> Sent:
-        return self._ask(call, now_us)
+        return self._ask(AskedContainment(call, "stop", now_us), now_us)
 
-    def _ask(self, one: Notification | ContainmentCall, now_us: int) -> Sent:
+    def _ask(self, one: Notification | AskedContainment, now_us: int) -> Sent:
         self.danger.passes("send")
         sent = self.answers.pop(0) if self.answers else self.usual(now_us)
         self.asked.append((now_us, one.notification_id, one.action))

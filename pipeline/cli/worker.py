@@ -21,8 +21,9 @@ from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
 from pipeline.partition.recovery import LogBounds
+from pipeline.partition.thread import Observer, nobody
 from pipeline.partition.turns import Turns
-from pipeline.partition.worker import Observer, PartitionLimits, PartitionWorker, nobody
+from pipeline.partition.worker import PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements

@@ -1,122 +1,81 @@
-"""The call that has an account stopped, as a record of `access.notifications`, and what it answers to the incident.
+"""One call of the containment webhook as a record of `access.notifications`, and the command that tells its answer.
 
-Place in the flow: handling writes it under the containment channel's key, so that one writer makes the calls in order;
-sending calls the webhook once for each `contain_id` and writes the answer to `access.incidents` as the command
-`contain_result`. Canonical JSON (sorted keys, no spaces, UTF-8). It names the account by its token: who receives it
-knows how to find the account, or asks for it to be revealed.
+Place in the flow: written by incident handling under the key of the containment channel, whose one writer calls the
+webhook once for a `contain_id` and answers with a `contain_result` command. Canonical JSON: sorted keys, no spaces,
+UTF-8. Only a person's command leads here; the record names the account by its token.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID, uuid5
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from pipeline.errors import NotificationRejected
 from pipeline.incidents.effects import CallContainment
-from pipeline.incidents.records import SYSTEM, ContainResult, Id, Key, Name, Note, TimeUs, Token
-from pipeline.notifications.message import MAX_RECORD_BYTES, Notification, from_json
-from pipeline.notifications.outcome import DELIVERED
-from pipeline.notifications.policy import DeliveryRow
+from pipeline.incidents.records import ContainResult, Id, Key, Name, TimeUs, Token, Why
 
-BY = SYSTEM + "containment"
+CONTAINMENT = "system:containment"
 """Who gives the command that tells the answer."""
-ACTION = "contain"
-EXPIRED = "expired"
-"""Code of a call that was not taken before the containment would have ended anyway."""
-_NAMESPACE = UUID("5d0f3a5e-93f5-5c3b-9f0b-2a4f1c6d7e90")
+NO_WEBHOOK = "no_webhook"
+"""Code of the answer where the configuration names no containment channel."""
+_NAMESPACE = UUID("5b1c3b38-4a7e-5c52-9d7e-0c1f6d2a9e74")
 
 
-class ContainmentCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="containment"):
-    """One call. `by`: the account that gave the command, `reason` its own words. Times UTC microseconds.
+class _Head(Struct):
+    type: str = ""
 
-    `created_us`: the time of the record that caused it; after `expires_us` it is not called any more.
-    """
 
-    format: Literal[1] = 1
+class ContainmentCall(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account is to be stopped until `expires_us` (UTC microseconds), because `by` says so for this `reason`."""
+
+    type: Literal["containment"] = "containment"
     contain_id: Id
-    channel: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}\Z")]
     tenant_id: Name
     incident_key: Key
     incident_id: Id
-    account_token: Annotated[Token, Meta(min_length=1)]
-    reason: Note
-    by: Name
-    created_us: TimeUs
+    account_token: Token
+    reason: Why
     expires_us: TimeUs
-
-    @staticmethod
-    def of(effect: CallContainment, channel: str, created_us: int) -> ContainmentCall:
-        """The record of what the engine asks for."""
-        return ContainmentCall(
-            contain_id=effect.contain_id,
-            channel=channel,
-            tenant_id=effect.tenant_id,
-            incident_key=effect.incident_key,
-            incident_id=effect.incident_id,
-            account_token=effect.account_token,
-            reason=effect.reason,
-            by=effect.by,
-            created_us=created_us,
-            expires_us=effect.expires_us,
-        )
-
-    @property
-    def notification_id(self) -> str:
-        """What the delivery log knows it by."""
-        return self.contain_id
-
-    @property
-    def dedup_key(self) -> str:
-        """Calls do not wait for one another."""
-        return self.contain_id
-
-    @property
-    def action(self) -> str:
-        """Its action in the delivery log."""
-        return ACTION
+    by: Name
 
     def to_json(self) -> bytes:
         """The record's value."""
         return msgspec.json.encode(self, order="sorted")
 
-
-_CALL = msgspec.json.Decoder(ContainmentCall)
-
-
-class _Head(Struct):
-    type: str
-
-
-_HEAD = msgspec.json.Decoder(_Head)
+    def result(self, *, succeeded: bool, code: str, at_us: int) -> ContainResult:
+        """The command that tells the answer; the same id however often it is told."""
+        return ContainResult(
+            command_id=uuid5(_NAMESPACE, self.contain_id), tenant_id=self.tenant_id, incident_key=self.incident_key,
+            incident_id=self.incident_id, by=CONTAINMENT, at_us=at_us, contain_id=UUID(self.contain_id),
+            succeeded=succeeded, code=code,
+        )  # fmt: skip
 
 
-def from_outbox(value: bytes) -> Notification | ContainmentCall:
-    """What a record of `access.notifications` asks for. Raises: NotificationRejected: nothing this version knows."""
-    if len(value) > MAX_RECORD_BYTES:
-        raise NotificationRejected(f"a record of the outbox is at most {MAX_RECORD_BYTES:,} bytes")
+_HEAD, _CALL = msgspec.json.Decoder(_Head), msgspec.json.Decoder(ContainmentCall)
+
+
+def call_of(effect: CallContainment) -> ContainmentCall:
+    """The record of an effect."""
+    return ContainmentCall(
+        contain_id=effect.contain_id, tenant_id=effect.tenant_id, incident_key=effect.incident_key,
+        incident_id=effect.incident_id, account_token=effect.account_token, reason=effect.reason,
+        expires_us=effect.expires_us, by=effect.by,
+    )  # fmt: skip
+
+
+def parse_containment(value: bytes) -> ContainmentCall | None:
+    """The call; None where the record is of another type. Raises: NotificationRejected: it is a call, and no good."""
     try:
         if _HEAD.decode(value).type != "containment":
-            return from_json(value)
+            return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    try:
         call = _CALL.decode(value)
-        UUID(call.contain_id)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
-        raise NotificationRejected("the record asks for nothing that this version knows") from None
+        UUID(call.contain_id), UUID(call.incident_id)
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: no UUID, no UTF-8
+        raise NotificationRejected("the record is no call of the containment webhook of this version") from None
     return call
-
-
-def result_of(call: ContainmentCall, row: DeliveryRow) -> ContainResult:
-    """The command that tells the incident what became of the call; its id is the same however often it is told."""
-    return ContainResult(
-        command_id=uuid5(_NAMESPACE, call.contain_id),
-        tenant_id=call.tenant_id,
-        incident_key=call.incident_key,
-        incident_id=call.incident_id,
-        by=BY,
-        at_us=row.at_us,
-        contain_id=UUID(call.contain_id),
-        succeeded=row.outcome == DELIVERED,
-        code=row.code,
-    )
