@@ -22,8 +22,8 @@ from pipeline.notifications.message import (
 from pipeline.notifications.outcome import SET_UP_WRONGLY
 from pipeline.notifications.text import cut, plain, short_tokens
 
-_SEVERITY_ZH = {"low": "低", "medium": "中", "high": "高", "critical": "严重"}
-_STATE_ZH = {
+SEVERITY_ZH = {"low": "低", "medium": "中", "high": "高", "critical": "严重"}
+STATE_ZH = {
     "open": "未处理", "acknowledged": "已确认", "assigned": "已指派", "contained": "已遏制", "resolved": "已关闭",
 }  # fmt: skip
 _VERDICT = {
@@ -93,7 +93,7 @@ class BothWords:
 def incident_words(facts: IncidentFacts, action: str) -> BothWords:
     """Words of `trigger`, `update`, `acknowledge` and `resolve`."""
     heading_en, heading_zh = _HEADINGS[action]
-    name, severity_zh = facts.incident_id[:8], _SEVERITY_ZH[facts.severity]
+    name, severity_zh = facts.incident_id[:8], SEVERITY_ZH[facts.severity]
     return BothWords(
         _words(f"[{facts.severity}] {heading_en} {name}, risk {facts.risk:.0f}", _lines_en(facts)),
         _words(f"【{severity_zh}】{heading_zh} {name}，风险 {facts.risk:.0f}", _lines_zh(facts)),
@@ -116,7 +116,7 @@ def _lines_en(facts: IncidentFacts) -> list[str]:
 
 def _lines_zh(facts: IncidentFacts) -> list[str]:
     lines = [facts.explanation_zh, f"告警 {facts.alert_count} 条；检测器：{'、'.join(facts.detectors)}。"]
-    lines.append(f"状态：{_STATE_ZH[facts.state]}" + _by(facts.acknowledged_by, "，确认人 {}") + "。")
+    lines.append(f"状态：{STATE_ZH[facts.state]}" + _by(facts.acknowledged_by, "，确认人 {}") + "。")
     if facts.actor_token:
         lines.append(f"账号（代号）：{facts.actor_token}")
     if facts.times_reopened:
@@ -135,14 +135,14 @@ def _by(name: str, phrase: str) -> str:
 def digest_words(facts: DigestFacts) -> BothWords:
     """Words of a digest: it says that messages were put together, how many, and names the worst."""
     minutes = max(1, round((facts.until_us - facts.from_us) / 60_000_000))
-    counts = [(severity, facts.per_severity.get(severity, 0)) for severity in reversed(_SEVERITY_ZH)]
+    counts = [(severity, facts.per_severity.get(severity, 0)) for severity in reversed(SEVERITY_ZH)]
     en = [
         f"{facts.alerts:,} alerts in {minutes} min made {facts.incidents:,} incidents: too many for a message each.",
         "None was dropped. " + ", ".join(f"{severity} {count:,}" for severity, count in counts if count) + ".",
     ]
     zh = [
         f"{minutes} 分钟内 {facts.alerts:,} 条告警形成 {facts.incidents:,} 个事件，数量过多，合并为一条摘要。",
-        "没有丢弃任何事件。" + "，".join(f"{_SEVERITY_ZH[one]} {count:,} 个" for one, count in counts if count) + "。",
+        "没有丢弃任何事件。" + "，".join(f"{SEVERITY_ZH[one]} {count:,} 个" for one, count in counts if count) + "。",
     ]
     for one in facts.worst[:_WORST_NAMED]:
         en.append(": ".join((one.title_en, *one.lines_en[:1])))
