@@ -25,6 +25,7 @@ _SCHEDULED_TABLES = (
     # Each night it may put another threshold in force.
     "artefacts", "version_activations",
 )  # fmt: skip
+_RESPONSE_TABLES = ("incident_log", "incidents", "deliveries", "evidence_holds")
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
 
 
@@ -90,6 +91,18 @@ ROLES: tuple[Role, ...] = (
             Limit("max_bytes_before_external_sort", _GIB // 2),
             Limit("max_threads", 2, (1, 4)),
         ),
+    ),
+    Role(
+        "responder",
+        "Handles incidents and sends messages: reads the views; adds to the log, incidents, deliveries, holds.",
+        (
+            f"GRANT SELECT ON {VIEW_DATABASE}.*",
+            *(f"GRANT SELECT, INSERT ON {RAW_DATABASE}.{table}" for table in _RESPONSE_TABLES),
+            "GRANT SELECT ON system.one",
+            # Whether an insert of another responder still runs; never anyone's text.
+            "GRANT SELECT(query_kind, user, elapsed) ON system.processes",
+        ),
+        (Limit("async_insert", 0),),
     ),
     Role(
         "reader",

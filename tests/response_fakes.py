@@ -242,3 +242,15 @@ def expected_of(broker: Broker, rules: Rules, asking: Asking = NO_LINKS) -> Expe
             found.messages |= {from_json(value).notification_id for _, value in asking.messages(effect)}
             found.commands |= {str(one.command_id) for one in asking.commands(effect, 0)}
     return found
+
+
+def holds_together(handler: Handler) -> None:
+    """One row a position and the states, messages and commands are what the log says, whatever happened on the way."""
+    expected = expected_of(handler.broker, handler.rules, handler.asking)
+    assert handler.store.rows == expected.rows
+    assert handler.states == {key: state for key, state in expected.states.items() if state.incidents}
+    assert set(handler.broker.told()) == expected.messages
+    read = [parse_record(one.key, one.value) for one in handler.broker.records]
+    assert expected.commands <= {str(one.command_id) for one in read if hasattr(one, "command_id")}
+    kept = {one.incident_id: one for state in handler.states.values() for one in state.incidents}
+    assert handler.store.incidents == kept

@@ -292,5 +292,5 @@ def refuse_old(version: str) -> None:
 
 
 def connect(settings: ClickHouseSettings, role: str) -> ClickHouse:
-    """A connection as one of the roles migrator, writer, scheduler, reader; connects at the first use."""
+    """A connection as one of the roles migrator, writer, scheduler, responder, reader; connects at the first use."""
     return ClickHouse(settings, role)

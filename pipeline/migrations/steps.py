@@ -18,6 +18,7 @@ from pipeline.columns import (
     RUN_COLUMNS,
     WORK_ITEM_COLUMNS,
 )
+from pipeline.incident_columns import DELIVERY_COLUMNS, HOLD_COLUMNS, INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
 from pipeline.migrations.derived import rollup_steps, sources_steps, subject_access_steps, view_steps
 from pipeline.migrations.schema import PUBLIC, RAW, Statement, sealed, settings, table, view
 
@@ -102,6 +103,7 @@ def _steps() -> list[tuple[str, Statement]]:
         + _version_steps()
         + _schedule_steps()
         + _learning_steps()
+        + _response_steps()
     )
 
 
@@ -201,6 +203,32 @@ def _learning_steps() -> list[tuple[str, Statement]]:
         ),
         ("view features", view("features", sealed("features"))),
         ("view nightly_reports", view("nightly_reports", f"SELECT * FROM {RAW}.nightly_reports FINAL")),
+    ]  # fmt: skip
+
+
+def _response_steps() -> list[tuple[str, Statement]]:
+    """What incident handling keeps: its log, incidents as they stand, messages sent, evidence held."""
+    place = "topic, incarnation, partition, offset"
+    replacing = {
+        "incidents": (INCIDENT_COLUMNS, f"{_REPLACING}(version)", "tenant_id, incident_id"),
+        # A message may stand at several offsets, since Kafka takes a repetition: each of them has to be settled.
+        "deliveries": (DELIVERY_COLUMNS, _REPLACING, f"channel, notification_id, attempt, {place}"),
+        "evidence_holds": (HOLD_COLUMNS, _REPLACING, "tenant_id, incident_id"),
+    }
+    # As with activations: of a position that was written twice the first row counts.
+    first = f"SELECT * FROM {RAW}.incident_log ORDER BY {place}, written_at LIMIT 1 BY {place}"
+    return [
+        (
+            "incident_log",
+            table(
+                "incident_log", INCIDENT_LOG_COLUMNS, engine="MergeTree", order_by=place, window=100_000,
+                extra=("written_at DateTime64(6, 'UTC') DEFAULT now64(6)",),
+            ),
+        ),
+        *((name, table(name, columns, engine=engine, order_by=order, extra=(_STORED_AT,)))
+          for name, (columns, engine, order) in replacing.items()),
+        ("view incident_log", view("incident_log", first)),
+        *((f"view {name}", view(name, f"SELECT * FROM {RAW}.{name} FINAL")) for name in replacing),
     ]  # fmt: skip
 
 

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pipeline.health.findings import Report
 from pipeline.health.metrics import Samples
-from pipeline.partition.status import PartitionStatus
+from pipeline.health.samples import ProcessFacts, add_process
+from pipeline.partition.status import STATES, PartitionStatus
 
 
 @dataclass(slots=True)
@@ -30,8 +32,31 @@ class ResponseStatus(PartitionStatus):
     circuits_open: list[str] = field(default_factory=list)
 
 
-def add_response(found: Samples, statuses: Sequence[ResponseStatus]) -> None:
-    """The metrics of incident handling and of sending, summed over the partitions that are ours now."""
+def response_samples(reports: Sequence[Report], process: ProcessFacts) -> Samples:
+    """The values of every metric of a responder; `reports`: one a topic."""
+    found = Samples()
+    for report in reports:
+        for status in report.partitions:
+            _add_partition(found, status, report.lags.get(status.partition))
+    ours = [one for report in reports for one in report.partitions if isinstance(one, ResponseStatus)]
+    _add_response(found, ours)
+    add_process(found, reports, process)
+    return found
+
+
+def _add_partition(found: Samples, status: PartitionStatus, lag: int | None) -> None:
+    where = {"topic": status.topic, "partition": status.partition}
+    if lag is not None:
+        found.add("response_lag_records", lag, **where)
+    found.add("response_records_total", status.records, **where)
+    found.add("response_gaps_total", status.gaps, **where)
+    found.add("response_fenced_total", status.fenced, **where)
+    for state in STATES:
+        found.add("response_partition_state", state == status.state, **where, state=state)
+
+
+def _add_response(found: Samples, statuses: Sequence[ResponseStatus]) -> None:
+    """Sums over the partitions that are ours now."""
     transitions: Counter[str] = Counter()
     deliveries: Counter[str] = Counter()
     for status in statuses:

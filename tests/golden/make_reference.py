@@ -21,6 +21,7 @@ from pipeline.columns import (
     WORK_ITEM_COLUMNS,
     ColumnSpec,
 )
+from pipeline.incident_columns import DELIVERY_COLUMNS, HOLD_COLUMNS, INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
 from pipeline.migrations.derived import (
     DAY_KEYS,
     HOUR_KEYS,
@@ -34,6 +35,7 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
 _STORED_AT = ColumnSpec("stored_at", "DateTime64(3, 'UTC')", "store", "when the row was written last", evidence=False)
 _SEALED_AT = ColumnSpec("sealed_at", "DateTime64(3, 'UTC')", "store", "when the entry was written", evidence=False)
+_WRITTEN_AT = ColumnSpec("written_at", "DateTime64(6, 'UTC')", "store", "when the row was written", evidence=False)
 _ANNOUNCED = ColumnSpec("announced", "UInt8", "store", "1 where Kafka has the access event", evidence=False)
 _ONE_A_LEAF = "Its evidence columns, in this order, are what its ledger leaf commits to"
 
@@ -76,6 +78,22 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         (*RUN_COLUMNS, _STORED_AT),
     ),
     "work_items": ("The work items that final verdicts are given by.", (*WORK_ITEM_COLUMNS, _STORED_AT)),
+    "incidents": (
+        "One row an incident, as it stands. Times that have not come are 1970-01-01, ids that there are none of zero.",
+        (*INCIDENT_COLUMNS, _STORED_AT),
+    ),
+    "incident_log": (
+        "One row a record of the topic `access.incidents`, also where nothing changed: who did what, when and why.",
+        (*INCIDENT_LOG_COLUMNS, _WRITTEN_AT),
+    ),
+    "deliveries": (
+        "One row an attempt to send a message. A message that Kafka holds twice may have rows at both offsets.",
+        (*DELIVERY_COLUMNS, _STORED_AT),
+    ),
+    "evidence_holds": (
+        "One row an incident in which a breach is suspected: its evidence must not be deleted.",
+        (*HOLD_COLUMNS, _STORED_AT),
+    ),
     "risk_resource_1d": ("The same by kind of resource and day.", (*RESOURCE_KEYS, *ROLLUP_MEASURES)),
 }
 _ABOUT_TREATMENTS = {

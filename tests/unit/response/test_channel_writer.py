@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Away
 from pipeline.incidents.flood import FloodLimits
-from pipeline.incidents.model import Position
 from pipeline.notifications.message import Notification, from_json
 from pipeline.notifications.outcome import Sent
 from pipeline.notifications.pacing import SECOND_US, Circuit, Limits
 from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
 from pipeline.response.delivery import ChannelRoles
+from pipeline.response.roles import Delivery
 from tests.sending import (
     LATER,
     MINUTE_START_US,
@@ -55,7 +55,7 @@ class Channel:
         self.store = FakeDeliveryStore(self.danger)
         self.outbox = FakeOutbox(self.danger)
         self.sender = FakeSender(self.clock, self.danger)
-        self.settled: list[Position] = []
+        self.recorded: list[Delivery] = []
 
     def writer(self) -> ChannelWriter:
         """A process that begins: nothing but the store tells it what was done."""
@@ -65,7 +65,7 @@ class Channel:
             circuits={name: Circuit() for name in ("chat", *self.others)},
             clock=self.clock,
             chance=lambda: 0.5,
-            settled=self.settled.extend,
+            recorded=self.recorded.extend,
         )
         return ChannelWriter("chat", self.limits, flood_limits_of(self.kind, self.flood), self.sender, roles)
 
@@ -119,7 +119,7 @@ def test_few_messages_go_out_as_they_are_and_every_offset_is_settled() -> None:
     channel.run()
     assert [one.notification_id for one in channel.sender.messages] == [one.notification_id for one in channel.log]
     assert channel.all_is_settled()
-    assert channel.settled == [at(0), at(1), at(2)]
+    assert [one.position for one in channel.recorded] == [at(0), at(1), at(2)]
 
 
 def test_a_flood_becomes_one_digest_which_settles_what_it_stands_for() -> None:
@@ -135,8 +135,8 @@ def test_a_flood_becomes_one_digest_which_settles_what_it_stands_for() -> None:
         one.notification_id for one in channel.log[3:]
     }
     assert channel.all_is_settled()
-    assert sorted(one.offset for one in channel.settled) == [*range(3), 3, *range(3, 12)], (
-        "the digest stands at its first"
+    assert sorted(one.position.offset for one in channel.recorded) == [0, 1, 2, 3, *range(3, 12)], (
+        "the digest's own row"
     )
 
 

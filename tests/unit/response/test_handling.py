@@ -16,7 +16,7 @@ from pipeline.incidents.rules import Rules
 from pipeline.response.containment import NO_WEBHOOK, parse_containment
 from pipeline.response.handling import Asking
 from tests.incident_logs import ACTOR, DAY_US, KEY, OTHER_KEY, SECOND_US, alert, command
-from tests.response_fakes import Broker, Crash, Handler, MemoryLog, expected_of
+from tests.response_fakes import Broker, Crash, Handler, MemoryLog, holds_together
 
 PLAN = Plan(
     channels=("chat", "pager"), acknowledge_within_s=600, layers=(Layer(name="lead", channels=("lead",)),),
@@ -56,18 +56,6 @@ def history() -> tuple[object, ...]:
         alert(4, incident_key=OTHER_KEY, detector="drip", risk=80.0),
         command("contain", "stop", expires_us=9_000_000_000_000_000), command("suspect_breach", "b", known_at_us=1),
     )  # fmt: skip
-
-
-def holds_together(handler: Handler) -> None:
-    """One row a position and the states, messages and commands are what the log says, whatever happened on the way."""
-    expected = expected_of(handler.broker, handler.rules, handler.asking)
-    assert handler.store.rows == expected.rows
-    assert handler.states == {key: state for key, state in expected.states.items() if state.incidents}
-    assert set(handler.broker.told()) == expected.messages
-    read = [parse_record(one.key, one.value) for one in handler.broker.records]
-    assert expected.commands <= {str(one.command_id) for one in read if hasattr(one, "command_id")}
-    kept = {one.incident_id: one for state in handler.states.values() for one in state.incidents}
-    assert handler.store.incidents == kept
 
 
 def test_every_record_leaves_one_row_also_where_nothing_changes() -> None:
