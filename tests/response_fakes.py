@@ -1,4 +1,4 @@
-"""A broker, a store and a process for incident handling, in memory, on one thread: crashes wherever a test wants one.
+"""A broker and a process for incident handling, in memory, on one thread: crashes wherever a test wants one.
 
 `Broker` keeps one partition of `access.incidents` in the order of its offsets, each record with its LogAppendTime, and
 whatever is written to the outbox. `Handler` drives a `HandlingPartition` through its hooks as its thread would.
@@ -6,25 +6,23 @@ whatever is written to the outbox. `Handler` drives a `HandlingPartition` throug
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.errors import Fenced
 from pipeline.events import LogPosition
-from pipeline.incidents.effects import FreezeEvidence
 from pipeline.incidents.fold import apply
-from pipeline.incidents.model import EMPTY, Incident, KeyState, LogRow, Position
+from pipeline.incidents.model import EMPTY, KeyState, LogRow, Position
 from pipeline.incidents.records import Record, parse_record
 from pipeline.incidents.rules import Rules
 from pipeline.notifications.message import Notification, from_json
 from pipeline.partition.recovery import LogBounds
 from pipeline.response.handling import Asking, HandlingPartition
 from pipeline.response.partition_loop import LoopLimits
-from pipeline.response.roles import IncidentSnapshot
 from tests.flows import Record as KafkaRecord
 from tests.flows import batch_of
 from tests.incident_logs import INCARNATION, SECOND_US, START_US, TOPIC, encoded
+from tests.response import MemoryIncidents
 
 NO_LINKS = Asking(lambda incident_id, channel: "")
 Faults = Callable[[str], None]
@@ -34,40 +32,9 @@ class Crash(Exception):
     """The process was killed here."""
 
 
-@dataclass
-class MemoryLog:
-    """Role `IncidentStore`: rows of which the first writer of a position wins."""
-
-    rows: dict[Position, LogRow] = field(default_factory=dict)
-    writers: dict[Position, str] = field(default_factory=dict)
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    holds: list[FreezeEvidence] = field(default_factory=list)
-    faults: list[Exception] = field(default_factory=list)
-    """Each raised once, before anything is kept."""
-
-    def log_rows(self, topic: str, partition: int) -> Iterable[LogRow]:
-        found = [
-            one for one in self.rows.values() if (one.position.topic, one.position.partition) == (topic, partition)
-        ]
-        return iter(found)
-
-    def append(
-        self,
-        rows: Sequence[LogRow],
-        snapshots: Sequence[IncidentSnapshot],
-        holds: Sequence[FreezeEvidence],
-        writer: str,
-    ) -> None:
-        if self.faults:
-            raise self.faults.pop(0)
-        first = rows[0].position
-        if first in self.rows and (self.writers[first], self.rows[first]) != (writer, rows[0]):
-            raise Fenced(f"another writer has stored offset {first.offset} of partition {first.partition}")
-        self.holds += [one for one in holds if one not in self.holds]
-        self.incidents |= {one.incident.incident_id: one.incident for one in snapshots}
-        for row in rows:
-            self.rows.setdefault(row.position, row)
-            self.writers.setdefault(row.position, writer)
+def rows_of(store: MemoryIncidents) -> dict[Position, LogRow]:
+    """The rows of the log by position."""
+    return {row.position: row for row, _ in store.log.values()}
 
 
 @dataclass
@@ -152,7 +119,7 @@ class Handler:
     """One process that owns the partition; `crash()` ends it as kill -9 does and begins another."""
 
     broker: Broker
-    store: MemoryLog
+    store: MemoryIncidents
     rules: Rules = field(default_factory=Rules)
     asking: Asking = NO_LINKS
     writer: str = "a"
@@ -204,7 +171,7 @@ class Handler:
 
 def partition_of(
     broker: Any,
-    store: MemoryLog,
+    store: MemoryIncidents,
     *,
     rules: Rules | None = None,
     asking: Asking = NO_LINKS,
@@ -247,10 +214,10 @@ def expected_of(broker: Broker, rules: Rules, asking: Asking = NO_LINKS) -> Expe
 def holds_together(handler: Handler) -> None:
     """One row a position and the states, messages and commands are what the log says, whatever happened on the way."""
     expected = expected_of(handler.broker, handler.rules, handler.asking)
-    assert handler.store.rows == expected.rows
+    assert rows_of(handler.store) == expected.rows
     assert handler.states == {key: state for key, state in expected.states.items() if state.incidents}
     assert set(handler.broker.told()) == expected.messages
     read = [parse_record(one.key, one.value) for one in handler.broker.records]
     assert expected.commands <= {str(one.command_id) for one in read if hasattr(one, "command_id")}
     kept = {one.incident_id: one for state in handler.states.values() for one in state.incidents}
-    assert handler.store.incidents == kept
+    assert {name: one.incident for name, one in handler.store.incidents.items()} == kept

@@ -13,7 +13,8 @@ from pipeline.incidents.model import EMPTY
 from pipeline.incidents.records import Unreadable
 from tests.incident_logs import World
 from tests.properties.test_incidents import RULES, record_of, steps
-from tests.response_fakes import Broker, Crash, Handler, MemoryLog, holds_together
+from tests.response import MemoryIncidents
+from tests.response_fakes import Broker, Crash, Handler, holds_together
 
 CRASHES = st.lists(st.integers(1, 12), max_size=6)
 """After how many steps and writes the process is killed, time after time."""
@@ -58,7 +59,7 @@ def _step(worker: Handler) -> bool:
 def test_the_log_and_what_follows_from_it_are_the_engines_alone(
     history: list[tuple[str, dict[str, Any]]], turns: list[str], crashes: list[int], most: int
 ) -> None:
-    broker, store, killer = Broker(), MemoryLog(), _Killer(crashes)
+    broker, store, killer = Broker(), MemoryIncidents(), _Killer(crashes)
     workers = {name: Handler(broker, store, RULES, writer=name, most=most) for name in ("a", "b")}
     for worker in workers.values():
         worker.after_step = killer

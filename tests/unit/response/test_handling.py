@@ -6,17 +6,19 @@ from collections import Counter
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
 from pipeline.errors import Away, Fenced, StoreRefused
 from pipeline.incidents.changes import fold_log
 from pipeline.incidents.escalate import Escalation, Layer, Plan
-from pipeline.incidents.model import EMPTY, LogRow
+from pipeline.incidents.model import EMPTY
 from pipeline.incidents.records import ContainResult, encode_command, parse_record
 from pipeline.incidents.rules import Rules
 from pipeline.response.containment import NO_WEBHOOK, parse_containment
 from pipeline.response.handling import Asking
 from tests.incident_logs import ACTOR, DAY_US, KEY, OTHER_KEY, SECOND_US, alert, command
-from tests.response_fakes import Broker, Crash, Handler, MemoryLog, holds_together
+from tests.response import MemoryIncidents
+from tests.response_fakes import Broker, Crash, Handler, holds_together, rows_of
 
 PLAN = Plan(
     channels=("chat", "pager"), acknowledge_within_s=600, layers=(Layer(name="lead", channels=("lead",)),),
@@ -25,10 +27,10 @@ PLAN = Plan(
 RULES = Rules(escalation=Escalation(plans=dict.fromkeys(("low", "medium", "high", "critical"), PLAN)))
 
 
-def handler_of(*records: object, store: MemoryLog | None = None, **more: object) -> Handler:
+def handler_of(*records: object, store: MemoryIncidents | None = None, **more: object) -> Handler:
     broker = Broker()
     broker.put(*records)  # type: ignore[arg-type]
-    return Handler(broker, store or MemoryLog(), RULES, **more)  # type: ignore[arg-type]
+    return Handler(broker, store or MemoryIncidents(), RULES, **more)  # type: ignore[arg-type]
 
 
 def merge(handler: Handler) -> None:
@@ -63,9 +65,9 @@ def test_every_record_leaves_one_row_also_where_nothing_changes() -> None:
     for key, value in ((b"", b"{}"), (b"acme:x", None), (b"acme:x", b"{"), (None, b"x"), (b"\xff", b"{}")):
         handler.broker.write(key, value)
     handler.run()
-    assert sorted(one.offset for one in handler.store.rows) == list(range(len(handler.broker.records)))
+    assert sorted(one.offset for one in rows_of(handler.store)) == list(range(len(handler.broker.records)))
     holds_together(handler)
-    assert Counter(one.kind for one in handler.store.rows.values())["unreadable"] == 5
+    assert Counter(one.kind for one in rows_of(handler.store).values())["unreadable"] == 5
 
 
 def test_what_nobody_could_read_takes_no_memory() -> None:
@@ -73,7 +75,7 @@ def test_what_nobody_could_read_takes_no_memory() -> None:
     for number in range(100):
         handler.broker.write(f"acme:{number}".encode(), b"no record")
     handler.run()
-    assert len(handler.store.rows) == 100
+    assert len(rows_of(handler.store)) == 100
     assert not handler.states
 
 
@@ -180,11 +182,11 @@ def test_of_two_workers_the_fenced_one_keeps_nothing_and_loses_nothing() -> None
 
 def test_a_store_that_does_not_answer_leaves_memory_as_it_was() -> None:
     handler = handler_of(*history())
-    handler.store.faults = [StoreRefused("no right")]
+    handler.store.faults["append"] = [StoreRefused("no right")]
     with pytest.raises(StoreRefused):
         handler.step()
     assert handler.states == {}
-    assert not handler.store.rows
+    assert not rows_of(handler.store)
     handler.run()
     holds_together(handler)
 
@@ -195,7 +197,7 @@ def test_ten_thousand_alerts_of_one_key_are_one_incident_and_few_messages() -> N
     handler.run()
     state = handler.states[KEY]
     assert [one.alerts for one in state.incidents] == [10_000]
-    assert len(handler.store.rows) == 10_000
+    assert len(rows_of(handler.store)) == 10_000
     assert len(handler.broker.messages) <= 2 * (1 + RULES.escalation.most_updates)
 
 
@@ -214,7 +216,7 @@ def test_a_topic_made_anew_is_read_from_its_beginning_and_states_are_kept() -> N
     incident = handler.states[KEY].latest
     assert incident is not None
     assert incident.alerts == 3
-    assert len(handler.store.rows) == 4
+    assert len(rows_of(handler.store)) == 4
 
 
 def test_a_log_that_lost_its_end_is_another_life() -> None:
@@ -237,8 +239,9 @@ def test_what_kafka_deleted_before_it_was_read_is_counted() -> None:
 def test_a_row_that_is_not_ours_stops_the_partition() -> None:
     handler = handler_of(alert(1))
     handler.run()
-    ((at, row),) = handler.store.rows.items()
-    handler.store.rows[at] = LogRow(**{name: getattr(row, name) for name in row.__struct_fields__} | {"changes": "[1]"})
+    ((at, row),) = rows_of(handler.store).items()
+    place = (at.topic, at.incarnation, at.partition, at.offset)
+    handler.store.log[place] = (replace(row, changes="[1]"), "a")
     with pytest.raises(StoreRefused, match="cannot be read"):
         handler.begin()
 
@@ -259,7 +262,7 @@ def test_a_tick_is_sent_when_it_is_due_and_escalates_once() -> None:
     handler.broker.at_us = due_us(handler)
     handler.tick()
     handler.tick()
-    assert [one.name for one in handler.store.rows.values()] == ["isolation_forest", "tick"]
+    assert [one.name for one in rows_of(handler.store).values()] == ["isolation_forest", "tick"]
     assert {name for name, _ in handler.broker.messages} == {"chat", "pager", "lead"}
     holds_together(handler)
 
@@ -285,7 +288,7 @@ def test_a_tick_that_the_broker_says_is_early_is_sent_again_later_and_later() ->
         handler.partition._wake(ours)
         handler.run()
         ours += SECOND_US
-    ticks = [one for one in handler.store.rows.values() if one.name == "tick"]
+    ticks = [one for one in rows_of(handler.store).values() if one.name == "tick"]
     assert 8 <= len(ticks) <= 20
     assert {one.transition for one in ticks} == {"no_change"}
     handler.broker.at_us = ours + 60 * SECOND_US
@@ -313,7 +316,7 @@ def test_a_tick_that_was_not_acknowledged_is_sent_again_under_the_same_id() -> N
     assert len(ids) == 2
     assert len(set(ids)) == 1
     handler.run()
-    assert [one.transition for one in handler.store.rows.values()][1:] == ["ticked", "no_change"]
+    assert [one.transition for one in rows_of(handler.store).values()][1:] == ["ticked", "no_change"]
 
 
 # -- messages, containment, frozen evidence
@@ -365,12 +368,12 @@ def test_containment_is_a_record_under_the_key_of_its_channel() -> None:
 def test_frozen_evidence_is_kept_with_the_row_that_asks_for_it() -> None:
     handler = handler_of(*history())
     handler.run()
-    assert [one.incident.incident_key for one in handler.store.holds] == [KEY]
+    assert [one.incident.incident_key for one in handler.store.holds.values()] == [KEY]
 
 
 def test_states_are_the_fold_of_the_rows_alone() -> None:
     handler = handler_of(*history())
     handler.run()
     for key, state in handler.states.items():
-        rows = [one for one in handler.store.rows.values() if one.incident_key == key]
+        rows = [one for one in rows_of(handler.store).values() if one.incident_key == key]
         assert fold_log(rows) == state != EMPTY

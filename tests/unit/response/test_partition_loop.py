@@ -14,7 +14,8 @@ from pipeline.response.partition_loop import LoopLimits, ResumeAt, resume_at
 from pipeline.response.ticks import TickSchedule
 from tests.flows import Log, Record, await_that
 from tests.incident_logs import KEY, SECOND_US, START_US, alert, encoded
-from tests.response_fakes import NO_LINKS, MemoryLog
+from tests.response import MemoryIncidents
+from tests.response_fakes import NO_LINKS, rows_of
 from tests.unit.response.test_handling import RULES
 
 MS = START_US // 1000
@@ -38,7 +39,7 @@ def log_of(count: int, first: int = 0) -> Log:
     return Log(made, topic_id="inc-1")
 
 
-def partition_of(store: MemoryLog, log: Log, *, now_us: int = START_US, **limits: int) -> HandlingPartition:
+def partition_of(store: MemoryIncidents, log: Log, *, now_us: int = START_US, **limits: int) -> HandlingPartition:
     made = HandlingPartition(
         "access.incidents", 0, open_store=lambda: store, commands=Sent(), messages=Sent(), rules=RULES,
         asking=NO_LINKS, flow=log, limits=LoopLimits(**{"max_batch_records": 20, **limits}), writer="test",
@@ -48,7 +49,7 @@ def partition_of(store: MemoryLog, log: Log, *, now_us: int = START_US, **limits
     return made
 
 
-def run(store: MemoryLog, log: Log, **limits: int) -> HandlingPartition:
+def run(store: MemoryIncidents, log: Log, **limits: int) -> HandlingPartition:
     """Runs a partition until the log is handled and ends it."""
     partition = partition_of(store, log, **limits)
     partition.start()
@@ -59,12 +60,12 @@ def run(store: MemoryLog, log: Log, **limits: int) -> HandlingPartition:
     return partition
 
 
-def offsets(store: MemoryLog) -> list[int]:
-    return sorted(one.offset for one in store.rows)
+def offsets(store: MemoryIncidents) -> list[int]:
+    return sorted(one.offset for one in rows_of(store))
 
 
 def test_everything_is_handled_once_and_the_next_process_goes_on_behind_it() -> None:
-    store = MemoryLog()
+    store = MemoryIncidents()
     done = run(store, log_of(100))
     assert (done.status.state, done.status.records, done.status.sealed_offset) == ("closed", 100, 99)
     log = log_of(150)
@@ -74,8 +75,8 @@ def test_everything_is_handled_once_and_the_next_process_goes_on_behind_it() -> 
 
 
 def test_a_store_that_is_away_is_waited_for_and_said() -> None:
-    store, log = MemoryLog(), log_of(60)
-    store.faults = [Away("cut", code="store_away") for _ in range(3)]
+    store, log = MemoryIncidents(), log_of(60)
+    store.faults["append"] = [Away("cut", code="store_away") for _ in range(3)]
     partition = partition_of(store, log)
     partition.start()
     await_that(lambda: (partition.status.state, partition.status.code) == ("away", "store_away"), "away")
@@ -87,8 +88,8 @@ def test_a_store_that_is_away_is_waited_for_and_said() -> None:
 
 
 def test_a_fenced_partition_begins_anew_from_the_store() -> None:
-    store, log = MemoryLog(), log_of(60)
-    store.faults = [Fenced("another was first")]
+    store, log = MemoryIncidents(), log_of(60)
+    store.faults["append"] = [Fenced("another was first")]
     partition = run(store, log)
     assert partition.status.fenced == 1
     assert log.started_at == [0, 0]
@@ -96,8 +97,8 @@ def test_a_fenced_partition_begins_anew_from_the_store() -> None:
 
 
 def test_a_broken_invariant_stops_the_partition_until_it_is_assigned_again() -> None:
-    store, log = MemoryLog(), log_of(60)
-    store.faults = [StoreRefused("no right")]
+    store, log = MemoryIncidents(), log_of(60)
+    store.faults["append"] = [StoreRefused("no right")]
     partition = partition_of(store, log)
     partition.start()
     await_that(lambda: partition.status.state == "stopped", partition.status)
@@ -110,7 +111,7 @@ def test_a_broken_invariant_stops_the_partition_until_it_is_assigned_again() -> 
 
 
 def test_a_rebalance_begins_anew_and_nothing_is_doubled() -> None:
-    store, log = MemoryLog(), log_of(300)
+    store, log = MemoryIncidents(), log_of(300)
     partition = partition_of(store, log, max_batch_records=7)
     partition.start()
     for _ in range(5):
@@ -123,15 +124,15 @@ def test_a_rebalance_begins_anew_and_nothing_is_doubled() -> None:
 
 
 def test_more_than_the_inbox_holds_blocks_the_fetcher() -> None:
-    store, log = MemoryLog(), log_of(400)
-    store.faults = [Away("cut") for _ in range(2)]
+    store, log = MemoryIncidents(), log_of(400)
+    store.faults["append"] = [Away("cut") for _ in range(2)]
     run(store, log, inbox_records=50)
     assert log.blocked
     assert offsets(store) == list(range(400))
 
 
 def test_a_due_tick_is_sent_by_the_thread_and_counted() -> None:
-    store, log = MemoryLog(), log_of(1)
+    store, log = MemoryIncidents(), log_of(1)
     partition = partition_of(store, log, now_us=START_US + 600 * SECOND_US)
     partition.start()
     await_that(lambda: partition.status.ticks == 1, partition.status)
@@ -142,7 +143,7 @@ def test_a_due_tick_is_sent_by_the_thread_and_counted() -> None:
 
 
 def test_what_is_observed_is_a_copy() -> None:
-    partition = run(MemoryLog(), log_of(3))
+    partition = run(MemoryIncidents(), log_of(3))
     seen = partition.observe()
     partition.status.transitions["opened"] += 5
     assert seen.transitions["opened"] == 1
