@@ -1,9 +1,9 @@
 """One partition of `access.notifications`: every record goes to the writer of its channel, every offset ends settled.
 
-Place in the flow: agent `notify` (`app.py`), between the outbox topic and the channels. The topic's key is the channel's
-name, so a channel's messages stand in one partition, in order, and have one writer; a partition may hold several
-channels, each of which has a thread of its own. The store's delivery log says where to go on: at the first offset that
-is not settled, passing over those behind it that are. The group is told how far everything is settled.
+Place in the flow: agent `notify` (`app.py`), between the outbox topic and the channels. The topic's key is the
+channel's name, so a channel's messages stand in one partition, in order, and have one writer; a partition may hold
+several channels, each of which has a thread of its own. The store's delivery log says where to go on: at the first
+offset that is not settled, passing over those behind it that are. The group is told how far everything is settled.
 
 What cannot be sent at all is settled too: a record that is none, or of another channel than its key says, by a row;
 one for a channel that the configuration does not know by a row and an alarm on the first channel that it knows, or
@@ -73,7 +73,7 @@ class Sending:
 
 
 def outgoing(channel: str, value: bytes | None, received_us: int) -> Outgoing | None:
-    """What the record under the key `channel` asks for; None: nothing that this version knows, or of another channel."""
+    """What the record under the key `channel` asks for; None: nothing this version knows, or of another channel."""
     if value is None or not CHANNEL_NAME.fullmatch(channel):
         return None
     try:
