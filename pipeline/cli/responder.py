@@ -64,7 +64,7 @@ def _handling(settings: Settings, response: Response, writer: str, observer: Obs
         EventProducer(servers, kafka.incidents_topic),
         EventProducer(servers, kafka.notifications_topic),
     )
-    asking = Asking(lambda incident_id, channel: "", response.containment.name if response.containment else "")
+    asking = Asking(lambda incident_id, channel, at_us: "", response.containment.name if response.containment else "")
     limits = LoopLimits(inbox_bytes=inbox_bytes(2 * kafka.partitions))
 
     def open_store() -> ClickHouseIncidents:
