@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 from pipeline.errors import Away
 from pipeline.incidents.model import Position
 from pipeline.notifications.message import Notification, notification_id_of
-from pipeline.notifications.outcome import RETRY, Sent
+from pipeline.notifications.outcome import Sent
 from pipeline.notifications.policy import DeliveryRow
 from pipeline.response.containment import ContainmentCall
 from pipeline.response.containment_writer import AskedContainment
 from pipeline.response.roles import Delivery
 from tests.channel_settings import NOTIFICATION
 from tests.fake_channels import START_US
+from tests.response import MemoryIncidents
 
 TOPIC, TOPIC_ID = "access.notifications", "life-1"
 MINUTE_START_US = START_US - START_US % 60_000_000
@@ -55,37 +55,25 @@ class Clock:
         return self.now_us
 
 
-@dataclass
-class FakeDeliveryStore:
-    """Role `DeliveryStore`: rows by position, notification and attempt, in the order they were made."""
+class FakeDeliveryStore(MemoryIncidents):
+    """Role `DeliveryStore`, with danger."""
 
-    danger: Danger = field(default_factory=Danger)
-    kept: dict[tuple[Position, str, int], Delivery] = field(default_factory=dict)
-
-    def settled_offsets(self, topic: str, incarnation: str, partition: int, from_offset: int) -> Sequence[int]:
-        self.danger.passes("read")
-        place = topic, incarnation, partition
-        found = {
-            at.offset
-            for (at, _, _), one in self.kept.items()
-            if (at.topic, at.incarnation, at.partition) == place and one.row.outcome != RETRY
-        }
-        return sorted(offset for offset in found if offset >= from_offset)
-
-    def deliveries(self, channel: str, since_us: int) -> Sequence[DeliveryRow]:
-        rows = [one.row for one in self.kept.values()]
-        once = {(row.notification_id, row.attempt): row for row in rows if row.channel == channel}
-        return [row for row in once.values() if row.at_us >= since_us]
+    def __init__(self, danger: Danger) -> None:
+        super().__init__()
+        self.danger = danger
 
     def record(self, deliveries: Sequence[Delivery]) -> None:
         self.danger.passes("before row")
-        for one in deliveries:
-            self.kept.setdefault((one.position, one.row.notification_id, one.row.attempt), one)
+        super().record(deliveries)
         self.danger.passes("after row")
+
+    def settled(self) -> set[int]:
+        """Offsets about which nothing is left to do."""
+        return set(self.settled_offsets(TOPIC, TOPIC_ID, 0, 0))
 
     def rows(self, outcome: str, code: str = "") -> list[DeliveryRow]:
         """Rows of one outcome, and code where one is named."""
-        rows = [one.row for one in self.kept.values()]
+        rows = [one.row for one in self.delivered.values()]
         return [row for row in rows if row.outcome == outcome and code in ("", row.code)]
 
 
@@ -166,7 +154,3 @@ def message(
 def most_in_a_minute(times_us: Sequence[int]) -> int:
     """The most of these times that fall into any 60 seconds."""
     return max((sum(one <= other < one + 60_000_000 for other in times_us) for one in times_us), default=0)
-
-
-def is_ascending(values: Sequence[int]) -> bool:
-    return all(one <= other for one, other in pairwise(values))

@@ -52,7 +52,7 @@ Ended: TypeAlias = Callable[[Sequence[tuple[M, DeliveryRow]]], None]
 """Step 2: tells others of these ends and returns when that is acknowledged."""
 
 
-def nobody(positions: Sequence[Position]) -> None:
+def nobody(deliveries: Sequence[Delivery]) -> None:
     """For who need not know."""
 
 
@@ -60,8 +60,8 @@ def nobody(positions: Sequence[Position]) -> None:
 class ChannelRoles:
     """What every channel's writer asks of the world. `circuits`: of all channels, in the settings' order, shared.
 
-    `outbox`: writes to `access.notifications`; `clock`: UTC microseconds; `chance`: from 0 to 1; `settled`: told of the
-    positions about which nothing is left to do.
+    `outbox`: writes to `access.notifications`; `clock`: UTC microseconds; `chance`: from 0 to 1; `recorded`: told of
+    every row once the store has it.
     """
 
     store: DeliveryStore
@@ -69,7 +69,7 @@ class ChannelRoles:
     circuits: MutableMapping[str, Circuit]
     clock: Callable[[], int]
     chance: Callable[[], float]
-    settled: Callable[[Sequence[Position]], None] = nobody
+    recorded: Callable[[Sequence[Delivery]], None] = nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class ChannelDelivery(Generic[M]):
             deliveries = [one for entry, row in self._unwritten for one in _deliveries(entry, row)]
             self.roles.store.record(deliveries)
             self._unwritten.clear()
-            self.roles.settled([one.position for one in deliveries if one.row.outcome != RETRY])
+            self.roles.recorded(deliveries)
             self._forget()
         self.roles.circuits[self.channel] = self._state.circuit
         self._tell_outage()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from pipeline.errors import Away
 from pipeline.incidents.flood import FloodLimits
-from pipeline.incidents.model import Position
 from pipeline.notifications.message import Notification, from_json
 from pipeline.notifications.outcome import Sent
 from pipeline.notifications.pacing import SECOND_US, Circuit, Limits
 from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
 from pipeline.response.delivery import ChannelRoles
+from pipeline.response.roles import Delivery
 from tests.sending import (
     LATER,
     MINUTE_START_US,
@@ -55,7 +55,7 @@ class Channel:
         self.store = FakeDeliveryStore(self.danger)
         self.outbox = FakeOutbox(self.danger)
         self.sender = FakeSender(self.clock, self.danger)
-        self.settled: list[Position] = []
+        self.recorded: list[Delivery] = []
 
     def writer(self) -> ChannelWriter:
         """A process that begins: nothing but the store tells it what was done."""
@@ -65,15 +65,15 @@ class Channel:
             circuits={name: Circuit() for name in ("chat", *self.others)},
             clock=self.clock,
             chance=lambda: 0.5,
-            settled=self.settled.extend,
+            recorded=self.recorded.extend,
         )
         return ChannelWriter("chat", self.limits, flood_limits_of(self.kind, self.flood), self.sender, roles)
 
     def run(self, until_us: int | None = None) -> ChannelWriter:
         """One process, from its start until nothing waits or the time is over; each message is read at its time."""
         writer = self.writer()
-        read_from = next((n for n in range(len(self.log)) if n not in self.settled_offsets()), len(self.log))
-        unread = [(n, one) for n, one in enumerate(self.log) if n >= read_from and n not in self.settled_offsets()]
+        read_from = next((n for n in range(len(self.log)) if n not in self.store.settled()), len(self.log))
+        unread = [(n, one) for n, one in enumerate(self.log) if n >= read_from and n not in self.store.settled()]
         while True:
             while unread and unread[0][1].created_us <= self.clock.now_us:
                 writer.offer(at(unread[0][0]), unread[0][1])
@@ -90,13 +90,6 @@ class Channel:
         except Away:
             return self.clock.now_us
 
-    def settled_offsets(self) -> set[int]:
-        steps, kill_at, away_at = self.danger.steps, self.danger.kill_at, self.danger.away_at
-        self.danger.steps, self.danger.kill_at, self.danger.away_at = [], -1, frozenset()
-        found = set(self.store.settled_offsets(at(0).topic, at(0).incarnation, 0, 0))
-        self.danger.steps, self.danger.kill_at, self.danger.away_at = steps, kill_at, away_at
-        return found
-
     def alarms(self, to: str = "mail") -> list[Notification]:
         return [from_json(value) for key, value in self.outbox.records if key == to.encode()]
 
@@ -104,7 +97,7 @@ class Channel:
         return [one for one in self.sender.messages if one.action == "digest"]
 
     def all_is_settled(self) -> bool:
-        return self.settled_offsets() == set(range(len(self.log)))
+        return self.store.settled() == set(range(len(self.log)))
 
 
 def flooded(count: int = 12) -> list[Notification]:
@@ -119,7 +112,7 @@ def test_few_messages_go_out_as_they_are_and_every_offset_is_settled() -> None:
     channel.run()
     assert [one.notification_id for one in channel.sender.messages] == [one.notification_id for one in channel.log]
     assert channel.all_is_settled()
-    assert channel.settled == [at(0), at(1), at(2)]
+    assert [one.position for one in channel.recorded] == [at(0), at(1), at(2)]
 
 
 def test_a_flood_becomes_one_digest_which_settles_what_it_stands_for() -> None:
@@ -135,9 +128,7 @@ def test_a_flood_becomes_one_digest_which_settles_what_it_stands_for() -> None:
         one.notification_id for one in channel.log[3:]
     }
     assert channel.all_is_settled()
-    assert sorted(one.offset for one in channel.settled) == [*range(3), 3, *range(3, 12)], (
-        "the digest stands at its first"
-    )
+    assert sorted(one.position.offset for one in channel.recorded) == [0, 1, 2, 3, *range(3, 12)], "and its own"
 
 
 def test_what_a_digest_stands_for_is_not_settled_before_it_is_delivered() -> None:
@@ -146,7 +137,7 @@ def test_what_a_digest_stands_for_is_not_settled_before_it_is_delivered() -> Non
         LATER if now_us >= MINUTE_START_US + 60 * SECOND_US else Sent("delivered", "ok")
     )
     channel.run(until_us=MINUTE_START_US + 65 * SECOND_US)
-    assert channel.settled_offsets() == {0, 1, 2}
+    assert channel.store.settled() == {0, 1, 2}
     assert channel.store.rows("skipped") == []
 
 
