@@ -144,7 +144,9 @@ def test_the_next_process_goes_on_behind_what_is_settled_and_passes_over_what_is
     partition.start()
     await_that(lambda: len(world.settled()) == 5, partition.status)
     assert world.log.sealed_next == 0, "the group is told no more than what is settled without a gap"
+    chat = partition._channels["chat"]
     partition.close()
+    await_that(lambda: chat._ended, "the channel to be told")
     world.people["chat"].free.set()
     assert partition.join(10)
     assert set(world.settled()) == {0, 1, 2, 3, 4, 5}, "the attempt under way was kept"
