@@ -12,6 +12,8 @@ import click
 
 from pipeline import process_memory
 from pipeline.adapters.acknowledge_page import AcknowledgeServer
+from pipeline.adapters.channels.registry import senders_of
+from pipeline.adapters.channels.webhook import WebhookSender
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_store import ClickHouseIncidents, open_incidents
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
@@ -24,11 +26,16 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.config import RESPONDER, Settings
 from pipeline.errors import ConfigError
 from pipeline.health.monitor import StoreAccess
+from pipeline.notifications.config import ChannelSettings
+from pipeline.notifications.pacing import Circuit
 from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import Observer, nobody
+from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
+from pipeline.response.containment_writer import ContainmentWriter
 from pipeline.response.handling import Asking, HandlingPartition
 from pipeline.response.links import Links, open_links
 from pipeline.response.partition_loop import LoopLimits
+from pipeline.response.sending import MakeWriter, Sending, SendingPartition
 from pipeline.response.settings import Response, read_response
 from pipeline.response.status import response_samples
 
@@ -53,7 +60,8 @@ def make_responder(settings: Settings, observer: Observer = nobody) -> None:
     messages = EventProducer(kafka.bootstrap_servers, kafka.notifications_topic)
     links = open_links(settings.state_dir / LINK_SECRET, response.link_base)
     page = open_page(settings, links, commands) if response.link_base else None
-    agents = [_handling(settings, response, _Outside(commands, messages, links, writer, observer))]
+    outside = _Outside(settings, commands, messages, writer, observer)
+    agents = [_handling(response, links, outside), _sending(response, outside)]
     monitoring = Monitoring(settings, writer, _watched(settings, agents, page))
     application = build(settings, kafka.response_group, agents, read_bounds, monitoring.stop)
     monitoring.start(application.pools)
@@ -73,28 +81,67 @@ def make_responder(settings: Settings, observer: Observer = nobody) -> None:
 class _Outside:
     """What both agents write to, and what they are called there."""
 
+    settings: Settings
     commands: EventProducer
     messages: EventProducer
-    links: Links
     writer: str
     observer: Observer
 
+    @property
+    def limits(self) -> LoopLimits:
+        """Of one partition: both topics share what a process may hold."""
+        return LoopLimits(inbox_bytes=inbox_bytes(2 * self.settings.kafka.partitions))
 
-def _handling(settings: Settings, response: Response, outside: _Outside) -> Agent:
-    asking = Asking(outside.links.link, response.containment.name if response.containment else "")
-    limits = LoopLimits(inbox_bytes=inbox_bytes(2 * settings.kafka.partitions))
+    def open_store(self) -> ClickHouseIncidents:
+        """A connection for one thread."""
+        return open_incidents(self.settings.clickhouse)
 
-    def open_store() -> ClickHouseIncidents:
-        return open_incidents(settings.clickhouse)
+
+def _handling(response: Response, links: Links, outside: _Outside) -> Agent:
+    asking = Asking(links.link, response.containment.name if response.containment else "")
 
     def partition(flow: LoopFlow, topic: str, number: int) -> HandlingPartition:
         return HandlingPartition(
-            topic, number, open_store=open_store, commands=outside.commands, messages=outside.messages,
-            rules=response.incidents.rules, asking=asking, flow=flow, limits=limits, writer=outside.writer,
+            topic, number, open_store=outside.open_store, commands=outside.commands, messages=outside.messages,
+            rules=response.incidents.rules, asking=asking, flow=flow, limits=outside.limits, writer=outside.writer,
             observer=outside.observer,
         )  # fmt: skip
 
-    return Agent("handle", settings.kafka.incidents_topic, partition)
+    return Agent("handle", outside.settings.kafka.incidents_topic, partition)
+
+
+def _sending(response: Response, outside: _Outside) -> Agent:
+    containment = response.containment.name if response.containment else ""
+    shared = Sending(
+        writers=_writers(response, outside.commands), containment=containment,
+        circuits={name: Circuit() for name in response.channels}, outbox=outside.messages, incidents=outside.commands,
+        open_store=outside.open_store,
+    )  # fmt: skip
+
+    def partition(flow: LoopFlow, topic: str, number: int) -> SendingPartition:
+        return SendingPartition(
+            topic, number, sending=shared, flow=flow, limits=outside.limits, observer=outside.observer
+        )
+
+    return Agent("notify", outside.settings.kafka.notifications_topic, partition)
+
+
+def _writers(response: Response, commands: EventProducer) -> dict[str, MakeWriter]:
+    """How the writer of each channel is made. Raises: ConfigError: with the fault of every channel that has one."""
+    stopping = response.containment
+    senders = senders_of({**response.channels, **({stopping.name: stopping} if stopping else {})})
+
+    def people(channel: ChannelSettings) -> MakeWriter:
+        flood, sender = flood_limits_of(channel.kind, response.incidents.flood), senders[channel.name]
+        return lambda roles: ChannelWriter(channel.name, channel.limits, flood, sender, roles)
+
+    def stopper(channel: ChannelSettings) -> MakeWriter:
+        caller = senders[channel.name]
+        assert isinstance(caller, WebhookSender)  # noqa: S101  `read_response` takes no other kind
+        return lambda roles: ContainmentWriter(channel.name, channel.limits, caller, commands, roles)
+
+    told = {name: people(channel) for name, channel in response.channels.items()}
+    return {**told, **({stopping.name: stopper(stopping)} if stopping else {})}
 
 
 def _watched(settings: Settings, agents: list[Agent], page: AcknowledgeServer | None) -> Part:
