@@ -24,7 +24,7 @@ from tests.flows import batch_of
 from tests.incident_logs import INCARNATION, SECOND_US, START_US, TOPIC, encoded
 from tests.response import MemoryIncidents
 
-NO_LINKS = Asking(lambda incident_id, channel: "")
+NO_LINKS = Asking(lambda incident_id, channel, at_us: "")
 Faults = Callable[[str], None]
 
 

@@ -53,6 +53,7 @@ ACTIONS: Mapping[str, Action] = {
     # operate
     "run_system": Action(("operator",), "Start and stop the stack, workers, scheduler.", "启停系统及各进程。"),
     "configure_system": Action(("operator",), "Configuration, topics, schema, channels.", "配置、主题、库表、渠道。"),
+    "test_channel": Action(("operator", "soc", "responder"), "Send a test message to a channel.", "向渠道发送测试消息。"),
     "ingest_events": Action(("operator",), "Send recorded events to the log.", "导入历史访问事件。"),
     "read_status": Action(tuple(ROLES), "See what runs and how far it is.", "查看运行状态。"),
     "verify_ledger": Action(("operator", "auditor"), "Check the ledger; no event is shown.", "校验账本，不显示事件内容。"),

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("pipeline.cli.offline", "Train a model directory from history."),
     "score": ("pipeline.cli.offline", "Score events without any server, with the stream's own code."),
     "evaluate": ("pipeline.cli.evaluate", "Compare scores and alerts with labels."),
+    "notify": ("pipeline.cli.notify", "Show the channels people are told on; send a test message."),
     "rules": ("pipeline.cli.rules", "Show the rules, run their cases, try them on history."),
     "alerts": ("pipeline.cli.store", "List alerts with their explanations."),
     "incidents": ("pipeline.cli.incidents", "List, show and handle incidents; a suspected breach and its deadlines."),

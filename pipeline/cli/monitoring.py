@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.adapters.health_server import HealthServer, Page
+from pipeline.adapters.health_server import HealthServer
 from pipeline.adapters.kafka import TopicAdmin
 from pipeline.adapters.process import open_files, resident_bytes
+from pipeline.adapters.small_server import Page
 from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.column_batch import ColumnBatch

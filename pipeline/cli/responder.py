@@ -6,14 +6,19 @@ import logging
 import signal
 import sys
 import uuid
+from dataclasses import dataclass
 
 import click
 
 from pipeline import process_memory
+from pipeline.adapters.acknowledge_page import AcknowledgeServer
+from pipeline.adapters.channels.registry import senders_of
+from pipeline.adapters.channels.webhook import WebhookSender
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_store import ClickHouseIncidents, open_incidents
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
+from pipeline.cli.acknowledging import LINK_SECRET, open_page
 from pipeline.cli.monitoring import Monitoring, Part
 from pipeline.cli.options import settings_options
 from pipeline.cli.worker import start_logging
@@ -21,10 +26,16 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.config import RESPONDER, Settings
 from pipeline.errors import ConfigError
 from pipeline.health.monitor import StoreAccess
+from pipeline.notifications.config import ChannelSettings
+from pipeline.notifications.pacing import Circuit
 from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import Observer, nobody
+from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
+from pipeline.response.containment_writer import ContainmentWriter
 from pipeline.response.handling import Asking, HandlingPartition
+from pipeline.response.links import Links, open_links
 from pipeline.response.partition_loop import LoopLimits
+from pipeline.response.sending import MakeWriter, Sending, SendingPartition
 from pipeline.response.settings import Response, read_response
 from pipeline.response.status import response_samples
 
@@ -44,10 +55,18 @@ def make_responder(settings: Settings, observer: Observer = nobody) -> None:
     def read_bounds(topic: str, partition: int) -> LogBounds:
         return LogBounds(*admin.bounds(topic, partition))
 
-    agents = [_handling(settings, response, writer, observer)]
-    monitoring = Monitoring(settings, writer, _watched(settings, agents))
-    application = build(settings, settings.kafka.response_group, agents, read_bounds, monitoring.stop)
+    kafka = settings.kafka
+    commands = EventProducer(kafka.bootstrap_servers, kafka.incidents_topic)
+    messages = EventProducer(kafka.bootstrap_servers, kafka.notifications_topic)
+    links = open_links(settings.state_dir / LINK_SECRET, response.link_base)
+    page = open_page(settings, links, commands) if response.link_base else None
+    outside = _Outside(settings, commands, messages, writer, observer)
+    agents = [_handling(response, links, outside), _sending(response, outside)]
+    monitoring = Monitoring(settings, writer, _watched(settings, agents, page))
+    application = build(settings, kafka.response_group, agents, read_bounds, monitoring.stop)
     monitoring.start(application.pools)
+    if page is not None:
+        page.start()
     # Until Faust's own handlers stand: an orderly end of a responder that only waits.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
@@ -58,28 +77,74 @@ def make_responder(settings: Settings, observer: Observer = nobody) -> None:
         monitoring.stop()
 
 
-def _handling(settings: Settings, response: Response, writer: str, observer: Observer) -> Agent:
-    servers, kafka = settings.kafka.bootstrap_servers, settings.kafka
-    commands, messages = (
-        EventProducer(servers, kafka.incidents_topic),
-        EventProducer(servers, kafka.notifications_topic),
-    )
-    asking = Asking(lambda incident_id, channel: "", response.containment.name if response.containment else "")
-    limits = LoopLimits(inbox_bytes=inbox_bytes(2 * kafka.partitions))
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What both agents write to, and what they are called there."""
 
-    def open_store() -> ClickHouseIncidents:
-        return open_incidents(settings.clickhouse)
+    settings: Settings
+    commands: EventProducer
+    messages: EventProducer
+    writer: str
+    observer: Observer
+
+    @property
+    def limits(self) -> LoopLimits:
+        """Of one partition: both topics share what a process may hold."""
+        return LoopLimits(inbox_bytes=inbox_bytes(2 * self.settings.kafka.partitions))
+
+    def open_store(self) -> ClickHouseIncidents:
+        """A connection for one thread."""
+        return open_incidents(self.settings.clickhouse)
+
+
+def _handling(response: Response, links: Links, outside: _Outside) -> Agent:
+    asking = Asking(links.link, response.containment.name if response.containment else "")
 
     def partition(flow: LoopFlow, topic: str, number: int) -> HandlingPartition:
         return HandlingPartition(
-            topic, number, open_store=open_store, commands=commands, messages=messages, rules=response.incidents.rules,
-            asking=asking, flow=flow, limits=limits, writer=writer, observer=observer,
+            topic, number, open_store=outside.open_store, commands=outside.commands, messages=outside.messages,
+            rules=response.incidents.rules, asking=asking, flow=flow, limits=outside.limits, writer=outside.writer,
+            observer=outside.observer,
         )  # fmt: skip
 
-    return Agent("handle", kafka.incidents_topic, partition)
+    return Agent("handle", outside.settings.kafka.incidents_topic, partition)
 
 
-def _watched(settings: Settings, agents: list[Agent]) -> Part:
+def _sending(response: Response, outside: _Outside) -> Agent:
+    containment = response.containment.name if response.containment else ""
+    shared = Sending(
+        writers=_writers(response, outside.commands), containment=containment,
+        circuits={name: Circuit() for name in response.channels}, outbox=outside.messages, incidents=outside.commands,
+        open_store=outside.open_store,
+    )  # fmt: skip
+
+    def partition(flow: LoopFlow, topic: str, number: int) -> SendingPartition:
+        return SendingPartition(
+            topic, number, sending=shared, flow=flow, limits=outside.limits, observer=outside.observer
+        )
+
+    return Agent("notify", outside.settings.kafka.notifications_topic, partition)
+
+
+def _writers(response: Response, commands: EventProducer) -> dict[str, MakeWriter]:
+    """How the writer of each channel is made. Raises: ConfigError: with the fault of every channel that has one."""
+    stopping = response.containment
+    senders = senders_of({**response.channels, **({stopping.name: stopping} if stopping else {})})
+
+    def people(channel: ChannelSettings) -> MakeWriter:
+        flood, sender = flood_limits_of(channel.kind, response.incidents.flood), senders[channel.name]
+        return lambda roles: ChannelWriter(channel.name, channel.limits, flood, sender, roles)
+
+    def stopper(channel: ChannelSettings) -> MakeWriter:
+        caller = senders[channel.name]
+        assert isinstance(caller, WebhookSender)  # noqa: S101  `read_response` takes no other kind
+        return lambda roles: ContainmentWriter(channel.name, channel.limits, caller, commands, roles)
+
+    told = {name: people(channel) for name, channel in response.channels.items()}
+    return {**told, **({stopping.name: stopper(stopping)} if stopping else {})}
+
+
+def _watched(settings: Settings, agents: list[Agent], page: AcknowledgeServer | None) -> Part:
     client = connect(settings.clickhouse, RESPONDER)
 
     def ping() -> None:
@@ -89,9 +154,13 @@ def _watched(settings: Settings, agents: list[Agent]) -> Part:
         """An alert about ourselves would wait for ourselves: the log and `status` say it, and whoever watches them."""
         _log.error("an alarm about this process: see its status and the lines above")
 
+    def more() -> dict[str, object]:
+        host, port = page.address if page is not None else ("", 0)
+        return {"links": f"http://{host}:{port}" if page is not None else ""}
+
     return Part(
         kind="responder", topics=tuple(one.topic for one in agents), store=StoreAccess(ping, write_alarm),
-        metrics=response_samples,
+        metrics=response_samples, more=more,
     )  # fmt: skip
 
 

@@ -71,11 +71,11 @@ def parse_containment(value: bytes) -> ContainmentCall | None:
     try:
         if _HEAD.decode(value).type != "containment":
             return None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     try:
         call = _CALL.decode(value)
         UUID(call.contain_id), UUID(call.incident_id)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):  # ValueError: no UUID, no UTF-8
         raise NotificationRejected("the record is no call of the containment webhook of this version") from None
     return call

@@ -47,8 +47,8 @@ MOST_TICKS = 1000
 """Sent at once; whatever else is due follows."""
 _NAMESPACE = UUID("c0d7d0a4-3df2-5a5b-8f6e-6a5d0b5d8f27")
 
-LinkOf = Callable[[str, str], str]
-"""(incident id, channel) → where the message's link leads, "" where it carries none."""
+LinkOf = Callable[[str, str, int], str]
+"""(incident id, channel, UTC microseconds) → the link of a message, "" where it carries none (`Links.link`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Asking:
             incident_notification, channel, effect.action, created_us=effect.at_us, cause=effect.cause
         )  # fmt: skip
         try:
-            return told(facts_of(effect, self.link_of(effect.incident.incident_id, channel)))
+            return told(facts_of(effect, self.link_of(effect.incident.incident_id, channel, effect.at_us)))
         except NotificationRejected:
             return told(facts_of(effect, ""))
 

@@ -57,6 +57,7 @@ _OTHERS = (
     ("memory",),
     ("outage", "--minutes", "2"),
     ("store", "--events", "300000"),
+    ("handling",),
 )
 _LONG = """the other benches in their full form, each with a --help of its own:
   python -m tests.bench.latency   produced to queryable at 1,000 and 5,000 events/s (make bench-latency)

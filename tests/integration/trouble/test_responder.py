@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ def tables(folder: Path) -> str:
         f'[incidents.severity.{one}]\nchannels = ["chat"]' for one in ("low", "medium", "high", "critical")
     )
     return f"""{plans}
+[response]
+link_base = "http://127.0.0.1"
 [channels.chat]
 kind = "webhook"
 url = "http://127.0.0.1:9/hook"
@@ -85,6 +88,19 @@ def incidents(system: System) -> list[tuple[str, str, int]]:
     return [(str(key), str(state), int(count)) for key, state, count in system.reader.query(sql, {"t": TENANT})]
 
 
+def incident_id(system: System, key: str) -> str:
+    sql = "SELECT toString(incident_id) FROM accesstrail.incidents WHERE incident_key = {k:String} LIMIT 1"
+    return str(system.reader.query(sql, {"k": key})[0][0])
+
+
+def follow(system: System, link: str, body: bytes | None = None) -> tuple[int, str]:
+    """GET, or POST with a body, where the responder answers what links lead to."""
+    (base,) = {one["links"] for one in system.workers("responder") if one["links"]} or [""]
+    asked = urllib.request.Request(base + link.removeprefix("http://127.0.0.1"), data=body)  # noqa: S310  loopback
+    with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
+        return int(answer.status), answer.read().decode()
+
+
 def outbox(system: System) -> list[Notification]:
     """Everything in `access.notifications`."""
     from kafka import KafkaConsumer, TopicPartition
@@ -123,9 +139,15 @@ def test_killed_in_mid_flood_and_two_at_once_leave_one_row_a_record_and_every_me
         one.terminate()
         assert one.wait(60) == 0
         produce(system, *alerts(ALERTS), command("acknowledge", "by hand", tenant_id=TENANT, incident_key=KEYS[7]))
+        link = next(one.link for one in told if one.incident_id == incident_id(system, KEYS[8]))
+        seen = [follow(system, link) for _ in range(20)]  # a mail gateway looks at every link
+        assert {status for status, _ in seen} == {200}
+        assert ">Acknowledge<" in seen[-1][1]
+        assert follow(system, link, b"")[0] == 200
         until(lambda: rows(system) == (records_in(system),) * 2, f"every row {system.said()[-3000:]}", 60)
         assert {(state, count) for _, state, count in incidents(system)} == {("open", 40), ("acknowledged", 40)}
-        assert {key: state for key, state, _ in incidents(system)}[KEYS[7]] == "acknowledged"
+        found = {key: state for key, state, _ in incidents(system)}
+        assert [key for key, state in found.items() if state == "acknowledged"] == [KEYS[7], KEYS[8]]
         page = system.page("/metrics", "responder")[1]
         assert 'accesstrail_response_partition_state{topic="respond.incidents",partition="0",state="running"} 1' in page
         document, _ = system.status()

@@ -323,7 +323,7 @@ def test_a_tick_that_was_not_acknowledged_is_sent_again_under_the_same_id() -> N
 
 
 def test_each_channel_gets_a_message_of_its_own_with_its_link() -> None:
-    asking = Asking(lambda incident_id, channel: f"https://a.example/{incident_id}/{channel}")
+    asking = Asking(lambda incident_id, channel, at_us: f"https://a.example/{incident_id}/{channel}")
     handler = handler_of(alert(1), asking=asking)
     handler.run()
     incident = handler.states[KEY].latest
@@ -336,7 +336,7 @@ def test_each_channel_gets_a_message_of_its_own_with_its_link() -> None:
 
 
 def test_a_link_that_no_message_can_hold_is_left_out_and_somebody_is_told() -> None:
-    handler = handler_of(alert(1), asking=Asking(lambda incident_id, channel: "https://a.example/" + "x" * 600))
+    handler = handler_of(alert(1), asking=Asking(lambda incident_id, channel, at_us: "https://a.example/" + "x" * 600))
     handler.run()
     assert [one.link for one in handler.broker.told().values()] == ["", ""]
 
@@ -354,7 +354,7 @@ def test_without_a_webhook_containment_fails_and_says_so() -> None:
 def test_containment_is_a_record_under_the_key_of_its_channel() -> None:
     handler = handler_of(
         alert(1), command("contain", "stop", expires_us=9_000_000_000_000_000),
-        asking=Asking(lambda incident_id, channel: "", containment="stopper"),
+        asking=Asking(lambda incident_id, channel, at_us: "", containment="stopper"),
     )  # fmt: skip
     handler.run()
     (call,) = (parse_containment(value) for name, value in handler.broker.messages if name == "stopper")
