@@ -123,14 +123,14 @@ def _interrupt(running: Sequence[_Running], say: Say) -> None:
 def lanes() -> list[list[Part]]:
     """The parts of `make test`: every test is in exactly one of the three that run tests.
 
-    The stack's tests start first, so that on a new machine Kafka is fetched once and not by two at the same time.
+    While the checks run only one part starts servers, so that on a new machine one alone fetches Kafka.
     """
     pytest = [sys.executable, "-m", "pytest"]
     return [
-        [Part("tests on one stack", [*pytest, "-m", "stack and not e2e"])],
+        [Part("tests of whole systems", [*pytest, "-m", "e2e"])],
         [
             Part("check", ["make", "--no-print-directory", "check"]),
-            Part("tests of whole systems", [*pytest, "-m", "e2e"]),
+            Part("tests on one stack", [*pytest, "-m", "stack and not e2e"]),
         ],
         [Part("tests without servers", [*pytest, "-m", "not stack and not e2e"])],
     ]
