@@ -1,7 +1,8 @@
 """The Faust application: its agents, the partitions they feed, start and orderly stop. No rule of ours lives here.
 
-Place in the flow: `record` receives runs of records (`transport.py`) and hands each to its partition's worker
-(`partition/worker.py`). One process = one Faust worker = one member of the consumer group; a supervisor restarts it.
+Place in the flow: an agent receives runs of records of one topic (`transport.py`) and hands each to the thread of its
+partition: `record` to `partition/worker.py`; `handle` and `notify`, of another process, to `response/`. One process =
+one Faust worker = one member of its consumer group; a supervisor restarts it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, EXIT_SOFTWARE
 from pipeline.partition.recovery import LogBounds
 from pipeline.partition.status import PartitionStatus
-from pipeline.partition.worker import PartitionWorker
+from pipeline.partition.thread import PartitionThread
 from pipeline.transport import FetchedRun, RunConsumer, RunTransport
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ _LEAVE_GROUP_S = 10.0
 _METADATA_MAX_AGE_MS = 5_000
 _MAX_POLL_INTERVAL_S = 24 * 86_400.0  # the longest that 31 bits of milliseconds hold
 
-MakeWorker = Callable[["LoopFlow", str, int], PartitionWorker]
+MakeWorker = Callable[["LoopFlow", str, int], PartitionThread[Any]]
 ReadBounds = Callable[[str, int], LogBounds]
 
 
@@ -95,7 +96,7 @@ class PartitionPool:
     def __init__(self, make_worker: MakeWorker, flow: LoopFlow, topic: str, drain_timeout_s: float) -> None:
         self._make_worker, self._flow, self._topic = make_worker, flow, topic
         self._drain_timeout_s = drain_timeout_s
-        self._workers: dict[TP, PartitionWorker] = {}
+        self._workers: dict[TP, PartitionThread[Any]] = {}
         self._assigned_once = False
         self._turns: int | None = None
 
@@ -165,11 +166,10 @@ class PartitionPool:
         for worker in list(self._workers.values()):
             worker.reassign()
 
-    def turn(self) -> bool:
-        """Notes that the loop makes turns; whether any partition can go on, or none is ours."""
+    def turn(self) -> list[str]:
+        """Notes that the loop makes turns; the state of every partition that is ours."""
         self._turns = (self._turns or 0) + 1
-        workers = list(self._workers.values())
-        return not workers or any(worker.status.state != "stopped" for worker in workers)
+        return [worker.status.state for worker in self._workers.values()]
 
     def close(self) -> None:
         """Stops every partition: a running commit ends, nothing more begins. Blocks up to the drain time-out."""
@@ -191,11 +191,11 @@ def inbox_bytes(partitions: int) -> int:
 
 
 def _fetch_bytes(partitions: int) -> int:
-    """How much the consumer fetches ahead of one partition; a larger single record still comes."""
+    """How much the consumer fetches ahead of one of so many partitions; a larger single record still comes."""
     return max(_MIN_FETCH_BYTES, min(_MAX_FETCH_BYTES, _FETCHED_BYTES // partitions))
 
 
-def _faust_settings(settings: Settings) -> Mapping[str, Any]:
+def _faust_settings(settings: Settings, topics: int = 1) -> Mapping[str, Any]:
     kafka = settings.kafka
     return {
         "broker": "kafka://" + kafka.bootstrap_servers.replace(",", ";kafka://"),
@@ -214,7 +214,7 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
         "consumer_metadata_max_age_ms": _METADATA_MAX_AGE_MS,
         "stream_wait_empty": True,
         "stream_buffer_maxsize": 64,
-        "consumer_max_fetch_size": _fetch_bytes(kafka.partitions),
+        "consumer_max_fetch_size": _fetch_bytes(kafka.partitions * topics),
         "consumer_auto_offset_reset": "earliest",
         "datadir": str(settings.state_dir / "run"),
         "logging_config": None,
@@ -222,33 +222,59 @@ def _faust_settings(settings: Settings) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Agent:
+    """What reads one topic: its name, and who makes the thread of one partition."""
+
+    name: str
+    topic: str
+    make_worker: MakeWorker
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
-    """The declared application, the partitions it feeds, and how long an orderly end may take."""
+    """The declared application, the partitions it feeds (a pool an agent), and how long an orderly end may take."""
 
     faust: faust.App
-    pool: PartitionPool
+    pools: tuple[PartitionPool, ...]
     when_stopping: Callable[[], None]
     stop_within_s: float
 
+    def close(self) -> None:
+        """Ends the partitions of all agents. Blocks up to the drain time-out of each."""
+        for pool in self.pools:
+            pool.close()
+
 
 def build(
-    settings: Settings, make_worker: MakeWorker, read_bounds: ReadBounds, when_stopping: Callable[[], None]
+    settings: Settings, group: str, agents: Sequence[Agent], read_bounds: ReadBounds, when_stopping: Callable[[], None]
 ) -> Application:
     """Declares the application and its agents.
 
-    `make_worker` builds one partition's worker; `read_bounds` asks the broker, from the partition's thread;
-    `when_stopping` is called as soon as an orderly end begins.
+    `read_bounds` asks the broker, from a partition's thread; `when_stopping` is called when an orderly end begins.
     """
-    app = faust.App(settings.kafka.group, **_faust_settings(settings))
+    app = faust.App(group, **_faust_settings(settings, len(agents)))
     transport = RunTransport(app.conf.broker_consumer, app)
     app.transport = transport
-    flow = LoopFlow(app, read_bounds)
-    pool = PartitionPool(make_worker, flow, settings.kafka.events_topic, settings.recovery.drain_timeout_s)
-    transport.on_assignment = pool.assign
-    topic = app.topic(settings.kafka.events_topic, value_serializer="raw", key_serializer="raw")
+    flow, drain_timeout_s = LoopFlow(app, read_bounds), settings.recovery.drain_timeout_s
+    pools = tuple(PartitionPool(one.make_worker, flow, one.topic, drain_timeout_s) for one in agents)
 
-    @app.agent(topic, concurrency=1, supervisor_strategy=CrashingSupervisor, name="record")
-    async def record(stream: Any) -> None:  # noqa: ANN401  Faust's stream type knows no noack
+    def assign(assigned: frozenset[TP]) -> None:
+        for pool in pools:
+            pool.assign(assigned)
+
+    transport.on_assignment = assign
+    application = Application(app, pools, when_stopping, len(agents) * drain_timeout_s + _LEAVE_GROUP_S)
+    declared = [_declare(app, agent, pool) for agent, pool in zip(agents, pools, strict=True)]
+    # Faust's signals hold weak references only.
+    app.declared = (*declared, *_watch_over(application))  # type: ignore[attr-defined]
+    return application
+
+
+def _declare(app: faust.App, agent: Agent, pool: PartitionPool) -> object:
+    topic = app.topic(agent.topic, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(topic, concurrency=1, supervisor_strategy=CrashingSupervisor, name=agent.name)
+    async def hand_on(stream: Any) -> None:  # noqa: ANN401  Faust's stream type knows no noack
         """Hands each fetched run to its partition; never waits, never fails."""
         async for event in stream.noack().events():
             # A run fetched before a rebalance would look like a hole in the log behind the new position.
@@ -256,14 +282,21 @@ def build(
                 pool.offer(event.message.tp, event.value)
             event.ack()
 
+    return hand_on
+
+
+def _watch_over(application: Application) -> tuple[object, object]:
+    app, pools = application.faust, application.pools
+
     @app.task  # type: ignore[untyped-decorator]  # Faust's
     async def turn() -> None:
         """Shows that the loop makes turns, and ends the process when no partition can go on."""
         hopeless_turns = 0
         while not app.should_stop:
-            hopeless_turns = 0 if pool.turn() else hopeless_turns + 1
+            states = [state for pool in pools for state in pool.turn()]
+            hopeless_turns = hopeless_turns + 1 if states and set(states) == {"stopped"} else 0
             if hopeless_turns > _LAST_WORDS_TURNS:
-                _log.error("no partition can go on: the worker ends; see the codes above")
+                _log.error("no partition can go on: the process ends; see the codes above")
                 await app.crash(SystemExit(EXIT_SOFTWARE))
                 return
             await asyncio.sleep(1.0)
@@ -271,11 +304,10 @@ def build(
     @app.on_before_shutdown.connect
     async def drain(*_: Any, **__: Any) -> None:  # noqa: ANN401  Faust's signal arguments
         """Ends the partitions in order before the consumer goes."""
-        when_stopping()
-        await asyncio.get_running_loop().run_in_executor(None, pool.close)
+        application.when_stopping()
+        await asyncio.get_running_loop().run_in_executor(None, application.close)
 
-    app.declared = (record, turn, drain)  # type: ignore[attr-defined]  # Faust's signals hold weak references only
-    return Application(app, pool, when_stopping, settings.recovery.drain_timeout_s + _LEAVE_GROUP_S)
+    return turn, drain
 
 
 class _Worker(faust.Worker):
@@ -299,7 +331,7 @@ class _Worker(faust.Worker):
         _log.warning("the consumer does not leave its group: the worker ends all the same, and nothing is lost")
         try:
             self._application.when_stopping()
-            self._application.pool.close()
+            self._application.close()
             logging.shutdown()
         finally:
             os._exit(EXIT_SOFTWARE if self._application.faust.crash_reason or self.crash_reason else EXIT_OK)

@@ -89,7 +89,8 @@ def check_webhook(fake: FakeChannel, request: Request) -> tuple[int, bytes, str]
         return 401, b"", "signature"
     if not fake.is_fresh(int(stamp) * 1_000_000, 300_000_000):
         return 401, b"", "stale"
-    if request.headers["x-accesstrail-id"] != request.document["notification_id"]:
+    document = request.document
+    if request.headers["x-accesstrail-id"] != (document.get("notification_id") or document["contain_id"]):
         return 400, b"", "id"
     return 204, b"", ""
 

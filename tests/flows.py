@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from pipeline.errors import Away, OtherVersion
 from pipeline.events import Alert, LogPosition, RecordBatch
 from pipeline.flow import Chain
 from pipeline.partition.recovery import LogBounds
+from pipeline.partition.thread import PartitionThread
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import Judgements, PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
@@ -136,7 +138,7 @@ class Log:
     started_at: list[int] = field(default_factory=list)
     sealed_next: int = 0
     blocked: int = 0
-    worker: PartitionWorker | None = None
+    worker: PartitionThread[Any] | None = None
 
     def bounds(self, topic: str, partition: int) -> LogBounds:
         """What the log holds."""

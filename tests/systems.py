@@ -99,6 +99,7 @@ class System:
         (folder / "run").mkdir(parents=True)
         text = (stack.state / "config.toml").read_text(encoding="utf-8")
         kafka = f'events_topic = "{topic}"\nincidents_topic = "{topic}.incidents"\ngroup = "{topic}-record"\n'
+        kafka += f'notifications_topic = "{topic}.notifications"\nresponse_group = "{topic}-respond"\n'
         text = text.replace("[kafka]\n", f"[kafka]\n{kafka}", 1).replace("partitions = 8", f"partitions = {partitions}")
         if kafka_port is not None:
             text = text.replace(stack.settings.kafka.bootstrap_servers, f"127.0.0.1:{kafka_port}")
@@ -125,20 +126,20 @@ class System:
 
     # -- workers
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """One worker process."""
-        log = self.folder / f"worker-{len(self.logs)}.log"
+    def start(self, command: str = "worker") -> subprocess.Popen[bytes]:
+        """One process: a worker, or another foreground command."""
+        log = self.folder / f"{command}-{len(self.logs)}.log"
         self.logs.append(log)
         with log.open("wb") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "worker", "--config", str(self.config)],
+                [sys.executable, "-m", "pipeline.cli", command, "--config", str(self.config)],
                 stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
     @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A worker that ends with the block."""
-        process = self.start()
+    def worker(self, command: str = "worker") -> Iterator[subprocess.Popen[bytes]]:
+        """A process that ends with the block."""
+        process = self.start(command)
         try:
             yield process
         finally:
@@ -152,9 +153,9 @@ class System:
 
     # -- what is seen from outside
 
-    def workers(self) -> list[dict[str, Any]]:
+    def workers(self, kind: str = "worker") -> list[dict[str, Any]]:
         """The fresh status files."""
-        return read_workers(self.folder / "run")
+        return read_workers(self.folder / "run", kind)
 
     def status(self) -> tuple[dict[str, Any], str]:
         """`accesstrail status` as JSON and in words."""
@@ -168,9 +169,9 @@ class System:
         document: dict[str, Any] = json.loads(documents[0])
         return document, documents[1]
 
-    def page(self, path: str) -> tuple[int, str]:
-        """One page of the first worker: HTTP status and body."""
-        found = self.workers()
+    def page(self, path: str, kind: str = "worker") -> tuple[int, str]:
+        """One page of the first worker (or of another kind of process): HTTP status and body."""
+        found = self.workers(kind)
         if not found:
             return 0, ""
         try:

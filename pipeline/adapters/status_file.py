@@ -18,7 +18,7 @@ STALE_AFTER = timedelta(seconds=15)
 
 
 class StatusFile:
-    """Where one worker says how it is. `writer`: the id it signs ledger entries with; `kind`: worker or scheduler."""
+    """Where one worker says how it is. `writer`: the id in its entries; `kind`: worker, scheduler, responder."""
 
     def __init__(self, folder: Path, writer: str, kind: str = "worker") -> None:
         self._folder, self._writer = folder, writer
@@ -54,7 +54,7 @@ class StatusFile:
 
 
 def read_workers(folder: Path, kind: str = "worker") -> list[dict[str, Any]]:
-    """What the workers (or schedulers) of a state folder say, stale ones left out, the longest running first."""
+    """What the processes of a kind say in a state folder, stale ones left out, the longest running first."""
     found = []
     for path in folder.glob(f"{kind}-*.json"):
         try:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("pipeline.cli.store", "Show or apply the store's schema changes."),
     "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
     "scheduler": ("pipeline.cli.scheduler", "Run the scheduled detectors in the foreground."),
+    "responder": ("pipeline.cli.responder", "Handle incidents and send messages in the foreground."),
     "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
     "simulate": (
         "pipeline.cli.simulate",
@@ -96,7 +97,7 @@ def accesstrail() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command and ends the process with a documented exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["worker"]:  # here, since the command's own imports start threads
+    if words[:1] in (["worker"], ["responder"]):  # here, since the command's own imports start threads
         process_memory.few_heaps()
     try:
         result = accesstrail.main(args=words, prog_name="accesstrail", standalone_mode=False)

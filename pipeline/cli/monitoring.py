@@ -1,4 +1,4 @@
-"""What watches one worker: adapters for `health/monitor.py`, the status file, and the pages over HTTP."""
+"""What watches one process of partitions: adapters for `health/monitor.py`, the status file, the pages over HTTP."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.adapters.health_server import HealthServer, Page
+from pipeline.adapters.health_server import HealthServer
 from pipeline.adapters.kafka import TopicAdmin
 from pipeline.adapters.process import open_files, resident_bytes
+from pipeline.adapters.small_server import Page
 from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.column_batch import ColumnBatch
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
 from pipeline.health.findings import Health, HealthLimits, LogEnds, Reason, Report
-from pipeline.health.metrics import CONTENT_TYPE
+from pipeline.health.metrics import CONTENT_TYPE, Samples
 from pipeline.health.monitor import Monitor, StoreAccess, TopicSeen, Watched
 from pipeline.health.samples import ProcessFacts, samples
 from pipeline.health.troubles import explain
@@ -28,94 +29,157 @@ _JSON = "application/json; charset=utf-8"
 _WAIT_S = 1.0
 
 
-class Monitoring:
-    """The monitor of one worker with all its adapters; `start` once, `stop` as often as you like."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What one kind of process is watched for. `topics`: one pool of partitions each. `more`: of its status file.
 
-    def __init__(self, settings: Settings, writer: str, model_state: Callable[[], Mapping[str, object]]) -> None:
-        self._settings, self._model_state = settings, model_state
+    `port`: of its pages, 0: a free one.
+    """
+
+    kind: str
+    topics: tuple[str, ...]
+    store: StoreAccess
+    metrics: Callable[[Sequence[Report], ProcessFacts], Samples]
+    port: int = 0
+    more: Callable[[], Mapping[str, object]] = dict
+
+
+def worker_part(settings: Settings, model_state: Callable[[], Mapping[str, object]]) -> Part:
+    """A worker's."""
+    return Part(
+        kind="worker", topics=(settings.kafka.events_topic,), store=store_access(settings),
+        metrics=lambda reports, process: samples(reports[0], process), port=settings.health.port,
+        more=lambda: {"model": dict(model_state())},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """Role `monitor.StatusSink` of one topic."""
+
+    monitoring: Monitoring
+    number: int
+
+    def write(self, report: Report) -> None:
+        """Passes on what was found."""
+        self.monitoring.note(self.number, report)
+
+
+class Monitoring:
+    """The monitors of one process, a topic each, with all adapters; `start` once, `stop` as often as you like."""
+
+    def __init__(self, settings: Settings, writer: str, part: Part) -> None:
+        self._settings, self._part = settings, part
         self._started_s = time.time()
         folder = settings.state_dir / "run"
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._file = StatusFile(folder, writer)
-        self._server = HealthServer(settings.health.host, settings.health.port, self._pages())
-        self._monitor: Monitor | None = None
+        self._file = StatusFile(folder, writer, part.kind)
+        self._server = HealthServer(settings.health.host, part.port, self._pages())
+        self._reports = [Report() for _ in part.topics]
+        self._monitors: list[Monitor] = []
         self._stopped = False
 
-    def start(self, watched: Watched) -> None:
+    def start(self, watched: Sequence[Watched]) -> None:
         """Watches and serves from now on."""
         settings = self._settings
         self._file.clear_stale()
-        self._monitor = Monitor(
-            Health(HealthLimits(settings.recovery.away_alert_after_s, settings.health.stalled_after_s)), watched,
-            topic_reader(settings), store_access(settings), self, topic=settings.kafka.events_topic,
-            retention_class=settings.retention_class, poll_interval_s=settings.health.poll_interval_s,
-        )  # fmt: skip
+        limits = HealthLimits(settings.recovery.away_alert_after_s, settings.health.stalled_after_s)
+        for number, (topic, pool) in enumerate(zip(self._part.topics, watched, strict=True)):
+            self._monitors.append(
+                Monitor(
+                    Health(limits),
+                    pool,
+                    topic_reader(settings, topic),
+                    self._part.store,
+                    _Sink(self, number),
+                    topic=topic,
+                    retention_class=settings.retention_class,
+                    poll_interval_s=settings.health.poll_interval_s,
+                )
+            )
         self._server.start()
-        self._monitor.start()
+        for monitor in self._monitors:
+            monitor.start()
         _log.info("health: http://%s:%d/readyz", *self._server.address)
 
     def await_kafka(self) -> None:
-        """Returns when Kafka answers and has the topic; until then `status` and /readyz say what is missing.
+        """Returns when Kafka answers and has the topics; until then `status` and /readyz say what is missing.
 
         Faust's consumer gives up where it finds no broker at its start, so it is not started before.
         """
-        assert self._monitor is not None  # noqa: S101  started before
-        while True:
-            probe = self._monitor.kafka
-            if probe.asked and not probe.code:
-                return
+        while not all(one.kafka.asked and not one.kafka.code for one in self._monitors):
             time.sleep(_WAIT_S)
 
     def stop(self) -> None:
-        """The worker ends: nothing is watched and nothing is ready any more."""
-        if self._monitor is not None and not self._stopped:
+        """The process ends: nothing is watched and nothing is ready any more."""
+        if self._monitors and not self._stopped:
             self._stopped = True
-            self._monitor.stop()
+            for monitor in self._monitors:
+                monitor.stop()
             self._server.close()
             self._file.remove()
 
-    # -- role `monitor.StatusSink`
-
-    def write(self, report: Report) -> None:
-        """Replaces the status file; a full disk must not end a worker that still works."""
+    def note(self, number: int, report: Report) -> None:
+        """Replaces the status file; a full disk must not end a process that still works."""
+        self._reports[number] = report
         if self._stopped:
             return
         host, port = self._server.address
+        reports = self._reports
         try:
             self._file.write(
                 {
                     "health": f"http://{host}:{port}",
-                    "live": report.live,
-                    "ready": report.ready,
-                    "reasons": [described(one) for one in (*report.not_live, *report.not_ready)],
-                    "away": [asdict(span) for span in report.away],
-                    "model": dict(self._model_state()),
-                    "partitions": [{**asdict(one), "lag": report.lags.get(one.partition)} for one in report.partitions],
+                    "live": all(one.live for one in reports),
+                    "ready": all(one.ready for one in reports),
+                    "reasons": self._described(lambda one: (*one.not_live, *one.not_ready)),
+                    "away": [
+                        asdict(one) for one in {span.dependency: span for r in reports for span in r.away}.values()
+                    ],
+                    **self._part.more(),
+                    "partitions": [
+                        {**asdict(one), "lag": report.lags.get(one.partition)}
+                        for report in reports
+                        for one in report.partitions
+                    ],
                 }
             )
         except OSError as exc:
             _log.warning("the status file cannot be written: %s", exc.strerror)
+
+    def _described(self, choose: Callable[[Report], Sequence[Reason]]) -> list[dict[str, object]]:
+        """Reasons with words: of a partition with its topic where there are several, of the process once."""
+        found: list[dict[str, object]] = []
+        of_process: set[str] = set()
+        for topic, report in zip(self._part.topics, self._reports, strict=True):
+            reasons = [one for one in choose(report) if one.code not in of_process or one.partition is not None]
+            of_process |= {one.code for one in reasons if one.partition is None}
+            is_named = len(self._part.topics) > 1
+            found += [
+                {**described(one), **({"topic": topic} if is_named and one.partition is not None else {})}
+                for one in reasons
+            ]
+        return found
 
     # -- pages
 
     def _pages(self) -> dict[str, Callable[[], Page]]:
         return {"/livez": self._livez, "/readyz": self._readyz, "/metrics": self._metrics}
 
-    def _report(self) -> Report:
-        return Report() if self._monitor is None else self._monitor.report
-
     def _livez(self) -> Page:
-        report = self._report()
-        return _verdict("live", report.live, report.not_live)
+        fine = all(one.live for one in self._reports)
+        return _verdict("live", fine, self._described(lambda one: one.not_live))
 
     def _readyz(self) -> Page:
-        report = self._report()
-        stopped = [Reason(one.code, one.partition) for one in report.partitions if one.state == "stopped"]
-        return _verdict("ready", report.ready, report.not_ready, stopped=[described(one) for one in stopped])
+        fine = all(one.ready for one in self._reports)
+        stopped = self._described(
+            lambda report: [Reason(one.code, one.partition) for one in report.partitions if one.state == "stopped"]
+        )
+        return _verdict("ready", fine, self._described(lambda one: one.not_ready), stopped=stopped)
 
     def _metrics(self) -> Page:
         process = ProcessFacts(resident_bytes(), open_files(), self._started_s)
-        return Page(samples(self._report(), process).text(), 200, CONTENT_TYPE)
+        return Page(self._part.metrics(self._reports, process).text(), 200, CONTENT_TYPE)
 
 
 def described(reason: Reason) -> dict[str, object]:
@@ -128,14 +192,14 @@ def described(reason: Reason) -> dict[str, object]:
     return words
 
 
-def _verdict(name: str, fine: bool, reasons: Sequence[Reason], **more: object) -> Page:
-    body = {name: fine, "reasons": [described(one) for one in reasons], **more}
+def _verdict(name: str, fine: bool, reasons: Sequence[Mapping[str, object]], **more: object) -> Page:
+    body = {name: fine, "reasons": reasons, **more}
     return Page(json.dumps(body, ensure_ascii=False) + "\n", 200 if fine else 503, _JSON)
 
 
-def topic_reader(settings: Settings) -> Callable[[Sequence[int]], TopicSeen]:
-    """Asks the broker about the topic of access events, over a connection of its own."""
-    admin, topic = TopicAdmin(settings.kafka.bootstrap_servers), settings.kafka.events_topic
+def topic_reader(settings: Settings, topic: str) -> Callable[[Sequence[int]], TopicSeen]:
+    """Asks the broker about a topic, over a connection of its own."""
+    admin = TopicAdmin(settings.kafka.bootstrap_servers)
 
     def look(partitions: Sequence[int]) -> TopicSeen:
         facts = admin.describe(topic)

@@ -23,12 +23,13 @@ from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
 from pipeline.cli.stack_status import troubles, unready
 from pipeline.columns import CANON_VERSION
-from pipeline.config import ROLES, Settings, load
+from pipeline.config import RESPONDER, ROLES, SCHEDULER, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
 from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected
 from pipeline.health.troubles import explain
 from pipeline.migrations.runner import plan
 from pipeline.privacy.keys import Keyring
+from pipeline.response.settings import read_response
 from pipeline.version_sets.model_signature import checked_model
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -106,9 +107,17 @@ def _offline_findings(settings: Settings) -> Iterator[Finding]:
         return f"{settings.detection.directory} reads without a fault ({len(kinds)} parts)"
 
     yield _looked("directory", directory)
+    yield _looked("incidents and channels", lambda: _response(settings))
     yield _model_finding(settings.detection.model, settings.detection.model_public_keys)
     fault = WorkingCalendar.of_package().fault(datetime.now(UTC).date())
     yield Finding("calendar", WARNING if fault else OK, fault or "covers this year")
+
+
+def _response(settings: Settings) -> str:
+    """How incidents are handled and who is told. Raises: ConfigError: every fault, a channel's with its name."""
+    response = read_response(settings.response, settings.source.parent)
+    told = f"channels: {', '.join(sorted(response.channels))}" if response.channels else "there is no channel"
+    return f"{told}; {'containment by ' + response.containment.name if response.containment else 'no containment'}"
 
 
 def _model_finding(folder: Path | None, public_keys: Path | None) -> Finding:
@@ -139,6 +148,8 @@ def doctor_command(settings: Settings, as_json: bool) -> int:
     """
     findings = [*_offline_findings(settings), *_kafka_findings(settings), *_store_findings(settings)]
     findings += worker_findings(read_workers(settings.state_dir / "run"))
+    if RESPONDER in settings.clickhouse.password_files:
+        findings += worker_findings(read_workers(settings.state_dir / "run", "responder"), "responder")
     findings.append(_disk_finding(settings.state_dir))
     return _report(findings, as_json=as_json)
 
@@ -179,7 +190,7 @@ def _raw_events(acting: Mapping[str, str]) -> str:
 
 
 def _store_findings(settings: Settings) -> Iterator[Finding]:
-    for role in ROLES:
+    for role in (*ROLES, *(one for one in (SCHEDULER, RESPONDER) if one in settings.clickhouse.password_files)):
 
         def log_in(name: str = role) -> str:
             store = connect(settings.clickhouse, name)
@@ -195,26 +206,28 @@ def _store_findings(settings: Settings) -> Iterator[Finding]:
     yield _clock_finding(settings)
 
 
-def worker_findings(workers: Sequence[Mapping[str, object]]) -> list[Finding]:
-    """What the running workers say, each code with its explanation."""
+def worker_findings(workers: Sequence[Mapping[str, object]], kind: str = "worker") -> list[Finding]:
+    """What the running workers (or responders) say, each code with its explanation."""
     if not workers:
-        return [Finding("workers", WARNING, "none runs here: start one with `accesstrail up` or `accesstrail worker`")]
-    findings = [_worker_finding(one) for one in unready([dict(worker) for worker in workers])]
+        start = "`accesstrail up` or " if kind == "worker" else ""
+        return [Finding(f"{kind}s", WARNING, f"none runs here: start one with {start}`accesstrail {kind}`")]
+    findings = [_worker_finding(one, kind) for one in unready([dict(worker) for worker in workers])]
     for trouble in troubles([dict(worker) for worker in workers]):
         code, state = str(trouble["code"]), trouble["state"]
         where = f"partition {trouble['partition']}" if "partition" in trouble else str(trouble["dependency"])
+        where += f" of {trouble['topic']}" if "partition" in trouble and kind != "worker" else ""
         since = f" since {trouble['since']}" if "since" in trouble else ""
         level = FAULT if state in ("stopped", "away") else WARNING
         findings.append(Finding(where, level, f"{code}{since}: {explain(code).english}"))
     if not findings:
-        findings.append(Finding("workers", OK, f"{len(workers)} run, and nothing is wrong with their partitions"))
+        findings.append(Finding(f"{kind}s", OK, f"{len(workers)} run, and nothing is wrong with their partitions"))
     return findings
 
 
-def _worker_finding(said: Mapping[str, object]) -> Finding:
+def _worker_finding(said: Mapping[str, object], kind: str) -> Finding:
     """One thing that a worker says of itself. A model that was not taken up leaves the one before in force."""
     code = str(said["code"])
-    where = f"worker, partition {said['partition']}" if said.get("partition") is not None else "worker"
+    where = f"{kind}, partition {said['partition']}" if said.get("partition") is not None else kind
     if "model" in said:
         where = "model in the stream"
     mild = said.get("model") == "not_reloaded" or code in ("not_assigned", "model_missing")

@@ -18,12 +18,13 @@ from detectors.model import unpack
 from detectors.policy import DEFAULT_BUDGET_PER_DAY, Policy
 from pipeline.adapters.activations import ClickHouseActivations
 from pipeline.adapters.clickhouse import connect
-from pipeline.adapters.health_server import HealthServer, Page
+from pipeline.adapters.health_server import HealthServer
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.nightly import ClickHouseNights
 from pipeline.adapters.process import open_files, resident_bytes
 from pipeline.adapters.schedule import open_schedule
+from pipeline.adapters.small_server import Page
 from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.options import settings_options

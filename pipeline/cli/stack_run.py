@@ -1,7 +1,7 @@
 """Running the local stack: the order in which its parts start, in this process or in one of its own.
 
-Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker and scheduler
-side by side → ready. Whatever fails says what to do, and what had started is stopped again.
+Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker, scheduler and
+responder side by side → ready. Whatever fails says what to do, and what had started is stopped again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from deploy.local.process import LOOPBACK, Service, start_ticks, tail, tethered
 from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
-from pipeline.config import SCHEDULER, Settings
+from pipeline.config import RESPONDER, SCHEDULER, Settings
 from pipeline.errors import LocalStackError
 from pipeline.ledger.signed_note import PrivateKey, ensure_key_files, load_private_key
 from pipeline.migrations.runner import apply_all
@@ -41,6 +41,8 @@ from pipeline.migrations.runner import apply_all
 _WORKER_START_TIMEOUT_S = 180
 _WORKER_MARGIN_S = 14
 """A worker ends within twice its drain time-out and ten seconds; one that is killed may leave a batch unsealed."""
+_RESPONDER_MARGIN_S = 14
+"""A responder ends the partitions of two topics, one after the other, and is given as long again to leave its group."""
 _SCHEDULER_STOP_S = 30
 """A query under way is waited for; one that is cut off is repeated by the next scheduler."""
 _LAUNCH_POLL_S = 0.1
@@ -94,7 +96,10 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
             supervisor.start(*_servers(state, ports, say))
             _prepare_store_and_topics(chosen, say)
             if options.worker:
-                supervisor.start(_worker(state, chosen.recovery.drain_timeout_s), *_schedulers(state, chosen, say))
+                supervisor.start(
+                    _worker(state, chosen.recovery.drain_timeout_s), *_schedulers(state, chosen, say),
+                    *_responders(state, chosen, say),
+                )  # fmt: skip
             supervisor.announce(state="ready")
             when_ready(chosen)
             supervisor.watch()
@@ -144,40 +149,44 @@ def _prepare_store_and_topics(chosen: Settings, say: Say) -> None:
 
 
 def _worker(state: Path, drain_timeout_s: int) -> Service:
-    log = state / "logs" / "worker.log"
-    return Service(
-        name="worker",
-        command=[sys.executable, "-m", "pipeline.cli", "worker", "--config", str(config_file(state))],
-        folder=state,
-        log=log,
-        ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run")),
-        explain=lambda: "",
-        start_timeout_s=_WORKER_START_TIMEOUT_S,
-        stop_timeout_s=2 * drain_timeout_s + _WORKER_MARGIN_S,
-        start_attempts=3,
-    )
+    return _service(state, "worker", 2 * drain_timeout_s + _WORKER_MARGIN_S)
 
 
 def _schedulers(state: Path, chosen: Settings, say: Say) -> list[Service]:
     """The scheduled detectors' runner; a configuration from before they existed lacks their role's password."""
-    if SCHEDULER not in chosen.clickhouse.password_files:
-        line = f'scheduler_password_file = "{clickhouse.password_file(state, SCHEDULER).relative_to(state)}"'
-        say(f"scheduled detectors do not run: add {line} to [clickhouse] in {config_file(state)}")
+    if not _has_role(state, chosen, SCHEDULER, "scheduled detectors do not run", say):
         return []
-    log = state / "logs" / "scheduler.log"
-    return [
-        Service(
-            name="scheduler",
-            command=[sys.executable, "-m", "pipeline.cli", "scheduler", "--config", str(config_file(state))],
-            folder=state,
-            log=log,
-            ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run", "scheduler")),
-            explain=lambda: "",
-            start_timeout_s=_WORKER_START_TIMEOUT_S,
-            stop_timeout_s=_SCHEDULER_STOP_S,
-            start_attempts=3,
-        )
-    ]
+    return [_service(state, "scheduler", _SCHEDULER_STOP_S)]
+
+
+def _responders(state: Path, chosen: Settings, say: Say) -> list[Service]:
+    """Incident handling and messages; likewise."""
+    if not _has_role(state, chosen, RESPONDER, "incidents are not handled", say):
+        return []
+    return [_service(state, "responder", 4 * chosen.recovery.drain_timeout_s + _RESPONDER_MARGIN_S)]
+
+
+def _has_role(state: Path, chosen: Settings, role: str, without: str, say: Say) -> bool:
+    if role in chosen.clickhouse.password_files:
+        return True
+    line = f'{role}_password_file = "{clickhouse.password_file(state, role).relative_to(state)}"'
+    say(f"{without}: add {line} to [clickhouse] in {config_file(state)}")
+    return False
+
+
+def _service(state: Path, name: str, stop_timeout_s: float) -> Service:
+    """The command of this name, as a child that says in its status file that it is ready."""
+    return Service(
+        name=name,
+        command=[sys.executable, "-m", "pipeline.cli", name, "--config", str(config_file(state))],
+        folder=state,
+        log=state / "logs" / f"{name}.log",
+        ready=lambda: any(one.get("ready") is True for one in read_workers(state / "run", name)),
+        explain=lambda: "",
+        start_timeout_s=_WORKER_START_TIMEOUT_S,
+        stop_timeout_s=stop_timeout_s,
+        start_attempts=3,
+    )
 
 
 def launch(state: Path, options: StackOptions, *, say: Say, tied: bool = False) -> subprocess.Popen[bytes]:

@@ -39,6 +39,7 @@ def collect(settings: Settings) -> Document:
     bounds: dict[int, Bounds] = {}
     sealed: Sealed | None = None
     workers: list[Document] = []
+    responders: list[Document] = [*read_workers(settings.state_dir / "run", "responder")]
     if stack is None and lock_file(settings.state_dir).exists():
         # Nobody would answer; asking would only wait for time-outs.
         problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
@@ -47,6 +48,7 @@ def collect(settings: Settings) -> Document:
         sealed = _sealed(settings, problems)
         problems += _faults(stack)
         workers = _workers(settings.state_dir, stack, problems)
+        problems += _unready("responder", responders)
     events = settings.kafka.events_topic
     return {
         "ready": not problems,
@@ -67,6 +69,7 @@ def collect(settings: Settings) -> Document:
         "processes": _processes(stack),
         "workers": workers,
         "schedulers": read_workers(settings.state_dir / "run", "scheduler"),
+        "responders": responders,
         "problems": problems,
     }
 
@@ -146,20 +149,25 @@ def _workers(state: Path, stack: Document | None, problems: list[str]) -> list[D
     children = {process["pid"] for process in _processes(stack)}
     if found and stack is not None and stack.get("worker") is True and not children & {one["pid"] for one in found}:
         problems.append("the worker is being started again")
-    problems += [
-        f"worker {worker['pid']} is not ready: {reason.get('what')}{_of(reason)}"
-        for worker in found
-        for reason in _listed(worker.get("reasons"))
-    ]
+    problems += _unready("worker", found)
     for entry in _stopped(found):
         code = str(entry["code"])
         problems.append(f"partition {entry['partition']} has stopped ({code}): {explain(code).english}")
     return found
 
 
+def _unready(kind: str, processes: Sequence[Document]) -> list[str]:
+    return [
+        f"{kind} {process['pid']} is not ready: {reason.get('what')}{_of(reason)}"
+        for process in processes
+        for reason in _listed(process.get("reasons"))
+    ]
+
+
 def _of(reason: Document) -> str:
     since = f", since {reason['since']}" if "since" in reason else ""
     where = f", partition {reason['partition']}" if "partition" in reason else ""
+    where += f" of {reason['topic']}" if "topic" in reason else ""
     return f" ({reason.get('code')}{where}{since})"
 
 
@@ -171,9 +179,10 @@ def _entries(workers: Sequence[Document]) -> list[Document]:
     """The partitions of all workers; while one goes from hand to hand, what the worker says that is further on."""
     merged: dict[object, Document] = {}
     for entry in (entry for worker in workers for entry in _listed(worker.get("partitions"))):
-        known = merged.setdefault(entry.get("partition"), entry)
+        place = (entry.get("topic"), entry.get("partition"))
+        known = merged.setdefault(place, entry)
         if _whole(entry.get("sealed_offset")) > _whole(known.get("sealed_offset")):
-            merged[entry.get("partition")] = entry
+            merged[place] = entry
     return sorted(merged.values(), key=lambda entry: _whole(entry.get("partition")))
 
 

@@ -15,15 +15,16 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.store import ClickHouseStore, open_store
-from pipeline.app import LoopFlow, build, inbox_bytes, run
+from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
 from pipeline.cli.account_news import tell_at_start
-from pipeline.cli.monitoring import Monitoring
+from pipeline.cli.monitoring import Monitoring, worker_part
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.flow import Chain
 from pipeline.partition.recovery import LogBounds
+from pipeline.partition.thread import Observer, nobody
 from pipeline.partition.turns import Turns
-from pipeline.partition.worker import Observer, PartitionLimits, PartitionWorker, nobody
+from pipeline.partition.worker import PartitionLimits, PartitionWorker
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
@@ -79,9 +80,10 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     def read_bounds(topic: str, partition: int) -> LogBounds:
         return LogBounds(*admin.bounds(topic, partition))
 
-    monitoring = Monitoring(settings, writer, judgements.model_state)
-    application = build(settings, partition_worker, read_bounds, monitoring.stop)
-    monitoring.start(application.pool)
+    monitoring = Monitoring(settings, writer, worker_part(settings, judgements.model_state))
+    agent = Agent("record", settings.kafka.events_topic, partition_worker)
+    application = build(settings, settings.kafka.group, [agent], read_bounds, monitoring.stop)
+    monitoring.start(application.pools)
     # Until Faust's own handlers stand: an orderly end of a worker that only waits.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:

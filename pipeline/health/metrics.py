@@ -99,15 +99,33 @@ _SCHEDULER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
     ("nightly_shifted_measures", "gauge", "", (), "Features and groups whose distribution shifted (index > 0.25)."),
 )  # fmt: skip
 
+_RESPONDER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
+    ("incident_transitions_total", "counter", "", ("transition",), "Records handled, by what each did."),
+    ("incidents_open", "gauge", "", (), "Incidents that somebody has to look after, in the partitions that are ours."),
+    ("incident_keys", "gauge", "", (), "Incident keys whose state is held in memory."),
+    ("incident_ticks_total", "counter", "", (), "Tick commands sent because something was due."),
+    ("deliveries_total", "counter", "", ("channel", "outcome"), "Attempts to send a message, by result."),
+    ("channel_circuit_open", "gauge", "", ("channel",), "1 for a channel that is left alone after failures."),
+    ("response_lag_records", "gauge", "records", ("topic", "partition"), "Records in Kafka that are not handled."),
+    ("response_records_total", "counter", "records", ("topic", "partition"), "Records handled."),
+    ("response_gaps_total", "counter", "records", ("topic", "partition"), "Records that Kafka deleted unread."),
+    ("response_fenced_total", "counter", "", ("topic", "partition"), "How often another process had written first."),
+    (
+        "response_partition_state", "gauge", "", ("topic", "partition", "state"),
+        "1 for the state the partition is in, else 0.",
+    ),
+)  # fmt: skip
+
 
 def _metrics(rows: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...]) -> tuple[Metric, ...]:
     return tuple(Metric(PREFIX + name, kind, unit, labels, text) for name, kind, unit, labels, text in rows)
 
 
 METRICS, SCHEDULER_METRICS = _metrics(_ROWS), _metrics(_SCHEDULER_ROWS)
-"""A worker's, and a scheduler's beside those of the process."""
+RESPONDER_METRICS = _metrics(_RESPONDER_ROWS)
+"""A worker's; a scheduler's and a responder's beside those of the process."""
 
-_ALL = (*SCHEDULER_METRICS, *METRICS)
+_ALL = (*SCHEDULER_METRICS, *RESPONDER_METRICS, *METRICS)
 _BY_NAME: Mapping[str, Metric] = {one.name: one for one in _ALL}
 
 

@@ -130,7 +130,7 @@ class _KafkaWatch:
         self.probe, self.ends = Probe(asked=True), seen.ends
         # The statuses are older than what the broker said, so a log that only grew never looks shortened.
         if any(_is_another_log(one, seen) for one in statuses):
-            _log.error("the log of access events is another one now: every partition begins anew from the store")
+            _log.error("the log is another one now: every partition begins anew from the store")
             self.watched.renew()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.health.findings import Report
@@ -28,28 +30,30 @@ def samples(report: Report, process: ProcessFacts) -> Samples:
     found.add_histogram("batch_records", BATCH_SIZES, totals.batch_sizes, totals.records)
     for step, seconds in zip(STEPS, totals.step_seconds, strict=True):
         found.add("batch_step_seconds_total", seconds, step=step)
-    _add_worker(found, report)
-    found.add("process_resident_memory_bytes", process.resident_bytes)
-    found.add("process_open_file_descriptors", process.open_files)
-    found.add("process_start_timestamp_seconds", process.started_s)
+    for versions_id in sorted({one.versions_id for one in report.partitions if one.versions_id}):
+        found.add("versions_info", 1, versions_id=versions_id)
+    add_process(found, [report], process)
     return found
 
 
-def _add_worker(found: Samples, report: Report) -> None:
-    stopped: dict[str, int] = {}
-    for status in report.partitions:
-        if status.state == "stopped":
-            stopped[status.code] = stopped.get(status.code, 0) + 1
+def add_process(found: Samples, reports: Sequence[Report], process: ProcessFacts) -> None:
+    """The metrics that every process of partitions has; `reports`: one a topic, of dependencies they share."""
+    stopped = Counter(one.code for report in reports for one in report.partitions if one.state == "stopped")
     for code, number in stopped.items():
         found.add("partitions_stopped", number, code=code)
-    since = {span.dependency: span.since_s for span in report.away}
-    for name, seconds in report.away_total_s.items():
-        found.add("away_seconds_total", seconds, dependency=name)
-        found.add("away_seconds", max(0.0, report.now_s - since[name]) if name in since else 0, dependency=name)
-    for versions_id in sorted({one.versions_id for one in report.partitions if one.versions_id}):
-        found.add("versions_info", 1, versions_id=versions_id)
-    found.add("ready", report.ready)
-    found.add("live", report.live)
+    for name in reports[0].away_total_s:
+        found.add("away_seconds_total", max(one.away_total_s.get(name, 0.0) for one in reports), dependency=name)
+        found.add("away_seconds", max(_away_s(one, name) for one in reports), dependency=name)
+    found.add("ready", all(one.ready for one in reports))
+    found.add("live", all(one.live for one in reports))
+    found.add("process_resident_memory_bytes", process.resident_bytes)
+    found.add("process_open_file_descriptors", process.open_files)
+    found.add("process_start_timestamp_seconds", process.started_s)
+
+
+def _away_s(report: Report, name: str) -> float:
+    since_s = next((span.since_s for span in report.away if span.dependency == name), None)
+    return 0.0 if since_s is None else max(0.0, report.now_s - since_s)
 
 
 def _add_counters(found: Samples, status: PartitionStatus) -> None:

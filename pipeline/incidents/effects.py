@@ -1,6 +1,6 @@
 """What the engine asks of the world, as data: messages, commands for other keys, containment, frozen evidence.
 
-Place in the flow: part of the outcome of `fold.apply`; carried out by incident handling after the row is stored, at
+Place in the flow: part of the outcome of `fold.apply`; carried out by incident handling before the row is stored, at
 least once. Why ids follow from the log: carrying out an effect a second time must be seen to be the same.
 """
 

@@ -4,7 +4,7 @@ Place in the flow: between what is to be told and the channel's sender, by whoev
 offered comes out exactly once: as a single message, or counted in exactly one digest, which says that messages were put
 together, names the worst and counts the rest. Minutes are those of the items' own times, so the same items give the
 same messages on every replay; a time that goes back counts for the minute that runs. Holds memory, but no clock and no
-I/O: the caller asks `due_us` and flushes.
+I/O: the caller asks `due_us` and flushes, and says after a restart what went out before it.
 """
 
 from __future__ import annotations
@@ -81,9 +81,14 @@ class Digest(Generic[P]):
 
 @dataclass(slots=True)
 class FloodGuard(Generic[P]):
-    """What one channel has sent in the running minute, and what waits for its digest."""
+    """What one channel has sent in the running minute, and what waits for its digest.
+
+    `told_before`: single messages that went out before a restart, by their minute (minutes since 1970); they have
+    taken their room and are not offered again.
+    """
 
     limits: FloodLimits
+    told_before: Mapping[int, int] = field(default_factory=dict)
     _minute: int = 0
     _free_used: int = 0
     _reserved_used: int = 0
@@ -129,7 +134,9 @@ class FloodGuard(Generic[P]):
     def _turn(self, at_us: int) -> None:
         minute = at_us // MINUTE_US
         if minute > self._minute:
-            self._minute, self._free_used, self._reserved_used = minute, 0, 0
+            told, free = self.told_before.get(minute, 0), self.limits.per_minute - self.limits.reserved
+            # What all may use is used up first; only critical ones can have gone beyond it.
+            self._minute, self._free_used, self._reserved_used = minute, min(told, free), max(0, told - free)
 
     def _takes_room(self, item: FloodItem[P]) -> bool:
         if self._free_used < self.limits.per_minute - self.limits.reserved:

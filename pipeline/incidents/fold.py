@@ -1,9 +1,8 @@
 """One record and the state of its key make the next state, one row of the log, and effects: the whole incident engine.
 
-Place in the flow: `handle` reads `access.incidents`, calls `apply` for every record in the order of the log, stores the
-row, then carries out the effects, and only then goes on to the partition's next record. Pure, deterministic, total: the
-same state, record, position, time and rules give the same outcome; no record raises. Time is the record's
-LogAppendTime.
+Place in the flow: `handle` reads `access.incidents`, calls `apply` for every record in the order of the log, carries
+out the effects, whose ids follow from the record, and then stores the rows. Pure, deterministic, total: the same state,
+record, position, time and rules give the same outcome; no record raises. Time is the record's LogAppendTime.
 
 Exactly one row a position: a record that the key has read already (Kafka delivers at least once) leaves no second row,
 because the first one stands and must not be replaced.

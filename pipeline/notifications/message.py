@@ -24,8 +24,10 @@ MAX_RECORD_BYTES = 65_536
 MAX_TITLE, MAX_LINE, MAX_LINES = 200, 600, 40
 """Characters of the title and of a line, lines a language."""
 MAX_LINK, MAX_KEY = 500, 512
+HIGHEST_RISK, MOST_ALERTS = 10_000, 1 << 53
 CHANNEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _LINK = re.compile(r"https?://[!-~]+")
+_NUMBERS = ("risk", "alerts", "created_us")
 _NAMESPACE = uuid.UUID("0b6a5d4e-6c1f-5d0a-9a57-2f1de0c47b11")
 
 
@@ -41,8 +43,9 @@ class Words:
 class Notification:
     """What one channel shall say. `dedup_key`: what belongs together, the same from `trigger` to `resolve`.
 
-    `severity`: of SEVERITIES. `incident_id` and `link` are "" where it is about no incident. `created_us`: UTC
-    microseconds, the time of the record that caused it, never a clock.
+    `severity`: of SEVERITIES. `risk` in hundredths and `alerts`: of the incident, 0 where it is about none; with the
+    severity they say which of many messages is the gravest. `incident_id` and `link` are "" where it is about no
+    incident. `created_us`: UTC microseconds, the time of the record that caused it, never a clock.
     """
 
     notification_id: str
@@ -52,6 +55,8 @@ class Notification:
     tenant_id: str
     incident_id: str
     severity: str
+    risk: int
+    alerts: int
     title_en: str
     title_zh: str
     lines_en: tuple[str, ...]
@@ -107,9 +112,7 @@ def _from_plain(plain: Mapping[str, Any]) -> Notification | None:
     if not all(isinstance(one, list) and all(isinstance(line, str) for line in one) for one in lines.values()):
         return None
     rest: dict[str, Any] = {name: value for name, value in plain.items() if name not in lines}
-    if type(rest["created_us"]) is not int or not all(
-        isinstance(value, str) for name, value in rest.items() if name != "created_us"
-    ):
+    if not all(type(value) is (int if name in _NUMBERS else str) for name, value in rest.items()):
         return None
     rest |= {name: tuple(one) for name, one in lines.items()}
     return Notification(**rest)
@@ -125,6 +128,8 @@ def _faults(one: Notification) -> Iterable[str]:
     for name in ("notification_id", "dedup_key", "tenant_id"):
         if not 0 < len(getattr(one, name)) <= MAX_KEY:
             yield f"{name} must have 1 to {MAX_KEY} characters"
+    if not 0 <= one.risk <= HIGHEST_RISK or not 0 <= one.alerts <= MOST_ALERTS:
+        yield f"risk must be 0 to {HIGHEST_RISK:,} (hundredths), alerts a count"
     if one.link and (len(one.link) > MAX_LINK or not _LINK.fullmatch(one.link)):
         yield f"link must be an http(s) address of at most {MAX_LINK} ASCII characters"
     yield from _faults_of_words(one)

@@ -7,18 +7,20 @@ one of the same dedup key and action is sent within the window: at most once. Be
 the one crash that repeats a message; its id is the same, which webhook, PagerDuty and mail pass on.
 
 Messages of one dedup key go in their order, so that no `resolve` overtakes its `trigger`; another key's do not wait.
+What is sent is a notification, or the call that contains an account: whatever has the properties of `Sendable`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from pipeline.notifications.message import Notification
 from pipeline.notifications.outcome import DELIVERED, REFUSED, RETRY, SET_UP_WRONGLY, SKIPPED, TOO_MANY, Sent
 from pipeline.notifications.pacing import SECOND_US, Bucket, Circuit, Limits, back_off_us
 
-DUPLICATE, GIVEN_UP = "duplicate", "given_up"
+DUPLICATE, GIVEN_UP, DIGEST = "duplicate", "given_up", "digest"
+"""Codes of rows without an attempt. `DIGEST`: its digest was delivered."""
 _ENDED_BY: Mapping[str, tuple[str, ...]] = {
     "trigger": ("acknowledge", "resolve"),
     "resolve": ("trigger", "update", "acknowledge"),
@@ -47,19 +49,56 @@ class DeliveryRow:
     not_before_us: int
 
 
+class Sendable(Protocol):
+    """What the policy must know of something that is sent."""
+
+    @property
+    def notification_id(self) -> str:
+        """The same on every attempt."""
+        ...
+
+    @property
+    def channel(self) -> str:
+        """Where it goes."""
+        ...
+
+    @property
+    def action(self) -> str:
+        """What it is about to do."""
+        ...
+
+    @property
+    def dedup_key(self) -> str:
+        """What goes in one order."""
+        ...
+
+    @property
+    def tenant_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def created_us(self) -> int:
+        """UTC microseconds."""
+        ...
+
+
+M = TypeVar("M", bound=Sendable)
+
+
 @dataclass(frozen=True, slots=True)
-class Send:
+class Send(Generic[M]):
     """Make this attempt now."""
 
-    notification: Notification
+    notification: M
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(Generic[M]):
     """Write this row and go on: nothing is to be sent."""
 
-    notification: Notification
+    notification: M
     row: DeliveryRow
 
 
@@ -70,7 +109,7 @@ class Wait:
     until_us: int | None
 
 
-Step = Send | Settle | Wait
+Step: TypeAlias = Send[M] | Settle[M] | Wait
 
 
 @dataclass(slots=True)
@@ -121,23 +160,23 @@ class Deliveries:
             for action in _ENDED_BY.get(row.action, ()):
                 self._said.pop((row.dedup_key, action), None)
 
-    def is_settled(self, notification: Notification) -> bool:
+    def is_settled(self, notification: Sendable) -> bool:
         """Whether nothing is left to do about it."""
         return notification.notification_id in self._settled
 
-    def attempts(self, notification: Notification) -> int:
+    def attempts(self, notification: Sendable) -> int:
         """How many attempts of it failed so far."""
         tried = self._tried.get(notification.notification_id)
         return tried.attempts if tried else 0
 
-    def said_before(self, notification: Notification) -> bool:
+    def said_before(self, notification: Sendable) -> bool:
         """Whether the channel confirmed the same key and action within the window (by the times of their causes)."""
         said_us = self._said.get((notification.dedup_key, notification.action))
         if said_us is None:
             return False
         return abs(notification.created_us - said_us) < self.limits.window_s * SECOND_US
 
-    def not_before_us(self, notification: Notification) -> int:
+    def not_before_us(self, notification: Sendable) -> int:
         """When its next attempt may go, by its own back-off."""
         tried = self._tried.get(notification.notification_id)
         return tried.not_before_us if tried else 0
@@ -148,7 +187,7 @@ class Deliveries:
         self._said = {key: at_us for key, at_us in self._said.items() if at_us >= said_before_us}
 
 
-def next_step(waiting: Sequence[Notification], deliveries: Deliveries, now_us: int) -> Step:
+def next_step(waiting: Sequence[M], deliveries: Deliveries, now_us: int) -> Step[M]:
     """What to do now about the notifications that wait, oldest first."""
     blocked: set[str] = set()
     times: list[int] = []
@@ -156,9 +195,9 @@ def next_step(waiting: Sequence[Notification], deliveries: Deliveries, now_us: i
         if deliveries.is_settled(one) or one.dedup_key in blocked:
             continue
         if deliveries.said_before(one):
-            return Settle(one, _unsent_row(one, now_us, SKIPPED, DUPLICATE))
+            return Settle(one, unsent_row(one, now_us, SKIPPED, DUPLICATE))
         if now_us - one.created_us >= deliveries.limits.give_up_s * SECOND_US and deliveries.attempts(one):
-            return Settle(one, _unsent_row(one, now_us, REFUSED, GIVEN_UP))
+            return Settle(one, unsent_row(one, now_us, REFUSED, GIVEN_UP))
         due_us = deliveries.not_before_us(one)
         if due_us <= now_us:
             return _when_channel_is_free(one, deliveries, now_us)
@@ -167,14 +206,14 @@ def next_step(waiting: Sequence[Notification], deliveries: Deliveries, now_us: i
     return Wait(min(times, default=None))
 
 
-def _when_channel_is_free(one: Notification, deliveries: Deliveries, now_us: int) -> Send | Wait:
+def _when_channel_is_free(one: M, deliveries: Deliveries, now_us: int) -> Send[M] | Wait:
     if deliveries.circuit.state(now_us) == "open":
         return Wait(deliveries.circuit.until_us)
     free_us = max(deliveries.paused_until_us, deliveries.bucket.free_at_us(now_us, deliveries.limits))
     return Wait(free_us) if free_us > now_us else Send(one, deliveries.attempts(one) + 1)
 
 
-def row_of(step: Send, sent: Sent, at_us: int, limits: Limits, chance: float) -> DeliveryRow:
+def row_of(step: Send[M], sent: Sent, at_us: int, limits: Limits, chance: float) -> DeliveryRow:
     """The row of an attempt that ended at `at_us`; `chance` (0 to 1) draws the wait before the next one."""
     wait_us = back_off_us(step.attempt, limits, chance, sent.retry_after_s) if sent.outcome == RETRY else 0
     one = step.notification
@@ -193,7 +232,8 @@ def row_of(step: Send, sent: Sent, at_us: int, limits: Limits, chance: float) ->
     )
 
 
-def _unsent_row(one: Notification, at_us: int, outcome: str, code: str) -> DeliveryRow:
+def unsent_row(one: Sendable, at_us: int, outcome: str, code: str) -> DeliveryRow:
+    """The row of what is settled without an attempt."""
     return row_of(Send(one, 0), Sent(outcome, code), at_us, Limits(), 0.0)
 
 

@@ -22,8 +22,8 @@ from pipeline.notifications.message import (
 from pipeline.notifications.outcome import SET_UP_WRONGLY
 from pipeline.notifications.text import cut, plain, short_tokens
 
-_SEVERITY_ZH = {"low": "低", "medium": "中", "high": "高", "critical": "严重"}
-_STATE_ZH = {
+SEVERITY_ZH = {"low": "低", "medium": "中", "high": "高", "critical": "严重"}
+STATE_ZH = {
     "open": "未处理", "acknowledged": "已确认", "assigned": "已指派", "contained": "已遏制", "resolved": "已关闭",
 }  # fmt: skip
 _VERDICT = {
@@ -69,20 +69,17 @@ class IncidentFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestFacts:
-    """What a digest says instead of many messages. `worst`: gravest first. `alerts`, `incidents`: in all, none dropped.
+    """What a digest says instead of many messages. `worst`: the messages of the gravest incidents, gravest first.
 
-    `per_severity`: incidents by severity. Times UTC microseconds.
+    `alerts`, `incidents`: in all, none dropped. `per_severity`: incidents by severity. Times UTC microseconds.
     """
 
-    tenant_id: str
-    dedup_key: str
     from_us: int
     until_us: int
     alerts: int
     incidents: int
     per_severity: Mapping[str, int]
-    worst: tuple[IncidentFacts, ...]
-    link: str
+    worst: tuple[Notification, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class BothWords:
 def incident_words(facts: IncidentFacts, action: str) -> BothWords:
     """Words of `trigger`, `update`, `acknowledge` and `resolve`."""
     heading_en, heading_zh = _HEADINGS[action]
-    name, severity_zh = facts.incident_id[:8], _SEVERITY_ZH[facts.severity]
+    name, severity_zh = facts.incident_id[:8], SEVERITY_ZH[facts.severity]
     return BothWords(
         _words(f"[{facts.severity}] {heading_en} {name}, risk {facts.risk:.0f}", _lines_en(facts)),
         _words(f"【{severity_zh}】{heading_zh} {name}，风险 {facts.risk:.0f}", _lines_zh(facts)),
@@ -119,7 +116,7 @@ def _lines_en(facts: IncidentFacts) -> list[str]:
 
 def _lines_zh(facts: IncidentFacts) -> list[str]:
     lines = [facts.explanation_zh, f"告警 {facts.alert_count} 条；检测器：{'、'.join(facts.detectors)}。"]
-    lines.append(f"状态：{_STATE_ZH[facts.state]}" + _by(facts.acknowledged_by, "，确认人 {}") + "。")
+    lines.append(f"状态：{STATE_ZH[facts.state]}" + _by(facts.acknowledged_by, "，确认人 {}") + "。")
     if facts.actor_token:
         lines.append(f"账号（代号）：{facts.actor_token}")
     if facts.times_reopened:
@@ -138,19 +135,18 @@ def _by(name: str, phrase: str) -> str:
 def digest_words(facts: DigestFacts) -> BothWords:
     """Words of a digest: it says that messages were put together, how many, and names the worst."""
     minutes = max(1, round((facts.until_us - facts.from_us) / 60_000_000))
-    counts = [(severity, facts.per_severity.get(severity, 0)) for severity in reversed(_SEVERITY_ZH)]
+    counts = [(severity, facts.per_severity.get(severity, 0)) for severity in reversed(SEVERITY_ZH)]
     en = [
         f"{facts.alerts:,} alerts in {minutes} min made {facts.incidents:,} incidents: too many for a message each.",
         "None was dropped. " + ", ".join(f"{severity} {count:,}" for severity, count in counts if count) + ".",
     ]
     zh = [
         f"{minutes} 分钟内 {facts.alerts:,} 条告警形成 {facts.incidents:,} 个事件，数量过多，合并为一条摘要。",
-        "没有丢弃任何事件。" + "，".join(f"{_SEVERITY_ZH[one]} {count:,} 个" for one, count in counts if count) + "。",
+        "没有丢弃任何事件。" + "，".join(f"{SEVERITY_ZH[one]} {count:,} 个" for one, count in counts if count) + "。",
     ]
     for one in facts.worst[:_WORST_NAMED]:
-        name, risk = one.incident_id[:8], f"{one.risk:.0f}"
-        en.append(f"{name} [{one.severity}] risk {risk}: {one.explanation_en}")
-        zh.append(f"{name}【{_SEVERITY_ZH[one.severity]}】风险 {risk}：{one.explanation_zh}")
+        en.append(": ".join((one.title_en, *one.lines_en[:1])))
+        zh.append("：".join((one.title_zh, *one.lines_zh[:1])))
     return BothWords(
         _words(f"Digest: {facts.incidents:,} incidents, {facts.alerts:,} alerts", en),
         _words(f"摘要：{facts.incidents:,} 个事件，{facts.alerts:,} 条告警", zh),
@@ -210,8 +206,34 @@ def incident_notification(
     return notification(
         channel, action, incident_words(facts, action),
         dedup_key=facts.dedup_key, tenant_id=facts.tenant_id, incident_id=facts.incident_id,
-        severity=facts.severity, link=facts.link, created_us=created_us, cause=cause,
+        severity=facts.severity, risk=round(facts.risk * 100), alerts=facts.alert_count, link=facts.link,
+        created_us=created_us, cause=cause,
     )  # fmt: skip
+
+
+def digest_notification(
+    channel: str, facts: DigestFacts, *, dedup_key: str, severity: str, tenant_id: str
+) -> Notification:
+    """The digest of one channel. `dedup_key` says which messages it stands for: the same ones are the same digest."""
+    return notification(
+        channel, "digest", digest_words(facts),
+        dedup_key=dedup_key, tenant_id=tenant_id, incident_id="", severity=severity,
+        risk=max((one.risk for one in facts.worst), default=0), alerts=facts.alerts, link="",
+        created_us=facts.until_us, cause=dedup_key,
+    )  # fmt: skip
+
+
+def test_notification(channel: str, account: str, *, tenant_id: str, created_us: int) -> Notification:
+    """The message of `notify test`; each one is another, so that none is taken for a repetition."""
+    key = f"test:{channel}:{created_us}"
+    return notification(
+        channel, "test", test_words(channel, account),
+        dedup_key=key, tenant_id=tenant_id, incident_id="", severity="low", risk=0, alerts=0, link="",
+        created_us=created_us, cause=key,
+    )  # fmt: skip
+
+
+test_notification.__test__ = False  # type: ignore[attr-defined]
 
 
 def outage_alarm(to: str, channel: str, code: str, waiting: int, opened_us: int, tenant_id: str) -> Notification:
@@ -219,7 +241,7 @@ def outage_alarm(to: str, channel: str, code: str, waiting: int, opened_us: int,
     return notification(
         to, "alarm", outage_words(channel, code, waiting),
         dedup_key=f"undelivered:{channel}:{opened_us}", tenant_id=tenant_id, incident_id="",
-        severity="high", link="", created_us=opened_us, cause=f"opened:{opened_us}",
+        severity="high", risk=0, alerts=0, link="", created_us=opened_us, cause=f"opened:{opened_us}",
     )  # fmt: skip
 
 
@@ -228,13 +250,14 @@ def undelivered_alarm(to: str, lost: Notification, code: str, at_us: int) -> Not
     return notification(
         to, "alarm", undelivered_words(lost, code),
         dedup_key=f"undelivered:{lost.notification_id}", tenant_id=lost.tenant_id, incident_id=lost.incident_id,
-        severity=lost.severity, link=lost.link, created_us=at_us, cause=lost.notification_id,
+        severity=lost.severity, risk=lost.risk, alerts=lost.alerts, link=lost.link, created_us=at_us,
+        cause=lost.notification_id,
     )  # fmt: skip
 
 
 def notification(
     channel: str, action: str, words: BothWords, *, dedup_key: str, tenant_id: str, incident_id: str, severity: str,
-    link: str, created_us: int, cause: str,
+    risk: int, alerts: int, link: str, created_us: int, cause: str,
 ) -> Notification:  # fmt: skip
     """A record of its parts, with the id that follows from them. Raises: NotificationRejected."""
     return checked(
@@ -246,6 +269,8 @@ def notification(
             tenant_id=tenant_id,
             incident_id=incident_id,
             severity=severity,
+            risk=risk,
+            alerts=alerts,
             title_en=words.en.title,
             title_zh=words.zh.title,
             lines_en=words.en.lines,

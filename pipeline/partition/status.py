@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -87,9 +87,9 @@ class PartitionStatus:
         """Whether the partition's thread had reason to end."""
         return self.state in ("closed", "stopped")
 
-    def copy(self) -> PartitionStatus:
+    def copy(self) -> Self:
         """A copy for another thread, which the partition's thread does not change under its hands."""
-        copied = PartitionStatus(self.topic, self.partition)
+        copied = type(self)(self.topic, self.partition)
         for one in fields(self):
             value = getattr(self, one.name)
             # dict() and list() copy in one step of the interpreter.

@@ -1,9 +1,8 @@
-"""One partition's worker: forms batches, commits them, and meets trouble without touching other partitions.
+"""One partition of access events: forms batches, commits them, and meets trouble without touching other partitions.
 
-Place in the flow: between the agent `record` (`app.py`), which offers fetched records, and `flow.py`. Each assigned
-partition has one of these in a thread of its own, so that one partition's stall never stops another. The three classes
-of trouble: *away* → retry the identical batch without end, readiness false; *rejected row* → bisect, the row becomes a
-dead letter; *broken invariant* → this partition stops and says so.
+Place in the flow: between the agent `record` (`app.py`), which offers fetched records, and `flow.py`; its thread is
+`thread.py`. The three classes of trouble: *away* → retry the identical batch without end, readiness false; *rejected
+row* → bisect, the row becomes a dead letter; *broken invariant* → this partition stops and says so.
 """
 
 from __future__ import annotations
@@ -12,33 +11,28 @@ import logging
 import math
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from pipeline import process_memory
 from pipeline.batch import FormedBatch, Judgement, PartitionMemory
-from pipeline.errors import AccesstrailError, Away, Fenced, LedgerConflict, OtherVersion, RejectedRow
+from pipeline.errors import AccesstrailError, LedgerConflict, OtherVersion, RejectedRow
 from pipeline.events import RecordBatch
 from pipeline.flow import Chain, commit_batch
 from pipeline.health.alarms import AlarmPlace, partition_alarm
 from pipeline.partition.closing import close_log
-from pipeline.partition.inbox import Closing, Inbox, KafkaRecord, Reassigned, Rewound, Tenure
+from pipeline.partition.inbox import Rewound
 from pipeline.partition.rebuild import require_same, restore_memory, save_profiles, stands_at
-from pipeline.partition.recovery import LogBounds, PlannedRange, ResumePlan, plan
+from pipeline.partition.recovery import PlannedRange, ResumePlan, plan
 from pipeline.partition.refused_rows import find_rejected
 from pipeline.partition.status import PartitionStatus, StepClock
+from pipeline.partition.thread import Flow, Observer, PartitionThread, nobody
 from pipeline.partition.turns import Turn, Turns
 from pipeline.ports import AlertPublisher, EvidenceStore
 
 _log = logging.getLogger(__name__)
-
-_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_FENCED_RETRIES = 3
-_REWIND_PAUSE_S = 1.0
 
 
 class Judgements(Protocol):
@@ -55,40 +49,6 @@ class Judgements(Protocol):
         ...
 
 
-class Flow(Protocol):
-    """What a partition asks of whoever fetches for it; safe to call from the partition's thread."""
-
-    def bounds(self, topic: str, partition: int) -> LogBounds:
-        """What the broker holds. Raises: Away."""
-        ...
-
-    def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
-        """Fetch from here on; what is then offered carries this number."""
-        ...
-
-    def block(self, topic: str, partition: int) -> None:
-        """Fetch nothing for now."""
-        ...
-
-    def unblock(self, topic: str, partition: int) -> None:
-        """Fetch again."""
-        ...
-
-    def sealed(self, topic: str, partition: int, next_offset: int) -> None:
-        """Everything below is in the ledger: the group may be told."""
-        ...
-
-
-Observer = Callable[[str, int], None]
-"""Told of every step that is done: (which sequence, number of the step). Sequences: `recovery` (numbered in
-`recovery.py`), `closing` (`closing.py`), `commit` (`flow.commit_batch`), `bisection` (1: refused rows are known),
-`snapshot` (1: profiles are written)."""
-
-
-def nobody(sequence: str, step: int) -> None:
-    """The product watches nothing; tests put a fault into each gap between two steps."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionLimits:
     """How much a partition holds in memory and how often it writes its profiles."""
@@ -100,7 +60,7 @@ class PartitionLimits:
     snapshot_events: int = 50_000
 
 
-class PartitionWorker:
+class PartitionWorker(PartitionThread[PartitionStatus]):
     """Owns one partition from assignment to revocation."""
 
     def __init__(
@@ -109,103 +69,24 @@ class PartitionWorker:
         publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, turns: Turns, writer: str,
         observer: Observer = nobody,
     ) -> None:  # fmt: skip
-        self.status = PartitionStatus(topic, partition)
+        super().__init__(
+            PartitionStatus(topic, partition), flow,
+            inbox_records=limits.inbox_records, inbox_bytes=limits.inbox_bytes, observer=observer,
+        )  # fmt: skip
         self._clock = StepClock(self.status)
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
-        self._flow, self._limits, self._writer, self._observer = flow, limits, writer, observer
+        self._limits, self._writer = limits, writer
         self._turns, self._turn = turns, Turn(lambda: None)
-        self._tenure = Tenure()
-        self._inbox = Inbox(
-            self._tenure, max_records=limits.inbox_records, max_bytes=limits.inbox_bytes,
-            block=partial(flow.block, topic, partition), unblock=partial(flow.unblock, topic, partition),
-        )  # fmt: skip
         self._memory: PartitionMemory | None = None
         self._store: EvidenceStore | None = None
         self._snapshot_at = time.monotonic()
-        self._forming_since = 0.0
-        self._thread = threading.Thread(target=self._run, name=f"partition-{partition}", daemon=True)
 
-    # -- called by the application, from its loop
-
-    def start(self) -> None:
-        """Begins recovery; records are wanted once the flow is told where to start."""
-        self._thread.start()
-
-    def reassign(self) -> None:
-        """The group was rebalanced and the partition is still ours: begin anew from the store."""
-        with self._tenure.changed:
-            self._inbox.drop()
-            self._tenure.renew()
-
-    def close(self) -> None:
-        """The partition is no longer ours: finish nothing, write nothing more after the running step."""
-        with self._tenure.changed:
-            self._inbox.drop()
-            self._tenure.end()
-
-    def join(self, timeout_s: float) -> bool:
-        """Whether the thread ended in time."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def offer(self, records: list[KafkaRecord], seek_number: int) -> None:
-        """Takes fetched records; never blocks, asks the fetcher to pause when it holds enough."""
-        self._inbox.offer(records, seek_number)
-
-    def observe(self) -> PartitionStatus:
-        """How the partition is now; for another thread."""
-        status = self.status
-        status.inbox_records, status.inbox_bytes, oldest = self._inbox.held()
-        status.oldest_received_at = min((at for at in (oldest, self._forming_since) if at), default=0.0)
-        return status.copy()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the partition's thread runs."""
-        return self._thread.is_alive()
-
-    # -- the partition's thread
-
-    def _run(self) -> None:
-        fenced = 0
-        while not self._tenure.ended:
-            generation, sealed_before = self._tenure.generation, self.status.sealed_offset
-            try:
-                self._live(generation)
-            except Rewound:
-                # The broker began again below what is sealed: another life of the log, which `_prepare` finds out.
-                self._tenure.pause(_REWIND_PAUSE_S, generation)
-            except Reassigned:
-                fenced = 0
-            except Closing:
-                break
-            except Fenced as exc:
-                # A former owner sealed while we took over: the ledger is whole, we go on from it.
-                self.status.fenced += 1
-                fenced = fenced + 1 if self.status.sealed_offset == sealed_before else 1
-                self._memory = None
-                if fenced > _FENCED_RETRIES:
-                    self._stop(exc, generation)
-            except AccesstrailError as exc:
-                # A broken invariant, or a directory that cannot be read: nothing this partition could retry.
-                self._stop(exc, generation)
-            except Exception as exc:
-                # The outermost loop of this thread. A fault of ours that one record brings out must stop its partition
-                # only. What the exception says may hold payload: its class and place are all that is told.
-                self._stop(AccesstrailError(_place_of(exc), code="internal_error"), generation)
-        self._last_snapshot()
-        self.status.state = "closed" if self.status.state != "stopped" else "stopped"
-
-    def _stop(self, exc: AccesstrailError, generation: int) -> None:
-        """Stops this partition and says so; only a new assignment begins anew."""
-        self.status.state, self.status.code = "stopped", exc.code
+    def _forget(self) -> None:
         self._memory = None
-        _log.error(
-            "partition stopped: topic=%s partition=%d code=%s: %s",
-            self.status.topic, self.status.partition, exc.code, exc,
-        )  # fmt: skip
-        self._tenure.pause(None, generation)
+
+    def _give_way(self) -> None:
+        self._turn.give_up()
 
     def _live(self, generation: int) -> None:
         """Recovers, then commits batch after batch until something ends it."""
@@ -372,10 +253,6 @@ class PartitionWorker:
         self._clock.after_step(number)
         self._observer("commit", number)
 
-    def _moved(self) -> None:
-        """Something was done: whatever it was, the thread is not stuck."""
-        self.status.turns += 1
-
     def _count(self, formed: FormedBatch) -> None:
         self.status.count(formed.entry, formed.events, formed.dead_letters)
         self._forming_since = 0.0
@@ -387,7 +264,7 @@ class PartitionWorker:
             self.status.sealed_offset = max(self.status.sealed_offset, self._memory.sealed.last_offset)
             self._flow.sealed(self.status.topic, self.status.partition, self._memory.next_offset)
 
-    def _last_snapshot(self) -> None:
+    def _end(self) -> None:
         """On an orderly end: whoever takes over need not read the log again."""
         if self._memory is not None and self._memory.sealed is not None and self.status.state != "stopped":
             self._memory.rollback()
@@ -419,38 +296,3 @@ class PartitionWorker:
             self._observer("snapshot", 1)
         self._clock.done("snapshot")
         self.status.snapshot_at = time.time()
-
-    # -- waiting
-
-    def _patiently(self, step: Callable[[], Any], generation: int) -> Any:  # noqa: ANN401  the step's own result
-        """Runs a step until its dependencies answer: *away* is retried without end, with back-off."""
-        before = self.status.state
-        try:
-            return self._until_answered(step, generation)
-        finally:
-            # However the step ended: they answer again, or somebody else says what is wrong.
-            if self.status.state == "away":
-                self.status.state, self.status.code, self.status.away_since = before, "", 0.0
-                _log.info("back: partition=%d", self.status.partition)
-
-    def _until_answered(self, step: Callable[[], Any], generation: int) -> Any:  # noqa: ANN401
-        attempt = 0
-        while True:
-            self._tenure.check(generation)
-            self._moved()
-            try:
-                return step()
-            except Away as exc:
-                self._turn.give_up()
-                if self.status.state != "away":
-                    self.status.away_since = time.time()
-                    _log.warning("away: partition=%d code=%s: %s", self.status.partition, exc.code, exc)
-                self.status.state, self.status.code = "away", exc.code
-                self._tenure.pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)], generation)
-                attempt += 1
-
-
-def _place_of(exc: Exception) -> str:
-    """Where an unforeseen exception was raised, without its own words."""
-    frame = traceback.extract_tb(exc.__traceback__)[-1]
-    return f"{type(exc).__name__} in {Path(frame.filename).name} line {frame.lineno}"

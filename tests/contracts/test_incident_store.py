@@ -202,7 +202,8 @@ def told(topic: str, offset: int, name: object = "one", **values: Any) -> Delive
     """A delivery row of a message of CHANNEL."""
     note = Notification(
         notification_id=str(uuid_of(name)), channel=CHANNEL, action="trigger", dedup_key=f"acme:{name}",
-        tenant_id="acme", incident_id=str(uuid_of("incident")), severity="high", title_en="t", title_zh="标题",
+        tenant_id="acme", incident_id=str(uuid_of("incident")), severity="high", risk=5000, alerts=1,
+        title_en="t", title_zh="标题",
         lines_en=(), lines_zh=(), link="", created_us=START_US,
     )  # fmt: skip
     given: dict[str, Any] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.health.metrics import METRICS, SCHEDULER_METRICS, Metric
+from pipeline.health.metrics import METRICS, RESPONDER_METRICS, SCHEDULER_METRICS, Metric
 from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
 
@@ -24,7 +24,7 @@ def _metric(one: Metric) -> list[str]:
 
 
 def metrics_page() -> str:
-    """Every metric of a worker, and of a scheduler."""
+    """Every metric of a worker, of a scheduler and of a responder."""
     header = ["metric", "type", "unit", "labels", "what it says"]
     return "\n".join(
         [
@@ -41,6 +41,11 @@ def metrics_page() -> str:
             "A scheduler answers with those of the process, and with these:",
             "",
             *_table(header, list(map(_metric, SCHEDULER_METRICS))),
+            "",
+            "A responder (incidents, messages) answers with those of the process, of dependencies and of stopped "
+            "partitions, and with these:",
+            "",
+            *_table(header, list(map(_metric, RESPONDER_METRICS))),
             "",
         ]
     )

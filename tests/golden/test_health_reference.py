@@ -12,7 +12,7 @@ import pytest
 
 import pipeline
 from pipeline.errors import AccesstrailError
-from pipeline.health.metrics import METRICS, SCHEDULER_METRICS
+from pipeline.health.metrics import METRICS, RESPONDER_METRICS, SCHEDULER_METRICS
 from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
 from tests.golden.make_health import FOLDER, PAGES
@@ -65,9 +65,11 @@ def test_every_explanation_is_whole_in_both_languages(code: str) -> None:
 
 def test_every_label_of_a_metric_is_of_low_cardinality() -> None:
     allowed = {"partition", "code", "state", "step", "dependency", "reason", "versions_id", "detector"}
-    assert {label for one in (*METRICS, *SCHEDULER_METRICS) for label in one.labels} <= allowed
-    assert len({one.name for one in (*METRICS, *SCHEDULER_METRICS)}) == len(METRICS) + len(SCHEDULER_METRICS)
-    for one in (*METRICS, *SCHEDULER_METRICS):
+    allowed |= {"topic", "transition", "channel", "outcome"}
+    listed = (*METRICS, *SCHEDULER_METRICS, *RESPONDER_METRICS)
+    assert {label for one in listed for label in one.labels} <= allowed
+    assert len({one.name for one in listed}) == len(listed)
+    for one in listed:
         assert re.fullmatch(r"accesstrail_[a-z_]+", one.name)
         assert (one.kind == "counter") == one.name.endswith("_total"), one.name
         assert one.help.endswith(".")

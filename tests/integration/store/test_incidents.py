@@ -320,6 +320,7 @@ def _delivery(company: Company, offset: int, channel: str, **values: Any) -> Del
     note = Notification(
         notification_id=str(uuid_of((company.tenant, channel, values.get("name", offset)))), channel=channel,
         action="trigger", dedup_key=company.key(), tenant_id=company.tenant, incident_id=incident_id, severity="high",
+        risk=5000, alerts=1,
         title_en="t", title_zh="标题", lines_en=(), lines_zh=(), link="", created_us=company.world.at_us,
     )  # fmt: skip
     values.pop("name", None)

@@ -9,8 +9,9 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline.adapters import health_server
-from pipeline.adapters.health_server import MAX_CONNECTIONS, MAX_REQUEST_BYTES, HealthServer, Page
+from pipeline.adapters import small_server
+from pipeline.adapters.health_server import HealthServer
+from pipeline.adapters.small_server import MAX_CONNECTIONS, MAX_REQUEST_BYTES, Page
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_anything_but_a_short_get_of_a_known_page_is_refused(
 
 
 def test_a_slow_client_is_given_up(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health_server, "REQUEST_LIMIT_S", 0.3)
+    monkeypatch.setattr(small_server, "REQUEST_LIMIT_S", 0.3)
     with socket.create_connection(server.address, timeout=10) as connection:
         for letter in b"GET /":
             with suppress(OSError):
@@ -79,7 +80,7 @@ def test_a_slow_client_is_given_up(server: HealthServer, monkeypatch: pytest.Mon
 def test_more_connections_than_the_limit_are_closed_and_later_ones_served(
     server: HealthServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health_server, "REQUEST_LIMIT_S", 1.0)
+    monkeypatch.setattr(small_server, "REQUEST_LIMIT_S", 1.0)
     idle = [socket.create_connection(server.address, timeout=10) for _ in range(MAX_CONNECTIONS)]
     deadline = time.monotonic() + 10
     while ask(server, b"GET /livez HTTP/1.1\r\n\r\n"):

@@ -86,6 +86,17 @@ def test_a_pager_hears_what_it_must_hear_in_any_flood() -> None:
     assert [one.item.action for one in out if isinstance(one, Single)] == ["trigger", *["resolve"] * 5]
 
 
+@pytest.mark.parametrize("told", range(7))
+def test_what_went_out_before_a_restart_has_taken_its_room(told: int) -> None:
+    guard: FloodGuard[str] = FloodGuard(LIMITS, {BASE_US // MINUTE_US: told})
+    offers = [item(one, severity) for severity in ("low", "critical") for one in range(9)]
+    singles = [one.item for given in offers for one in guard.offer(given, BASE_US) if isinstance(one, Single)]
+    assert len(singles) == max(0, 5 - told)
+    assert [one.severity for one in singles].count("low") == max(0, 3 - told)
+    (single,) = guard.offer(item(50), BASE_US + MINUTE_US)[1:]
+    assert isinstance(single, Single), "the next minute has its own"
+
+
 @pytest.mark.parametrize(("per_minute", "reserved", "worst"), [(1, 1, 1), (0, 0, 1), (5, -1, 1), (5, 1, 0)])
 def test_limits_without_room_are_refused(per_minute: int, reserved: int, worst: int) -> None:
     with pytest.raises(ValueError, match="at least one message"):

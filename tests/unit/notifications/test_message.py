@@ -52,7 +52,8 @@ def test_the_record_is_canonical() -> None:
         {"created_us": True}, {"created_us": 1.5}, {"link": "javascript:alert(1)"}, {"link": "http://a b"},
         {"link": "https://" + "a" * 500}, {"title_en": ""}, {"title_zh": "x" * (MAX_TITLE + 1)}, {"lines_en": "text"},
         {"lines_en": [5]}, {"lines_zh": ["x" * (MAX_LINE + 1)]}, {"lines_zh": ["x"] * (MAX_LINES + 1)}, {"extra": 1},
-        {"severity": None}, {"lines_en": ["\ud800"]},
+        {"severity": None}, {"risk": -1}, {"risk": 10_001}, {"risk": 87.4}, {"alerts": -1}, {"alerts": True},
+        {"alerts": "3"}, {"lines_en": ["\ud800"]},
     ],
 )  # fmt: skip
 def test_what_no_channel_could_send_is_refused(changes: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ class Channel:
             self.rows.append(row)
             deliveries.take(row)
 
-    def _attempt(self, step: Send) -> DeliveryRow:
+    def _attempt(self, step: Send[Notification]) -> DeliveryRow:
         sent = self.answers.pop(0) if self.answers else OK
         self.asked.append((self.now_us, step.notification))
         if sent.outcome == "delivered":

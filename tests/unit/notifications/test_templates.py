@@ -14,11 +14,12 @@ from pipeline.notifications.message import MAX_LINE, MAX_LINES, MAX_TITLE, check
 from pipeline.notifications.templates import (
     DigestFacts,
     IncidentFacts,
+    digest_notification,
     digest_words,
     incident_notification,
     incident_words,
-    notification,
     outage_alarm,
+    test_notification,
     test_words,
     undelivered_alarm,
 )
@@ -106,10 +107,16 @@ def test_the_same_cause_is_the_same_record() -> None:
 
 
 def test_a_digest_says_that_it_is_one_counts_all_and_names_the_worst() -> None:
-    worst = tuple(replace(FACTS, incident_id=f"{number:08d}-x", risk=99 - number) for number in range(25))
+    worst = tuple(
+        incident_notification(
+            "oncall", "trigger", replace(FACTS, incident_id=f"{number:08d}-x", risk=99 - number), created_us=START_US,
+            cause=str(number),
+        )
+        for number in range(25)
+    )  # fmt: skip
     facts = DigestFacts(
-        tenant_id="default", dedup_key="digest:1", from_us=START_US, until_us=START_US + 60_000_000, alerts=10_000,
-        incidents=1000, per_severity={"critical": 2, "high": 998}, worst=worst, link="",
+        from_us=START_US, until_us=START_US + 60_000_000, alerts=10_000, incidents=1000,
+        per_severity={"critical": 2, "high": 998}, worst=worst,
     )  # fmt: skip
     words = digest_words(facts)
     assert words.en.title == "Digest: 1,000 incidents, 10,000 alerts"
@@ -117,18 +124,21 @@ def test_a_digest_says_that_it_is_one_counts_all_and_names_the_worst() -> None:
     assert words.en.lines[0] == "10,000 alerts in 1 min made 1,000 incidents: too many for a message each."
     assert words.en.lines[1] == "None was dropped. critical 2, high 998."
     assert words.zh.lines[1] == "没有丢弃任何事件。严重 2 个，高 998 个。"
-    assert [line[:8] for line in words.en.lines[2:]] == [f"{number:08d}" for number in range(10)]
-    one = notification(
-        "oncall", "digest", words, dedup_key="digest:1", tenant_id="default", incident_id="", severity="critical",
-        link="", created_us=START_US, cause="digest:1",
-    )  # fmt: skip
-    assert from_json(one.to_json()).lines_zh[2].startswith("00000000【高】风险 99：账号 3f9c2a77…")
+    assert [line[16:24] for line in words.en.lines[2:]] == [f"{number:08d}" for number in range(10)]
+    one = digest_notification("oncall", facts, dedup_key="digest:1", severity="critical", tenant_id="default")
+    assert from_json(one.to_json()).lines_zh[2].startswith("【高】事件 00000000，风险 99：账号 3f9c2a77…")
+    assert (one.risk, one.alerts, one.created_us) == (9900, 10_000, facts.until_us)
 
 
 def test_a_test_says_that_nothing_happened() -> None:
     words = test_words("oncall", "li.wei")
     assert words.en.lines == ("Sent by li.wei. Nothing has happened; nobody needs to act.",)
     assert "没有发生任何事件" in words.zh.lines[0]
+    one = test_notification("oncall", "li.wei", tenant_id="default", created_us=START_US)
+    assert (one.action, one.title_zh) == ("test", "通道 oncall 测试")
+    assert (
+        one.dedup_key != test_notification("oncall", "li.wei", tenant_id="default", created_us=START_US + 1).dedup_key
+    )
 
 
 def test_an_outage_is_one_alarm_on_the_other_channel() -> None:
