@@ -1,8 +1,8 @@
-"""`accesstrail demo`: the whole system on this machine, with a live attack in it, explained.
+"""`accesstrail demo`: the whole system on this machine, with a live attack in it, explained and handled.
 
-Composition only: it writes a simulated company, trains a model on its history, starts the local stack and the worker
-with `accesstrail up`, sends history and a live story to Kafka, and shows what the system finds. Nothing in it is a
-shortcut: every alert printed was read back from ClickHouse as the role reader.
+Composition only: it writes a simulated company, trains a model on its history, starts the local stack with
+`accesstrail up`, sends history and a live story to Kafka, shows what the system finds, and has an incident closed.
+Nothing in it is a shortcut: every alert printed was read back from ClickHouse as the role reader.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
+from pipeline.cli.demo_incident import closed_incident, demo_account
+from pipeline.cli.incident_documents import plain_incident
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys
@@ -117,10 +119,14 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     live_from = datetime.now(UTC) - timedelta(minutes=3)
     sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
     alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
+    _tell(alerts, clock, len(events) + sent, say)
+    closed = closed_incident(settings, state_dir, alerts[0]["actor"], say)
+    clock.mark("incident_closed_s")
     if as_json:
-        click.echo(json.dumps({"events": len(events) + sent, **clock.marks, "alerts": alerts}, ensure_ascii=False))
+        body = {"events": len(events) + sent, **clock.marks, "alerts": alerts, "incident": plain_incident(closed)}
+        click.echo(json.dumps(body, ensure_ascii=False))
         return 0
-    _tell(alerts, clock, state_dir, len(events) + sent, say)
+    _tell_of_more(state_dir, closed.incident_id, say)
     while not once:
         time.sleep(1)
     return 0
@@ -146,6 +152,7 @@ def _make_anew(state_dir: Path) -> None:
         shutil.rmtree(state_dir)
     prepare_folder(state_dir)
     model_keys(state_dir)
+    demo_account(state_dir)
     (state_dir / _MARKER).write_text("{}\n", encoding="utf-8")
 
 
@@ -209,7 +216,7 @@ def _await_alerts(settings: Settings, since_us: int, clock: _Clock) -> list[dict
     return found
 
 
-def _tell(alerts: list[dict[str, Any]], clock: _Clock, state_dir: Path, events: int, say: _Say) -> None:
+def _tell(alerts: list[dict[str, Any]], clock: _Clock, events: int, say: _Say) -> None:
     marks = clock.marks
     after = marks["first_alert_s"] - marks["stack_ready_s"]
     say(
@@ -222,8 +229,16 @@ def _tell(alerts: list[dict[str, Any]], clock: _Clock, state_dir: Path, events: 
         say(f"  {alert['en']}\n")
         say(f"  {alert['zh']}\n")
     say(f"{len(alerts)} alerts. The first came {marks['first_alert_s']:.0f} s after the start,")
-    say(f"{after:.0f} s after the stack was ready. While this runs, in another terminal:\n")
+    say(
+        f"{after:.0f} s after the stack was ready. The alerts about one actor are one incident; a responder takes it:\n"
+    )
+
+
+def _tell_of_more(state_dir: Path, incident_id: str, say: _Say) -> None:
+    say("\nAn incident acknowledged and closed. While this runs, in another terminal:\n")
     for words in (
+        f"accesstrail incidents list --all --state {state_dir}",
+        f"accesstrail incidents show {incident_id[:8]} --language zh --state {state_dir}",
         f"accesstrail alerts --state {state_dir}",
         f"accesstrail status --state {state_dir}",
         f"accesstrail sql 'SHOW TABLES FROM accesstrail' --state {state_dir}",
