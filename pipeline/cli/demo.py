@@ -30,7 +30,8 @@ from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
-from pipeline.cli.demo_desk import Desk, handle_incident, responder_token
+from pipeline.cli.demo_desk import Desk
+from pipeline.cli.demo_incident import demo_account, handle_incident
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys
@@ -121,7 +122,7 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
     alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
     _tell(alerts, clock, len(events) + sent, say)
-    incident = handle_incident(desk, state_dir, responder_token(state_dir), clock.mark, say)
+    incident = handle_incident(desk, state_dir, clock.mark, say)
     if as_json:
         found = {"events": len(events) + sent, **clock.marks, "alerts": alerts, "incident": incident}
         click.echo(json.dumps(found, ensure_ascii=False))
@@ -152,6 +153,7 @@ def _make_anew(state_dir: Path) -> None:
         shutil.rmtree(state_dir)
     prepare_folder(state_dir)
     model_keys(state_dir)
+    demo_account(state_dir)
     (state_dir / _MARKER).write_text("{}\n", encoding="utf-8")
 
 

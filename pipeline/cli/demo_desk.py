@@ -1,8 +1,8 @@
-"""The demo's responder: a channel that is read on this machine, and the commands a person would type.
+"""The demo's channel: messages of the responder, received on this machine.
 
-Place in the flow: beside `demo.py`. The desk is a receiver of the channel kind `webhook` as a user would write one
-(docs/guides/channels.md): it checks signature and age before it reads, and keeps each message once. What it shows came
-over HTTP from the responder process; nothing is taken from the store.
+Place in the flow: opened by `demo.py`, read by `demo_incident.py`. The desk is a receiver of the channel kind `webhook`
+as a user would write one (docs/guides/channels.md): it checks signature and age before it reads, and keeps each message
+once. What it shows came over HTTP from the responder process; nothing is taken from the store.
 """
 
 from __future__ import annotations
@@ -11,28 +11,19 @@ import hashlib
 import hmac
 import json
 import secrets
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pipeline.adapters.account_secrets import Credentials
-from pipeline.adapters.accounts import open_accounts
-from pipeline.cli.acting import now_us
-from pipeline.errors import LocalStackError
 from pipeline.events import SEVERITIES
 from pipeline.private_files import write_new
 
 CHANNEL = "desk"
 _LONGEST_BODY = 1 << 20
 _OLDEST_S = 300
-_PATIENCE_S, _QUIET_S = 60.0, 2.0
-_ADMIN, _RESPONDER = "demo.admin", "demo.responder"
-_REASON = "called the partner: its key was stolen and is revoked"
 _SETTINGS = """
 # The demo's own channel: a receiver in the demo's process.
 [channels.{channel}]
@@ -134,65 +125,3 @@ class Desk:
                 return
 
         return Handler
-
-
-def responder_token(state_dir: Path) -> Path:
-    """A responder's account for the demo, made by an admin whose password nobody learns; the file of its token."""
-    first, own = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-    with open_accounts(state_dir, create=True) as accounts:
-        accounts.add_first(_ADMIN, first, "demo", now_us())
-        accounts.add(_ADMIN, _RESPONDER, ("soc", "responder"), first, "demo", now_us())
-        accounts.logins.change_password(_RESPONDER, Credentials(first), own, now_us())
-        token, _ = accounts.logins.new_token(_RESPONDER, Credentials(own), label="demo", days=1, at_us=now_us())
-    path = state_dir / "secrets" / "demo.token"
-    write_new(path, token + "\n")
-    return path
-
-
-def handle_incident(
-    desk: Desk, state_dir: Path, token_file: Path, mark: Callable[[str], float], say: Callable[[str], None]
-) -> dict[str, Any]:
-    """The gravest incident as a responder handles it: read, acknowledged, closed with a verdict; what became of it.
-
-    Raises: LocalStackError: no message came, or a command was not carried out.
-    """
-    told = desk.await_gravest(_PATIENCE_S, _QUIET_S)
-    if told is None:
-        raise LocalStackError("no message reached the demo's channel: see logs/responder.log", code="demo_silent")
-    mark("first_message_s")
-    incident_id = str(told["incident_id"])
-    say(f"A message on the channel {CHANNEL}, one for each incident:\n")
-    _show(told, say)
-    commands = (
-        ("acknowledge", ["ack", incident_id[:8]]),
-        ("resolve", ["resolve", incident_id[:8], "--verdict", "true_positive", "--why", _REASON]),
-    )
-    for action, words in commands:
-        _type(words, state_dir, token_file, say)
-        heard = desk.await_message(action, incident_id, _PATIENCE_S)
-        if heard is None:
-            raise LocalStackError(f"the channel never heard {action}: see logs/responder.log", code="demo_silent")
-        say(f"  {CHANNEL}: {heard['title_en']}\n  {CHANNEL}: {heard['title_zh']}\n")
-    mark("closed_s")
-    return {"incident_id": incident_id, "severity": told["severity"], "messages": len(desk.messages())}
-
-
-def _show(message: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    for language in ("en", "zh"):
-        say(f"  {message[f'title_{language}']}")
-        for line in message[f"lines_{language}"]:
-            say(f"    {line}")
-        say("")
-
-
-def _type(words: Sequence[str], state_dir: Path, token_file: Path, say: Callable[[str], None]) -> None:
-    """Runs `accesstrail incidents …` as anybody would, with the demo's account."""
-    shown = " ".join(f"'{one}'" if " " in one else one for one in words)
-    say(f"$ accesstrail incidents {shown}")
-    options = ["--state", str(state_dir), "--token-file", str(token_file)]
-    command = [sys.executable, "-m", "pipeline.cli", "incidents", *words, *options]
-    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
-    if done.returncode:
-        raise LocalStackError(f"incidents {words[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
-    for line in done.stdout.strip().splitlines():
-        say(f"  {line}")

@@ -56,6 +56,9 @@ def test_the_demo_shows_an_explained_alert_and_ctrl_c_leaves_nothing_behind(tmp_
     assert "Next:" in told
     assert "下一步：" in told
     assert "accesstrail alerts --state" in told
+    assert "done: acknowledged" in told
+    assert "done: resolved" in told
+    assert "desk: " in told, "the channel hears what becomes of it"
     demo.send_signal(signal.SIGINT)
     assert demo.wait(60) == 0
     assert _processes_of(state) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -29,14 +30,16 @@ def render() -> str:
     for name in COMMANDS:
         command = accesstrail.get_command(parent, name)
         assert command is not None, name
-        parts.append(f"## accesstrail {name}\n\n```text\n{_help(command, name, parent)}\n```\n")
-        if isinstance(command, click.Group):
-            for inner_name, inner in command.commands.items():
-                context = click.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH)
-                parts.append(
-                    f"### accesstrail {name} {inner_name}\n\n```text\n{_help(inner, inner_name, context)}\n```\n"
-                )
+        parts += _sections(command, name, parent, "##")
     return "\n".join(parts)
+
+
+def _sections(command: click.Command, name: str, parent: click.Context, mark: str) -> Iterator[str]:
+    """A command's help and, one level down, those of its own commands."""
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH)
+    yield f"{mark} {context.command_path}\n\n```text\n{_help(command, name, parent)}\n```\n"
+    for inner_name, inner in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _sections(inner, inner_name, context, mark + "#")
 
 
 def _help(command: click.Command, name: str, parent: click.Context) -> str:

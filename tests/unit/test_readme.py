@@ -31,9 +31,11 @@ def test_every_command_line_of_the_readme_can_be_parsed(line: str) -> None:
     assert words[0] in COMMANDS
     command = accesstrail.get_command(click.Context(accesstrail), words[0])
     assert command is not None
-    if isinstance(command, click.Group):
-        command = command.get_command(click.Context(command), words[1])
-        assert command is not None, f"{words[0]} has no command {words[1]}"
+    for word in words[1:]:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+        assert command is not None, f"{words[0]} has no command {word}"
     assert {word for word in words[1:] if word.startswith("--")} <= _options(command)
 
 

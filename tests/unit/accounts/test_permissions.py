@@ -26,7 +26,9 @@ from pipeline.accounts.permissions import (
 from pipeline.errors import EXIT_FORBIDDEN, Forbidden, UsageError
 
 ROLE_SETS = st.frozensets(st.sampled_from(sorted(ROLES)))
-READS_EVIDENCE = {"read_incidents", "search_evidence", "query_evidence", "export_evidence", "export_bulk"}
+READS_EVIDENCE = {
+    "read_incidents", "search_evidence", "query_evidence", "export_evidence", "export_incident", "export_bulk",
+}  # fmt: skip
 REVEALS = {"reveal_identity", "reveal_identities", "subject_report"}
 LOOKS_ONLY = {"read_status", "verify_ledger", "read_account_changes", "manage_own_account"}
 GRANTS = {"manage_accounts", "manage_roles"}

@@ -1,0 +1,105 @@
+"""The last act of `accesstrail demo`: the gravest incident is read, acknowledged and closed, as a responder would.
+
+Place in the flow: called by `demo.py` once alerts are there. It reads the channel (`demo_desk.py`) and runs the same
+commands as a person, as an account of its own that nobody can log in to: its passwords are random and thrown away, its
+token lies in the demo's folder (0600) and ends after a day.
+"""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.adapters.account_secrets import Credentials, Passwords
+from pipeline.adapters.accounts import accounts_path, open_accounts
+from pipeline.cli.acting import now_us
+from pipeline.cli.demo_desk import CHANNEL, Desk
+from pipeline.errors import LocalStackError
+from pipeline.private_files import write_new
+
+TOKEN_NAME = "demo.token"  # noqa: S105  a file's name
+_ADMIN, _RESPONDER = "demo.admin", "demo.responder"
+_ROLES = ("soc", "responder", "analyst")
+_REASON = "thrown away with the demo"
+_VERDICT_REASON = "called the partner: its key was stolen and is revoked"
+_PATIENCE_S, _QUIET_S = 60.0, 2.0
+_TOKEN_DAYS = 1
+
+
+def account_with_token(
+    state_dir: Path, name: str, roles: Iterable[str], file: Path, *, admin: str = _ADMIN,
+    passwords: Passwords | None = None,
+) -> None:  # fmt: skip
+    """An account in a folder of one's own, its token in a new file of mode 0600; nobody knows its password.
+
+    The first one makes the account `admin` too, which has no token: nobody can act as it.
+    """
+    first, own = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    is_new = not accounts_path(state_dir).exists()
+    with open_accounts(state_dir, create=is_new, passwords=passwords) as accounts:
+        if is_new:
+            accounts.add_first(admin, secrets.token_urlsafe(24), _REASON, now_us())
+        accounts.add(admin, name, roles, first, _REASON, now_us())
+        accounts.logins.change_password(name, Credentials(first, None), own, now_us())
+        token, _ = accounts.logins.new_token(
+            name, Credentials(own, None), label="demo", days=_TOKEN_DAYS, at_us=now_us()
+        )
+    write_new(file, token + "\n")
+
+
+def demo_account(state_dir: Path) -> None:
+    """The account that the demo acts as."""
+    account_with_token(state_dir, _RESPONDER, _ROLES, state_dir / TOKEN_NAME)
+
+
+def handle_incident(
+    desk: Desk, state_dir: Path, mark: Callable[[str], float], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The gravest incident as a responder handles it: read, acknowledged, closed with a verdict; what became of it.
+
+    Raises: LocalStackError: no message came, or a command was not carried out.
+    """
+    told = desk.await_gravest(_PATIENCE_S, _QUIET_S)
+    if told is None:
+        raise LocalStackError("no message reached the demo's channel: see logs/responder.log", code="demo_silent")
+    mark("first_message_s")
+    incident_id = str(told["incident_id"])
+    say(f"A message on the channel {CHANNEL}, one for each incident:\n")
+    _show(told, say)
+    commands = (
+        ("acknowledge", ["ack", incident_id[:8]]),
+        ("resolve", ["resolve", incident_id[:8], "--verdict", "true_positive", "--why", _VERDICT_REASON]),
+    )
+    for action, words in commands:
+        _type(words, state_dir, say)
+        heard = desk.await_message(action, incident_id, _PATIENCE_S)
+        if heard is None:
+            raise LocalStackError(f"the channel never heard {action}: see logs/responder.log", code="demo_silent")
+        say(f"  {CHANNEL}: {heard['title_en']}\n  {CHANNEL}: {heard['title_zh']}\n")
+    mark("closed_s")
+    return {"incident_id": incident_id, "severity": told["severity"], "messages": len(desk.messages())}
+
+
+def _show(message: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    for language in ("en", "zh"):
+        say(f"  {message[f'title_{language}']}")
+        for line in message[f"lines_{language}"]:
+            say(f"    {line}")
+        say("")
+
+
+def _type(words: Sequence[str], state_dir: Path, say: Callable[[str], None]) -> None:
+    """Runs `accesstrail incidents …` as anybody would, with the demo's account."""
+    shown = " ".join(f"'{one}'" if " " in one else one for one in words)
+    say(f"$ accesstrail incidents {shown}")
+    options = ["--state", str(state_dir), "--token-file", str(state_dir / TOKEN_NAME)]
+    command = [sys.executable, "-m", "pipeline.cli", "incidents", *words, *options]
+    done = subprocess.run(command, capture_output=True, text=True, start_new_session=True, check=False)
+    if done.returncode:
+        raise LocalStackError(f"incidents {words[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+    for line in done.stdout.strip().splitlines():
+        say(f"  {line}")
