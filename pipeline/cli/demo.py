@@ -26,6 +26,7 @@ import click
 import msgspec
 
 from deploy.local.configuration import choose_ports, config_file, prepare_folder, write_config
+from deploy.local.ports import PortWish, choose
 from detectors.model import save
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
@@ -122,7 +123,7 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
     alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
     _tell(alerts, clock, len(events) + sent, say)
-    incident = handle_incident(desk, state_dir, clock.mark, say)
+    incident = handle_incident(desk, state_dir, alerts[0]["severity"], clock.mark, say)
     if as_json:
         found = {"events": len(events) + sent, **clock.marks, "alerts": alerts, "incident": incident}
         click.echo(json.dumps(found, ensure_ascii=False))
@@ -220,8 +221,9 @@ def _await_alerts(settings: Settings, since_us: int, clock: _Clock) -> list[dict
 def _configure(state_dir: Path, desk: Desk) -> None:
     """The configuration `up` would write, with a channel that this process reads."""
     write_config(state_dir, choose_ports(state_dir), signed_models=True)
+    (page_port,) = choose((PortWish("links"),))
     with config_file(state_dir).open("a", encoding="utf-8") as file:
-        file.write(desk.settings())
+        file.write(desk.settings(page_port))
 
 
 def _tell(alerts: list[dict[str, Any]], clock: _Clock, events: int, say: _Say) -> None:

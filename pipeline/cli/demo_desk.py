@@ -13,7 +13,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ CHANNEL = "desk"
 _LONGEST_BODY = 1 << 20
 _OLDEST_S = 300
 _SETTINGS = """
+# The page behind the links of messages, on this machine.
+[response]
+link_base = "http://127.0.0.1:{page_port}"
+port = {page_port}
+
 # The demo's own channel: a receiver in the demo's process.
 [channels.{channel}]
 kind = "webhook"
@@ -59,9 +64,9 @@ class Desk:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, name="desk", daemon=True).start()
 
-    def settings(self) -> str:
-        """What the configuration says of it, TOML."""
-        return _SETTINGS.format(channel=CHANNEL, port=self._server.server_address[1])
+    def settings(self, page_port: int) -> str:
+        """What the configuration says of it, TOML; `page_port`: of the page behind the messages' links."""
+        return _SETTINGS.format(channel=CHANNEL, port=self._server.server_address[1], page_port=page_port)
 
     def close(self) -> None:
         """No more messages."""
@@ -75,25 +80,16 @@ class Desk:
 
     def await_message(self, action: str, incident_id: str, patience_s: float) -> Mapping[str, Any] | None:
         """The message of this kind about this incident; None: it did not come in time."""
-        deadline = time.monotonic() + patience_s
-        with self._changed:
-            while True:
-                for one in self._messages.values():
-                    if (one["action"], one["incident_id"]) == (action, incident_id):
-                        return one
-                if not self._changed.wait(deadline - time.monotonic()):
-                    return None
+        return self._await(lambda one: (one["action"], one["incident_id"]) == (action, incident_id), patience_s)
 
-    def await_gravest(self, patience_s: float, quiet_s: float) -> Mapping[str, Any] | None:
-        """The gravest incident told of, once no new one comes for `quiet_s`; None: none came in time."""
-        deadline = time.monotonic() + patience_s
+    def await_severity(self, severity: str, patience_s: float) -> Mapping[str, Any] | None:
+        """The first message about an incident that is at least so grave; None: none came in time."""
+        grave = SEVERITIES[SEVERITIES.index(severity) :]
+        return self._await(lambda one: one["severity"] in grave and bool(one["incident_id"]), patience_s)
+
+    def _await(self, wanted: Callable[[Mapping[str, Any]], bool], patience_s: float) -> Mapping[str, Any] | None:
         with self._changed:
-            if not self._changed.wait_for(lambda: self._messages, patience_s):
-                return None
-            while self._changed.wait(min(quiet_s, deadline - time.monotonic())):
-                continue
-            told = [one for one in self._messages.values() if one["action"] == "trigger"]
-            return max(told, key=lambda one: SEVERITIES.index(one["severity"]), default=None)
+            return self._changed.wait_for(lambda: next(filter(wanted, self._messages.values()), None), patience_s)
 
     def _take(self, body: bytes, headers: Mapping[str, str]) -> bool:
         stamp = headers.get("X-Accesstrail-Timestamp", "")

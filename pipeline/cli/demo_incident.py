@@ -25,8 +25,8 @@ TOKEN_NAME = "demo.token"  # noqa: S105  a file's name
 _ADMIN, _RESPONDER = "demo.admin", "demo.responder"
 _ROLES = ("soc", "responder", "analyst")
 _REASON = "thrown away with the demo"
-_VERDICT_REASON = "called the partner: its key was stolen and is revoked"
-_PATIENCE_S, _QUIET_S = 60.0, 2.0
+_VERDICT_REASON = "asked the team: nobody knows of a script; the session is ended"
+_PATIENCE_S = 60.0
 _TOKEN_DAYS = 1
 
 
@@ -57,13 +57,13 @@ def demo_account(state_dir: Path) -> None:
 
 
 def handle_incident(
-    desk: Desk, state_dir: Path, mark: Callable[[str], float], say: Callable[[str], None]
+    desk: Desk, state_dir: Path, severity: str, mark: Callable[[str], float], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The gravest incident as a responder handles it: read, acknowledged, closed with a verdict; what became of it.
+    """An incident of this severity as a responder handles it: read, acknowledged, closed; what became of it.
 
     Raises: LocalStackError: no message came, or a command was not carried out.
     """
-    told = desk.await_gravest(_PATIENCE_S, _QUIET_S)
+    told = desk.await_severity(severity, _PATIENCE_S)
     if told is None:
         raise LocalStackError("no message reached the demo's channel: see logs/responder.log", code="demo_silent")
     mark("first_message_s")
@@ -90,6 +90,7 @@ def _show(message: Mapping[str, Any], say: Callable[[str], None]) -> None:
         for line in message[f"lines_{language}"]:
             say(f"    {line}")
         say("")
+    say(f"  Its link (looking changes nothing, a button acknowledges):\n    {message['link']}\n")
 
 
 def _type(words: Sequence[str], state_dir: Path, say: Callable[[str], None]) -> None:

@@ -90,7 +90,7 @@ def main() -> None:
     with running("bench.notification", workload) as system:
         desk = Desk(system.state)
         with (system.state / "config.toml").open("a", encoding="utf-8") as file:
-            file.write(desk.settings().replace('kind = "webhook"', 'kind = "webhook"\nrate_per_minute = 6000') + _MORE)
+            file.write(desk.settings(0).replace('kind = "webhook"', 'kind = "webhook"\nrate_per_minute = 6000') + _MORE)
         events = system.folder / "events"
         write_mixed(workload, events, 100_000)
         for started in (system.worker("one"), system.responder("two")):
