@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults determinism bench bench-latency bench-start bench-memory bench-outage bench-store bench-handling soak evaluate fmt env lock clean
+.PHONY: help demo test check faults determinism bench bench-latency bench-notify bench-start bench-memory bench-outage bench-store bench-handling soak evaluate fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench-latency: env ## produced to queryable at 1,000 and 5,000 events a second
 
 bench-start: env ## worker ready, cold and warm, and takeover after kill -9
 	$(BIN)/python -m tests.bench.startup
+
+bench-notify: env ## produced to handed to the channel at 5,000 events a second
+	$(BIN)/python -m tests.bench.notification
 
 bench-memory: env ## one worker with 100,000 profiles after a million events and a rebalance
 	$(BIN)/python -m tests.bench.memory

@@ -53,6 +53,7 @@ Result = TypeVar("Result")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _OTHERS = (
     ("latency", "--seconds", "30"),
+    ("notification", "--seconds", "30"),
     ("startup", "--runs", "1"),
     ("memory",),
     ("outage", "--minutes", "2"),
@@ -61,6 +62,7 @@ _OTHERS = (
 )
 _LONG = """the other benches in their full form, each with a --help of its own:
   python -m tests.bench.latency   produced to queryable at 1,000 and 5,000 events/s (make bench-latency)
+  python -m tests.bench.notification  produced to handed to the channel at 5,000 events/s (make bench-notify)
   python -m tests.bench.startup   worker ready, cold and warm; takeover after kill -9 (make bench-start)
   python -m tests.bench.memory    a worker with 100,000 profiles after 1 M events and a rebalance (make bench-memory)
   python -m tests.bench.outage    the store away for ten minutes (make bench-outage)
