@@ -18,7 +18,7 @@ from html import escape
 from uuid import UUID
 
 from pipeline.adapters.small_server import Page, Request, SmallServer
-from pipeline.errors import Away
+from pipeline.errors import AccesstrailError
 from pipeline.notifications.templates import SEVERITY_ZH, STATE_ZH
 from pipeline.response.links import PATH, LinkClaim, Links
 
@@ -120,7 +120,7 @@ class AcknowledgeServer(SmallServer):
                 self._acknowledge_once(claim, incident)
                 incident = replace(incident, state="acknowledged", acknowledged_by=claim.by)
                 return _page(language, "done", 200, incident)
-        except Away:
+        except AccesstrailError:
             return _page(language, "away", 503)
         return _page(language, {"open": "ask", "resolved": "resolved"}.get(incident.state, "before"), 200, incident)
 

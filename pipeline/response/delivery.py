@@ -58,8 +58,9 @@ def nobody(deliveries: Sequence[Delivery]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRoles:
-    """What every channel's writer asks of the world. `circuits`: of all channels, in the settings' order, shared.
+    """What every channel's writer asks of the world.
 
+    `circuits`: of all channels that people read, in the settings' order; shared by the writers of a process.
     `outbox`: writes to `access.notifications`; `clock`: UTC microseconds; `chance`: from 0 to 1; `recorded`: told of
     every row once the store has it.
     """
@@ -115,7 +116,7 @@ class ChannelDelivery(Generic[M]):
         for row in self.rows:
             self._take(row)
         self.rows = ()
-        self.roles.circuits[self.channel] = self._state.circuit
+        self._show_circuit()
 
     def is_new(self, item: M) -> bool:
         """Whether nothing was ever done about it."""
@@ -189,8 +190,13 @@ class ChannelDelivery(Generic[M]):
             self._unwritten.clear()
             self.roles.recorded(deliveries)
             self._forget()
-        self.roles.circuits[self.channel] = self._state.circuit
+        self._show_circuit()
         self._tell_outage()
+
+    def _show_circuit(self) -> None:
+        """For who looks for another channel; one that nobody reads is none of them."""
+        if self.channel in self.roles.circuits:
+            self.roles.circuits[self.channel] = self._state.circuit
 
     def _tell_outage(self) -> None:
         """Step 4; once an opening, for what waits now shows whose messages do."""

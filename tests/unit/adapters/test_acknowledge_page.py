@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.adapters import acknowledge_page
 from pipeline.adapters.acknowledge_page import AcknowledgeServer, IncidentPage, language_of
-from pipeline.errors import Away
+from pipeline.errors import Away, StoreRefused
 from pipeline.notifications.secret import Secret
 from pipeline.response.links import VALID_S, LinkClaim, Links
 from tests.fake_channels import START_US
@@ -44,7 +44,7 @@ class Incidents:
     def look(self, incident_id: str) -> IncidentPage | None:
         self.looked.append(incident_id)
         if "look" in self.away:
-            raise Away("the store is away")
+            raise StoreRefused("no right")
         return self.found if self.found and self.found.incident_id == incident_id else None
 
     def acknowledge(self, claim: LinkClaim, incident: IncidentPage) -> None:
@@ -221,7 +221,7 @@ def test_what_needs_nobody_has_no_button_and_no_command(
     assert incidents.acknowledged == []
 
 
-def test_a_store_or_broker_that_is_away_is_said_and_the_button_can_be_pressed_again(
+def test_a_store_or_broker_that_does_not_answer_is_said_and_the_button_can_be_pressed_again(
     incidents: Incidents, door: Door
 ) -> None:
     for step in ("look", "acknowledge"):

@@ -356,6 +356,19 @@ def test_an_hour_of_outage_is_told_once_elsewhere_and_then_everything_arrives_in
     assert after[-1] <= MINUTE_START_US + HOUR_US + 20 * 60 * SECOND_US
 
 
+def test_a_channel_that_is_sent_too_much_rests_as_long_as_it_asks_also_after_a_restart() -> None:
+    channel = Channel(log=flooded(3))
+    channel.sender.answers = [Sent("retry", "too_many", 429, 60.0)]
+    channel.danger.kill_at = 4
+    with pytest.raises(Killed):
+        channel.run()
+    channel.danger.kill_at = -1
+    channel.run()
+    first, *later = [at_us for at_us, _, _ in channel.sender.asked]
+    assert min(later) >= first + 60 * SECOND_US
+    assert set(channel.sender.taken.values()) == {1}
+
+
 def test_an_outage_that_began_before_a_restart_is_the_same_outage() -> None:
     channel = Channel(log=flooded(1))
     channel.sender.usual = lambda now_us: UNAUTHORIZED
