@@ -23,6 +23,7 @@ _LONGEST_JUSTIFICATION = 2000
 def change_event(change: AccountChange, register: str) -> bytes:
     """The access event of one change, as on the wire. `register`: the accounts file's own name."""
     moment = datetime.fromtimestamp(change.at_us / 1_000_000, UTC)
+    why = "; ".join(one for one in (change.detail, change.reason) if one)
     event = {
         "schema_version": 1,
         "event_id": str(uuid.uuid5(_NAMESPACE, f"{register}:{change.number}")),
@@ -39,6 +40,7 @@ def change_event(change: AccountChange, register: str) -> bytes:
         "endpoint": f"users {change.what}",
         "resource_type": RESOURCE_TYPE,
         "resource_id": change.account,
-        "justification": "; ".join(one for one in (change.detail, change.reason) if one)[:_LONGEST_JUSTIFICATION],
     }
+    if why:  # an empty text is none on the wire
+        event["justification"] = why[:_LONGEST_JUSTIFICATION]
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
