@@ -22,7 +22,6 @@ from tests.systems import System, until
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
-TENANT = "sending"
 INCIDENTS = 120
 CUT = 3
 
@@ -67,10 +66,11 @@ def produce(system: System, *records: Record) -> None:
     producer.flush()
 
 
-def alerts(count: int) -> Iterator[Record]:
-    for number in range(count):
+def alerts(tenant: str) -> Iterator[Record]:
+    """One for each incident; the tests share a store, so each has a tenant of its own."""
+    for number in range(INCIDENTS):
         token = f"{number:032x}"
-        yield alert(f"sending {number}", tenant_id=TENANT, incident_key=f"{TENANT}:{token}", actor_token=token)
+        yield alert(f"{tenant} {number}", tenant_id=tenant, incident_key=f"{tenant}:{token}", actor_token=token)
 
 
 def settled(system: System) -> Counter[str]:
@@ -93,7 +93,7 @@ def test_killed_while_sending_and_two_at_once_every_message_arrives_and_none_aft
 ) -> None:
     with system_of(stack, tmp_path, "sendkill", 1000) as (system, chat, _):
         chat.faults = ["none", "server_error", "cut", "server_error", "none"] * CUT
-        produce(system, *alerts(INCIDENTS))
+        produce(system, *alerts("sendkill"))
         killed = system.start("responder")
         until(lambda: len(chat.taken) > INCIDENTS // 4, f"the first messages {system.said()[-3000:]}", 60)
         killed.send_signal(signal.SIGKILL)
@@ -110,11 +110,11 @@ def test_killed_while_sending_and_two_at_once_every_message_arrives_and_none_aft
 def test_a_flood_is_a_digest_and_a_person_stops_an_account_once(stack: Stack, tmp_path: Path) -> None:
     with system_of(stack, tmp_path, "senddigest", 5) as (system, chat, stop):
         with system.worker("responder"):
-            produce(system, *alerts(INCIDENTS))
+            produce(system, *alerts("senddigest"))
             until(lambda: settled(system).total() >= INCIDENTS, f"every offset {system.said()[-3000:]}", 150)
-            key = f"{TENANT}:{5:032x}"
+            key = f"senddigest:{5:032x}"
             asked = command(
-                "contain", "stop it", tenant_id=TENANT, incident_key=key, why="copies everything",
+                "contain", "stop it", tenant_id="senddigest", incident_key=key, why="copies everything",
                 expires_us=time.time_ns() // 1000 + 3_600_000_000,
             )  # fmt: skip
             produce(system, asked, asked)
