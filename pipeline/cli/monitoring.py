@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.health_server import HealthServer
@@ -33,12 +35,12 @@ _WAIT_S = 1.0
 class Part:
     """What one kind of process is watched for. `topics`: one pool of partitions each. `more`: of its status file.
 
-    `port`: of its pages, 0: a free one.
+    `open_store`: a connection of its own for each topic's monitor. `port`: of its pages, 0: a free one.
     """
 
     kind: str
     topics: tuple[str, ...]
-    store: StoreAccess
+    open_store: Callable[[], StoreAccess]
     metrics: Callable[[Sequence[Report], ProcessFacts], Samples]
     port: int = 0
     more: Callable[[], Mapping[str, object]] = dict
@@ -47,7 +49,7 @@ class Part:
 def worker_part(settings: Settings, model_state: Callable[[], Mapping[str, object]]) -> Part:
     """A worker's."""
     return Part(
-        kind="worker", topics=(settings.kafka.events_topic,), store=store_access(settings),
+        kind="worker", topics=(settings.kafka.events_topic,), open_store=partial(store_access, settings),
         metrics=lambda reports, process: samples(reports[0], process), port=settings.health.port,
         more=lambda: {"model": dict(model_state())},
     )  # fmt: skip
@@ -78,6 +80,7 @@ class Monitoring:
         self._reports = [Report() for _ in part.topics]
         self._monitors: list[Monitor] = []
         self._stopped = False
+        self._writing = threading.Lock()
 
     def start(self, watched: Sequence[Watched]) -> None:
         """Watches and serves from now on."""
@@ -90,7 +93,7 @@ class Monitoring:
                     Health(limits),
                     pool,
                     topic_reader(settings, topic),
-                    self._part.store,
+                    self._part.open_store(),
                     _Sink(self, number),
                     topic=topic,
                     retention_class=settings.retention_class,
@@ -122,8 +125,11 @@ class Monitoring:
     def note(self, number: int, report: Report) -> None:
         """Replaces the status file; a full disk must not end a process that still works."""
         self._reports[number] = report
-        if self._stopped:
-            return
+        with self._writing:  # every topic's monitor has a thread of its own
+            if not self._stopped:
+                self._write()
+
+    def _write(self) -> None:
         host, port = self._server.address
         reports = self._reports
         try:

@@ -145,23 +145,27 @@ def _writers(response: Response, commands: EventProducer) -> dict[str, MakeWrite
 
 
 def _watched(settings: Settings, agents: list[Agent], page: AcknowledgeServer | None) -> Part:
-    client = connect(settings.clickhouse, RESPONDER)
+    def open_store() -> StoreAccess:
+        client = connect(settings.clickhouse, RESPONDER)
 
-    def ping() -> None:
-        client.query("SELECT 1")
+        def ping() -> None:
+            client.query("SELECT 1")
 
-    def write_alarm(rows: ColumnBatch, token: str) -> None:
-        """An alert about ourselves would wait for ourselves: the log and `status` say it, and whoever watches them."""
-        _log.error("an alarm about this process: see its status and the lines above")
+        return StoreAccess(ping, _say_alarm)
 
     def more() -> dict[str, object]:
         host, port = page.address if page is not None else ("", 0)
         return {"links": f"http://{host}:{port}" if page is not None else ""}
 
     return Part(
-        kind="responder", topics=tuple(one.topic for one in agents), store=StoreAccess(ping, write_alarm),
-        metrics=response_samples, more=more,
+        kind="responder", topics=tuple(one.topic for one in agents), open_store=open_store, metrics=response_samples,
+        more=more,
     )  # fmt: skip
+
+
+def _say_alarm(rows: ColumnBatch, token: str) -> None:
+    """An alert about ourselves would wait for ourselves: the log and `status` say it, and whoever watches them."""
+    _log.error("an alarm about this process: see its status and the lines above")
 
 
 @click.command("responder")

@@ -162,6 +162,8 @@ def _as_text(document: Document) -> str:
     schedulers = document["schedulers"]
     for one in schedulers if isinstance(schedulers, list) else []:
         lines += _scheduler_lines(one)
+    responders = document["responders"]
+    lines += [_responder_line(one) for one in (responders if isinstance(responders, list) else [])]
     processes = document["processes"]
     for process in processes if isinstance(processes, list) else []:
         lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")
@@ -172,6 +174,17 @@ def _as_text(document: Document) -> str:
             sealed, lag = ("-" if entry[key] is None else f"{entry[key]:,}" for key in ("sealed_offset", "lag"))
             lines.append(f"{entry['topic']:<20} {entry['partition']:>9} {sealed:>12} {lag:>10}")
     return "\n".join(lines)
+
+
+def _responder_line(one: Mapping[str, Any]) -> str:
+    state = "ready" if one.get("ready") else "not ready"
+    partitions = [entry for entry in one.get("partitions", ()) if isinstance(entry, dict)]
+    waiting = sum(entry.get("lag") or 0 for entry in partitions)
+    incidents = sum(entry.get("open_incidents") or 0 for entry in partitions)
+    return (
+        f"responder   {one['writer']}  pid {one['pid']:<8} {state}, {len(partitions)} partitions, "
+        f"{incidents:,} open incidents, {waiting:,} records wait, {one.get('health')}"
+    )
 
 
 def _scheduler_lines(one: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,8 +10,15 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters.acknowledge_page import ASKED_A_MINUTE, MAX_BODY_BYTES
 from pipeline.adapters.channels.registry import sender_of
+from pipeline.adapters.small_server import MAX_CONNECTIONS, REQUEST_LIMIT_S
+from pipeline.cli.acknowledging import LINK_SECRET
+from pipeline.incidents.flood import FloodLimits
 from pipeline.notifications.config import KINDS, channels_from
+from pipeline.response.containment import ContainmentCall
+from pipeline.response.links import VALID_S
+from pipeline.response.sending import MOST_HELD
 from tests.channel_settings import NOTIFICATION, secret_file, settings_of
 from tests.fake_channels import SECRET, START_US, http_channel
 
@@ -50,3 +58,22 @@ def test_its_receiver_accepts_what_is_sent_and_nothing_else(
     now_s = START_US // 1_000_000 + late_s
     assert scope["is_genuine"](headers, request.body, secret.encode(), now_s) is is_fine
     assert not scope["is_genuine"](headers, request.body + b" ", SECRET.encode(), now_s)
+
+
+def test_its_containment_call_is_the_record_that_is_sent() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
+    assert list(json.loads(example)) == sorted(ContainmentCall.__struct_fields__)
+
+
+def test_what_it_says_of_floods_and_memory_is_the_codes() -> None:
+    usual = FloodLimits()
+    assert f"({usual.per_minute}, of which {usual.reserved} are kept for critical incidents)" in GUIDE
+    assert f"{MOST_HELD:,} messages in memory" in GUIDE
+
+
+def test_the_guide_of_links_says_what_the_page_does() -> None:
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "guides" / "incidents.md").read_text(encoding="utf-8")
+    assert f"for {VALID_S // 86_400} days" in guide
+    assert f"{ASKED_A_MINUTE} requests a minute from one address, {MAX_CONNECTIONS} connections at once" in guide
+    assert f"{REQUEST_LIMIT_S:.0f} s for a request, {MAX_BODY_BYTES // 1024} KiB\n  of body" in guide
+    assert f"`STATE/{LINK_SECRET}`" in guide

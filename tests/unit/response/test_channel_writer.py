@@ -211,6 +211,20 @@ def test_what_is_read_late_is_told_by_the_minutes_it_belongs_to() -> None:
     assert [one.title_en for one in channel.digests()] == ["Digest: 17 incidents, 170 alerts"] * 3
 
 
+def test_what_is_read_late_in_pieces_is_one_digest_a_minute_all_the_same() -> None:
+    channel = Channel()
+    channel.clock.now_us += HOUR_US
+    writer = channel.writer()
+    for n, one in enumerate(flooded(30)):
+        writer.offer(at(n), one)
+        for _ in range(3):
+            writer.step()
+        channel.clock.now_us += SECOND_US // 2
+    while (due_us := writer.step()) is not None:
+        channel.clock.now_us = max(channel.clock.now_us, due_us)
+    assert [one.title_en for one in channel.digests()] == ["Digest: 27 incidents, 270 alerts"]
+
+
 # -- at least once, at most once
 
 
