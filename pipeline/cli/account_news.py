@@ -15,7 +15,7 @@ from pipeline.adapters.account_announcements import announce_account_changes, is
 from pipeline.adapters.kafka import EventProducer
 from pipeline.cli.options import STATE_CONFIG_NAME, settings_of
 from pipeline.config import Settings
-from pipeline.errors import AccesstrailError, Away, ConfigError
+from pipeline.errors import AccesstrailError, Away, ConfigError, UsageError
 from pipeline.ports import EventSender
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def tell_of_accounts(settings: Settings) -> None:
             announce_account_changes(settings.state_dir, producer)
         finally:
             producer.close()
-    except (Away, ConfigError) as exc:
+    except (Away, ConfigError, UsageError) as exc:
         click.echo(f"changes of accounts are kept, but Kafka has not been told ({exc.code}): done later", err=True)
 
 
@@ -39,7 +39,7 @@ def tell_at_start(settings: Settings, sender: EventSender) -> None:
     """The same for a process that runs: what cannot be told is logged and left to the next."""
     try:
         announce_account_changes(settings.state_dir, sender)
-    except (Away, ConfigError) as exc:
+    except (Away, ConfigError, UsageError) as exc:
         _log.warning("changes of accounts could not be told: code=%s", exc.code)
 
 

@@ -17,11 +17,13 @@ from click.testing import CliRunner
 from detectors.exceptions import from_lines
 from detectors.model import save
 from detectors.scheduled import SCHEDULED
+from pipeline.accounts.model import Account
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.schedule import ClickHouseSchedule
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.exceptions import exceptions_command
+from pipeline.cli.incident_feedback import ExceptionWish, make_exception
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.config import load
 from pipeline.directory import DirectorySnapshot
@@ -159,3 +161,17 @@ def test_every_condition_can_be_asked_of_history(system: System, scope: tuple[st
 def test_a_subject_can_be_asked_of_history(system: System) -> None:
     words = ("--subject", "c-1", "--detector", "subject_looked_at_by_many", "--json")
     assert system.command("preview", *words)[0]["alerts_held_back"] == {}
+
+
+def test_a_benign_incident_makes_an_exception_by_the_same_mechanism(
+    system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    analyst = Account(name="lin.meng", roles=frozenset({"analyst"}), state="active", created_us=0, totp_enrolled=False)
+    token = system.keyring.token("default", "actor", "svc.job").hex()
+    wish = ExceptionWish({"actor": token}, ("bulk_export", "isolation_forest"), 9500, "wu.ling", "CHG-2231", 14)
+    assert make_exception(load(system.file, {}), wish, analyst, as_json=True) == 0
+    made = json.loads(capsys.readouterr().out)
+    (listed,) = system.command("list", "--json")
+    assert (listed["exception_id"], listed["state"]) == (made["exception_id"], "in force")
+    assert (listed["scope"], listed["up_to"], listed["reason"]) == ({"actor": token}, 95.0, "CHG-2231")
+    assert listed["owner"] == system.keyring.token("default", "actor", "wu.ling").hex()

@@ -61,6 +61,20 @@ def test_what_kafka_did_not_take_is_told_later_under_the_same_ids(tmp_path: Path
     assert again.acknowledged == topic.acknowledged
 
 
+def test_one_process_tells_at_a_time(tmp_path: Path) -> None:
+    token_file(tmp_path, "li.wei", "soc")
+
+    class Meanwhile(Topic):
+        """Another process comes while this one waits for Kafka."""
+
+        def flush(self) -> None:
+            assert announce_account_changes(tmp_path, Topic()) == 0
+            super().flush()
+
+    assert announce_account_changes(tmp_path, Meanwhile()) == 4
+    assert announce_account_changes(tmp_path, Topic()) == 0
+
+
 def test_the_mark_never_goes_back(tmp_path: Path) -> None:
     token_file(tmp_path, "li.wei", "soc")
     with open_accounts(tmp_path, passwords=cheap_passwords()) as accounts:

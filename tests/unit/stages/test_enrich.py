@@ -451,6 +451,18 @@ def test_volume_and_unmasking() -> None:
     assert arrays.unmasked.tolist() == [0, 0, 0, 0, 0, 1, 1]
 
 
+def test_changes_of_accesstrail_itself_are_not_scored_and_those_of_others_are() -> None:
+    ours = {"action": "policy_change", "source_system": "accesstrail"}
+    arrays, _ = run(
+        {**ours, "resource_type": "version_set"},
+        {**ours, "resource_type": "accesstrail_account"},
+        {**ours, "resource_type": "account"},
+        {**ours, "resource_type": "accesstrail_account", "source_system": "crm"},
+        {**ours, "resource_type": "accesstrail_account", "action": "read"},
+    )
+    assert arrays.scorable.tolist() == [0, 0, 1, 1, 1]
+
+
 def test_heartbeats_are_not_scored_and_other_control_events_are() -> None:
     arrays, _ = run(
         {"action": "log_control", "resource_type": "heartbeat"},
