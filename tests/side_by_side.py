@@ -125,7 +125,7 @@ def lanes() -> list[list[Part]]:
 
     While the checks run only one part starts servers, so that on a new machine one alone fetches Kafka.
     """
-    pytest = [sys.executable, "-m", "pytest"]
+    pytest = [sys.executable, "-m", "pytest", "--durations=20", "--durations-min=5"]
     return [
         [Part("tests of whole systems", [*pytest, "-m", "e2e"])],
         [
