@@ -18,6 +18,7 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_store import ClickHouseIncidents, open_incidents
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
+from pipeline.cli.account_news import tell_of_accounts
 from pipeline.cli.acknowledging import LINK_SECRET, open_page
 from pipeline.cli.monitoring import Monitoring, Part
 from pipeline.cli.options import settings_options
@@ -71,6 +72,7 @@ def make_responder(settings: Settings, observer: Observer = nobody) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         monitoring.await_kafka()
+        tell_of_accounts(settings)
         process_memory.settle()
         run(application)
     finally:
