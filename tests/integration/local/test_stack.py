@@ -26,6 +26,7 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.config import Settings
 from pipeline.errors import Away, LocalStackError
+from pipeline.roles import ROLES
 
 pytestmark = pytest.mark.stack
 
@@ -248,7 +249,7 @@ def test_down_stops_everything_and_the_folder_comes_back_on_other_ports_if_need_
 
 def test_no_password_is_in_a_log_a_command_line_or_a_configuration(running: Path) -> None:
     secrets = [path.read_bytes() for path in (running / "secrets").iterdir()]
-    assert len(secrets) == 4
+    assert len(secrets) == len(ROLES)
     files = [path for path in running.glob("logs/*") if path.is_file()] + [config_file(running)]
     files += [*(running / "run").glob("*.json"), *(running / "clickhouse" / "work").glob("*.xml")]
     texts = [path.read_bytes() for path in files]
