@@ -227,11 +227,11 @@ def write_workload(workload: Workload, path: Path, count: int) -> None:
 
 
 @contextmanager
-def running(topic: str, workload: Workload, *, history: int = 60_000) -> Iterator[System]:
+def running(topic: str, workload: Workload, *, history: int = 60_000, model_alerts: bool = True) -> Iterator[System]:
     """A system over a fresh state folder with the workload's directory and a model trained on it."""
     with tempfile.TemporaryDirectory(prefix="accesstrail-bench-") as name:
         state = Path(name)
-        prepare(workload, state, history=history)
+        prepare(workload, state, history=history, model_alerts=model_alerts)
         stack = launch(state, StackOptions(worker=False, partitions=PARTITIONS), say=lambda text: None, tied=True)
         try:
             system = System(state, topic)

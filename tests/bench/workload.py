@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.model import save
+from detectors.policy import HIGHEST_THRESHOLD
 from pipeline.adapters.directory import read_directory
 from pipeline.offline import EventFile, train_model
 from pipeline.partitioning import partition_of
@@ -158,8 +159,11 @@ def company(actors: int) -> Company:
     return replace(drawn, people=people[: max(1, actors - services)])
 
 
-def prepare(workload: Workload, folder: Path, *, history: int = 200_000) -> None:
-    """Writes `directory/` and a model trained on the workload's first events into a folder."""
+def prepare(workload: Workload, folder: Path, *, history: int = 200_000, model_alerts: bool = True) -> None:
+    """Writes `directory/` and a model trained on the workload's first events into a folder.
+
+    Without `model_alerts` events are scored, and only rules raise alerts.
+    """
     write_directory(workload.company, folder / "directory", [])
     directory = read_directory(folder / "directory", Keyring.offline())
     lines: list[bytes] = []
@@ -170,7 +174,8 @@ def prepare(workload: Workload, folder: Path, *, history: int = 200_000) -> None
     events = [json.loads(line) for line in lines]
     times = np.array([one["event_time"][:-6] for one in events], "datetime64[us]").astype(np.int64) - 8 * 3600 * 10**6
     ids = [one["event_id"] for one in events]
-    save(train_model(EventFile(lines, times, ids), directory, "Asia/Shanghai"), folder / "model")
+    model = train_model(EventFile(lines, times, ids), directory, "Asia/Shanghai")
+    save(model if model_alerts else replace(model, threshold=HIGHEST_THRESHOLD), folder / "model")
 
 
 def _instance(actor: Actor) -> str:
