@@ -4,7 +4,7 @@ One event in 1,000 is a person's attempt to change logging, by an account that w
 it, it opens an incident, and a message goes to a webhook that checks its signature. Sent: the event's time, the
 producer's clock at the moment of sending. Arrived: the receiver's clock when the message was taken. Told are incidents
 of this rule only, and flood guard and rate are set so high that no message waits for them; with them it would be their
-setting that is measured.
+setting that is measured. The model scores and stays quiet: a history of hours knows too little of 20,000 accounts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MORE = """
 [incidents.flood]
 per_minute = 1000
 
-# Everybody works a hundred times as fast as people do: of what else is found nobody is told during the run.
+# People work faster here than people do: of what else is found nobody is told during the run.
 [[incidents.maintenance]]
 name = "bench"
 from = "{since}"
@@ -115,8 +115,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=5_000)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
-    workload = Workload(2_000, 111_000)
-    with running("bench.notification", workload) as system:
+    workload = Workload(20_000, 111_000)
+    with running("bench.notification", workload, model_alerts=False) as system:
         desk = Desk(system.state)
         with (system.state / "config.toml").open("a", encoding="utf-8") as file:
             file.write(_settings(desk))
