@@ -21,7 +21,7 @@ FORMAT = 1
 ACTIONS = ("trigger", "update", "acknowledge", "resolve", "digest", "test", "alarm")
 LANGUAGES = ("zh", "en", "both")
 MAX_RECORD_BYTES = 65_536
-MAX_TITLE, MAX_LINE, MAX_LINES = 200, 600, 40
+MAX_TITLE, MAX_LINE, MAX_LINES = 200, 1200, 40
 """Characters of the title and of a line, lines a language."""
 MAX_LINK, MAX_KEY = 500, 512
 HIGHEST_RISK, MOST_ALERTS = 10_000, 1 << 53

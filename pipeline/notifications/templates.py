@@ -39,6 +39,8 @@ _HEADINGS: Mapping[str, tuple[str, str]] = {
     "resolve": ("Incident resolved", "事件已关闭"),
 }
 _WORST_NAMED = 10
+_MOST_QUOTED = 600
+"""Characters of each that a digest names: all of them together are one record, whatever the alphabet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +147,8 @@ def digest_words(facts: DigestFacts) -> BothWords:
         "没有丢弃任何事件。" + "，".join(f"{SEVERITY_ZH[one]} {count:,} 个" for one, count in counts if count) + "。",
     ]
     for one in facts.worst[:_WORST_NAMED]:
-        en.append(": ".join((one.title_en, *one.lines_en[:1])))
-        zh.append("：".join((one.title_zh, *one.lines_zh[:1])))
+        en.append(cut(": ".join((one.title_en, *one.lines_en[:1])), _MOST_QUOTED, len))
+        zh.append(cut("：".join((one.title_zh, *one.lines_zh[:1])), _MOST_QUOTED, len))
     return BothWords(
         _words(f"Digest: {facts.incidents:,} incidents, {facts.alerts:,} alerts", en),
         _words(f"摘要：{facts.incidents:,} 个事件，{facts.alerts:,} 条告警", zh),

@@ -112,8 +112,8 @@ def test_the_longest_message_fits_every_channel_and_keeps_its_link(kind: str, si
         NOTIFICATION,
         title_en=filled(MAX_TITLE),
         title_zh=filled(MAX_TITLE),
-        lines_en=(filled(MAX_LINE),) * (MAX_LINES // 4),
-        lines_zh=(filled(MAX_LINE),) * (MAX_LINES // 4),
+        lines_en=(filled(MAX_LINE),) * (MAX_LINES // 8),
+        lines_zh=(filled(MAX_LINE),) * (MAX_LINES // 8),
         link="https://accesstrail.company.test/" + "i" * 460,
     )
     shown, fake = received(kind, checked(longest), tmp_path)

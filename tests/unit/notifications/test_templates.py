@@ -92,6 +92,28 @@ def test_whatever_the_facts_quote_the_message_can_be_sent(text: str, detectors: 
     assert all(len(line) <= MAX_LINE for line in one.lines_en + one.lines_zh)
 
 
+def test_an_explanation_keeps_its_last_sentence_which_says_what_to_do() -> None:
+    """Three sentences of the longest kind, as the detectors write them."""
+    text = (
+        "This account looked at more than usual in the whole company; " * 14
+        + "Next: ask whether a script runs under it."
+    )
+    assert incident_words(replace(ALL_FACTS, explanation_en=text), "trigger").en.lines[0].endswith("runs under it.")
+
+
+def test_a_digest_of_the_longest_messages_can_be_sent() -> None:
+    one = incident_notification(
+        "oncall", "update", replace(ALL_FACTS, explanation_en="😀" * 1200, explanation_zh="😀" * 1200),
+        created_us=START_US, cause="0",
+    )  # fmt: skip
+    facts = DigestFacts(
+        from_us=START_US, until_us=START_US + 60_000_000, alerts=10_000, incidents=1_000,
+        per_severity={"high": 1_000}, worst=(one,) * 40,
+    )  # fmt: skip
+    digest = digest_notification("oncall", facts, dedup_key="digest:1", tenant_id="default", severity="high")
+    assert from_json(digest.to_json()) == digest
+
+
 def test_no_token_is_shown_in_full() -> None:
     one = incident_notification("oncall", "trigger", FACTS, created_us=START_US, cause="0")
     assert TOKEN not in "".join((one.title_en, one.title_zh, *one.lines_en, *one.lines_zh))
