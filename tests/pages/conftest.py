@@ -1,4 +1,4 @@
-"""Chromium of the system, started once a session; each test has a window of its own."""
+"""Chromium of the system, started once a module; each test has a window of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Never a browser that playwright brings: the Debian packages chromium and chromium-driver."""
+    """Never a browser that playwright brings: the Debian packages chromium and chromium-driver.
+
+    Not for the session: while it is open an event loop runs in this thread, and other tests start their own.
+    """
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.skip("no Chromium: install the package chromium of your system")
