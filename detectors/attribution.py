@@ -26,6 +26,9 @@ from detectors.surprisal import N_ORDER
 
 _MILLION = 1e6
 _KIND_ROWS = tuple(tuple(NAMES.index(name) for name in names) for _, names in KINDS)
+_KEPT_FORESTS = 4
+_kept: dict[int, tuple[Forest, F64, int]] = {}
+"""Covers of the forests asked of late, by identity; an entry holds its forest, so that no other takes its number."""
 _SUMMED = (1, 3, 5)
 """How many kinds each order column sums up, in the order in which the columns stand."""
 
@@ -33,7 +36,7 @@ _SUMMED = (1, 3, 5)
 def contributions(forest: Forest, rows: F32) -> F64:
     """How much each column shortens the summed path, float64 (n, k); a row sums to expected − own path length.
 
-    `rows` float32 (n, k) as the forest reads them. About 10 ms a row for 100 trees of 4,096 samples.
+    `rows` float32 (n, k) as the forest reads them. About 6 ms a row for 100 trees of 4,096 samples.
     """
     covers, depth = _covers(forest)
     out, size = np.zeros(rows.shape, np.float64), depth + 2
@@ -63,10 +66,20 @@ def of_features(forest: Forest, surprisals: F32) -> I64:
 
 
 def _covers(forest: Forest) -> tuple[F64, int]:
-    """Training rows that reached each node, float64 (nodes,), and the greatest depth.
+    """Training rows that reached each node, float64 (nodes,), and the greatest depth; worked out once a forest.
 
     A leaf's path is its depth plus c(its rows): the rows follow from it, those of inner nodes are sums.
     """
+    known = _kept.get(id(forest))
+    if known is None:
+        known = forest, *_work_out_covers(forest)
+        if len(_kept) >= _KEPT_FORESTS:
+            _kept.clear()
+        _kept[id(forest)] = known
+    return known[1:]
+
+
+def _work_out_covers(forest: Forest) -> tuple[F64, int]:
     mean = forest.norm / len(forest.roots)
     most = 2
     while average_path(most) < mean:

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_parts_of_a_row_sum_to_the_expected_less_its_own_path(seed: int, scale: 
     )
     own = -np.log2(scores(forest, rows)) * forest.norm
     assert contributions(forest, rows).sum(axis=1) == pytest.approx(expected - own, abs=1e-6)
+
+
+def test_each_of_many_forests_is_told_by_its_own_rows() -> None:
+    """What is kept of the forests asked of late is never another one's, whichever was asked between."""
+    forests = [
+        flatten(IsolationForest(n_estimators=2, max_samples=20 + n, random_state=n).fit(history(n))) for n in range(9)
+    ]
+    rows = history(77)[:2]
+    first = [contributions(forest, rows).tolist() for forest in forests]
+    again = [contributions(flat, rows).tolist() for flat in [*forests, *reversed(forests)]]
+    assert again == [*first, *reversed(first)]
+    assert first == [contributions(replace(forest), rows).tolist() for forest in forests]
 
 
 def test_rows_that_reached_a_node_are_found_again() -> None:
