@@ -4,7 +4,7 @@ One event in 1,000 is a person's attempt to change logging, by an account that w
 it, it opens an incident, and a message goes to a webhook that checks its signature. Sent: the event's time, the
 producer's clock at the moment of sending. Arrived: the receiver's clock when the message was taken. Told are incidents
 of this rule only, and flood guard and rate are set so high that no message waits for them; with them it would be their
-setting that is measured. The model scores and stays quiet: a history of hours knows too little of 20,000 accounts.
+setting that is measured. The model scores and stays quiet: a history of hours knows too little of so many accounts.
 """
 
 from __future__ import annotations
@@ -126,8 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.notification", description=__doc__)
     parser.add_argument("--rate", type=float, default=5_000)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--actors", type=int, default=5_000)
     options = parser.parse_args()
-    workload = Workload(20_000, 111_000)
+    workload = Workload(options.actors, 111_000)
     with running("bench.notification", workload, model_alerts=False) as system:
         desk = Desk(system.state)
         with (system.state / "config.toml").open("a", encoding="utf-8") as file:
