@@ -21,14 +21,11 @@ import numpy.typing as npt
 
 from detectors.base import F32, F64, I64
 from detectors.features import KINDS, N_FEATURES, NAMES
-from detectors.isolation_forest import Forest, average_path
+from detectors.isolation_forest import Forest
 from detectors.surprisal import N_ORDER
 
 _MILLION = 1e6
 _KIND_ROWS = tuple(tuple(NAMES.index(name) for name in names) for _, names in KINDS)
-_KEPT_FORESTS = 4
-_kept: dict[int, tuple[Forest, F64, int]] = {}
-"""Covers of the forests asked of late, by identity; an entry holds its forest, so that no other takes its number."""
 _SUMMED = (1, 3, 5)
 """How many kinds each order column sums up, in the order in which the columns stand."""
 
@@ -38,11 +35,11 @@ def contributions(forest: Forest, rows: F32) -> F64:
 
     `rows` float32 (n, k) as the forest reads them. About 6 ms a row for 100 trees of 4,096 samples.
     """
-    covers, depth = _covers(forest)
+    depth = int(forest.depths.max())
     out, size = np.zeros(rows.shape, np.float64), depth + 2
     _contributions(
-        np.ascontiguousarray(rows), forest.feature, forest.threshold, forest.left, forest.path, forest.roots, covers,
-        _weights(depth + 1), np.zeros(size, _BRANCH), np.zeros(size, _WAY), np.zeros(size, _SAVED), out,
+        np.ascontiguousarray(rows), forest.feature, forest.threshold, forest.left, forest.path, forest.roots,
+        forest.covers, _weights(depth + 1), np.zeros(size, _BRANCH), np.zeros(size, _WAY), np.zeros(size, _SAVED), out,
     )  # fmt: skip
     return out
 
@@ -63,61 +60,6 @@ def of_features(forest: Forest, surprisals: F32) -> I64:
         for row in chosen if total > 0.0 else ():
             own[row] += float(parts[N_FEATURES + place]) * float(surprisals[row]) / total
     return np.rint(np.array(own) * _MILLION).astype(np.int64)
-
-
-def _covers(forest: Forest) -> tuple[F64, int]:
-    """Training rows that reached each node, float64 (nodes,), and the greatest depth; worked out once a forest.
-
-    A leaf's path is its depth plus c(its rows): the rows follow from it, those of inner nodes are sums.
-    """
-    known = _kept.get(id(forest))
-    if known is None:
-        known = forest, *_work_out_covers(forest)
-        if len(_kept) >= _KEPT_FORESTS:
-            _kept.clear()
-        _kept[id(forest)] = known
-    return known[1:]
-
-
-def _work_out_covers(forest: Forest) -> tuple[F64, int]:
-    mean = forest.norm / len(forest.roots)
-    most = 2
-    while average_path(most) < mean:
-        most *= 2
-    paths = np.array([average_path(count) for count in range(1, most + 1)])
-    covers = np.zeros(len(forest.left), np.float64)
-    depth = int(forest.depths.max())
-    _fill_covers(forest.left, forest.path, forest.roots, paths, covers)
-    return covers, depth
-
-
-@numba.njit(cache=True)
-def _fill_covers(left: npt.NDArray[np.int32], path: F64, roots: npt.NDArray[np.int32], paths: F64, covers: F64) -> None:
-    """Depths downwards, covers upwards: a tree's nodes stand breadth-first."""
-    depths = np.zeros(left.shape[0], np.float64)
-    for tree in range(roots.shape[0]):
-        end = roots[tree + 1] if tree + 1 < roots.shape[0] else left.shape[0]
-        for node in range(roots[tree], end):
-            if left[node] != node:
-                depths[left[node]] = depths[left[node] + 1] = depths[node] + 1.0
-        for node in range(end - 1, roots[tree] - 1, -1):
-            if left[node] != node:
-                covers[node] = covers[left[node]] + covers[left[node] + 1]
-            else:
-                covers[node] = _rows_of(paths, path[node] - depths[node])
-
-
-@numba.njit(cache=True)
-def _rows_of(paths: F64, rest: float) -> float:
-    """The number n with c(n) nearest to `rest`; `paths[n - 1]` is c(n), ascending."""
-    low, high = 0, paths.shape[0] - 1
-    while low < high:
-        middle = (low + high) // 2
-        if paths[middle] < rest - 1e-6:
-            low = middle + 1
-        else:
-            high = middle
-    return low + 1.0
 
 
 def _weights(most: int) -> F64:

@@ -38,11 +38,14 @@ class Forest:
     norm: float
     nodes: npt.NDArray[np.void] = field(init=False, repr=False, compare=False)
     """What one step of a walk reads, side by side: one look into memory a node instead of three."""
+    covers: F64 = field(init=False, repr=False, compare=False)
+    """Training rows that reached each node, (nodes,)."""
 
     def __post_init__(self) -> None:
         nodes = np.zeros(len(self.feature), _NODE)
         nodes["threshold"], nodes["left"], nodes["feature"] = self.threshold, self.left, self.feature
         object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "covers", _covers(self))
 
 
 def average_path(samples: int) -> float:
@@ -52,6 +55,46 @@ def average_path(samples: int) -> float:
     if samples == 2:
         return 1.0
     return 2.0 * (math.log(samples - 1.0) + np.euler_gamma) - 2.0 * (samples - 1.0) / samples
+
+
+_PATHS = np.array([average_path(count) for count in range(1, MAX_SAMPLES + 1)])
+"""c(n) of every number of rows that a tree may have grown from."""
+
+
+def _covers(forest: Forest) -> F64:
+    """A leaf's path is its depth plus c(its rows): the rows follow from it, those of inner nodes are sums."""
+    covers = np.zeros(len(forest.left), np.float64)
+    _fill_covers(forest.left, forest.path, forest.roots, _PATHS, covers)
+    return covers
+
+
+@numba.njit(cache=True)
+def _fill_covers(left: npt.NDArray[np.int32], path: F64, roots: npt.NDArray[np.int32], paths: F64, covers: F64) -> None:
+    """Depths downwards, covers upwards: a tree's nodes stand breadth-first."""
+    depths = np.zeros(left.shape[0], np.float64)
+    for tree in range(roots.shape[0]):
+        end = roots[tree + 1] if tree + 1 < roots.shape[0] else left.shape[0]
+        for node in range(roots[tree], end):
+            if left[node] != node:
+                depths[left[node]] = depths[left[node] + 1] = depths[node] + 1.0
+        for node in range(end - 1, roots[tree] - 1, -1):
+            if left[node] != node:
+                covers[node] = covers[left[node]] + covers[left[node] + 1]
+            else:
+                covers[node] = _rows_of(paths, path[node] - depths[node])
+
+
+@numba.njit(cache=True)
+def _rows_of(paths: F64, rest: float) -> float:
+    """The number n with c(n) nearest to `rest`; `paths[n - 1]` is c(n), ascending."""
+    low, high = 0, paths.shape[0] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if paths[middle] < rest - 1e-6:
+            low = middle + 1
+        else:
+            high = middle
+    return low + 1.0
 
 
 def fit(rows: F32) -> Forest:

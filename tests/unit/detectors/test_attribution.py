@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import IsolationForest
 
 from detectors import isolation_forest
-from detectors.attribution import _covers, contributions, of_features
+from detectors.attribution import contributions, of_features
 from detectors.base import F32
 from detectors.features import INDEX, N_FEATURES
 from detectors.isolation_forest import Forest, flatten, scores
@@ -102,7 +101,7 @@ def test_parts_of_a_row_sum_to_the_expected_less_its_own_path(seed: int, scale: 
     forest = small_model().forest
     columns = N_FEATURES + N_ORDER
     rows = (np.random.default_rng(seed).gamma(1.0, 1.0, (3, columns)) * scale).astype(np.float32)
-    covers, _ = _covers(forest)
+    covers = forest.covers
     leaves = forest.left == np.arange(len(forest.left))
     ends = np.append(forest.roots[1:], len(forest.left))
     expected = sum(
@@ -113,25 +112,13 @@ def test_parts_of_a_row_sum_to_the_expected_less_its_own_path(seed: int, scale: 
     assert contributions(forest, rows).sum(axis=1) == pytest.approx(expected - own, abs=1e-6)
 
 
-def test_each_of_many_forests_is_told_by_its_own_rows() -> None:
-    """What is kept of the forests asked of late is never another one's, whichever was asked between."""
-    forests = [
-        flatten(IsolationForest(n_estimators=2, max_samples=20 + n, random_state=n).fit(history(n))) for n in range(9)
-    ]
-    rows = history(77)[:2]
-    first = [contributions(forest, rows).tolist() for forest in forests]
-    again = [contributions(flat, rows).tolist() for flat in [*forests, *reversed(forests)]]
-    assert again == [*first, *reversed(first)]
-    assert first == [contributions(replace(forest), rows).tolist() for forest in forests]
-
-
 def test_rows_that_reached_a_node_are_found_again() -> None:
     """They are not stored: a leaf's path tells them."""
     forest = fitted(1)
-    covers, depth = _covers(flatten(forest))
-    found = sorted(covers.tolist())
+    flat = flatten(forest)
+    found = sorted(flat.covers.tolist())
     assert found == sorted(float(count) for one in forest.estimators_ for count in one.tree_.n_node_samples)
-    assert depth == max(one.tree_.max_depth for one in forest.estimators_)
+    assert int(flat.depths.max()) == max(one.tree_.max_depth for one in forest.estimators_)
 
 
 def test_a_column_that_no_tree_asks_for_has_no_part() -> None:
