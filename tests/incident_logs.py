@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from pipeline.incidents.changes import fold_log
 from pipeline.incidents.effects import Effect, Emit, Notify
 from pipeline.incidents.fold import Outcome, apply, next_due_us
@@ -24,6 +22,7 @@ from pipeline.incidents.records import (
     Explanation,
     Record,
     command_from,
+    encode_alert,
     encode_command,
 )
 from pipeline.incidents.rules import Rules
@@ -66,7 +65,7 @@ def command(name: str, command_id: object | None = None, **values: Any) -> AnyCo
 
 
 def encoded(record: Record) -> bytes:
-    return msgspec.json.encode(record) if isinstance(record, AlertRecord) else encode_command(record)  # type: ignore[arg-type]
+    return encode_alert(record) if isinstance(record, AlertRecord) else encode_command(record)  # type: ignore[arg-type]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
+from pipeline.incidents.records import WITHDRAWN_REASON
 
 SENSITIVE_FROM = 3
 """Sensitivity of 4 from which information counts as sensitive, as the detectors have it."""
@@ -115,7 +116,7 @@ class IncidentEvidence:
         sql = (
             f"SELECT toString(event_id), {_FIRST}, {_LAST} FROM accesstrail.alerts WHERE alert_id IN "
             "(SELECT alert_id FROM accesstrail.incident_log WHERE incident_id = {id:UUID} AND kind = 'alert') "
-            "AND NOT has(reasons, 'scheduled:withdrawn') ORDER BY event_time, alert_id"
+            f"AND NOT has(reasons, '{WITHDRAWN_REASON}') ORDER BY event_time, alert_id"
         )
         rows = self._reader.query(sql, {"id": incident_id})
         return [AlertPlace(str(row[0]), Period(int(row[1]), int(row[2]))) for row in rows]

@@ -6,14 +6,15 @@ and numbers, never identities.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, cast
+from uuid import UUID
 
 from detectors.scheduled.base import Finding
 from pipeline.column_batch import ColumnBatch
 from pipeline.events import Alert, LogPosition
-from pipeline.schedule.alert_rows import WITHDRAWN, reasons_of, severity_of
+from pipeline.incidents.records import WITHDRAWN, WITHDRAWN_REASON, AlertRecord, Explanation, Severity, encode_alert
+from pipeline.schedule.alert_rows import reasons_of, severity_of
 from pipeline.schedule.runner import HandledAlert
 
 
@@ -41,25 +42,16 @@ class IncidentPublisher:
         times = rows.fixed("event_time")
         for alert in alerts:
             actor = bytes(tokens[alert.row]).hex()
-            key = f"{alert.tenant_id}:{actor}"
-            body = {
-                "type": "alert",
-                "alert_id": alert.alert_id,
-                "tenant_id": alert.tenant_id,
-                "incident_key": key,
-                "topic": position.topic,
-                "incarnation": position.incarnation,
-                "partition": position.partition,
-                "offset": int(offsets[alert.row]),
-                "event_time_us": int(times[alert.row]),
-                "actor_token": actor,
-                "detector": alert.detector,
-                "risk": alert.risk / 100,
-                "severity": alert.severity,
-                "reasons": list(alert.reasons),
-                "explanation": {"en": alert.explanation_en, "zh": alert.explanation_zh},
-            }
-            self._send(key, body)
+            self._send(
+                AlertRecord(
+                    alert_id=UUID(alert.alert_id), tenant_id=alert.tenant_id,
+                    incident_key=f"{alert.tenant_id}:{actor}", topic=position.topic, incarnation=position.incarnation,
+                    partition=position.partition, offset=int(offsets[alert.row]),
+                    event_time_us=int(times[alert.row]), actor_token=actor, detector=alert.detector,
+                    risk=alert.risk / 100, severity=cast(Severity, alert.severity), reasons=tuple(alert.reasons),
+                    explanation=Explanation(alert.explanation_en, alert.explanation_zh),
+                )
+            )  # fmt: skip
         self._producer.flush()
 
     def publish_findings(self, findings: Sequence[tuple[str, str, Finding]], stage: str) -> None:
@@ -69,52 +61,32 @@ class IncidentPublisher:
         """
         for alert_id, key, finding in findings:
             event = finding.contributor
-            body = {
-                "type": "alert",
-                "alert_id": alert_id,
-                "tenant_id": finding.tenant_id,
-                "incident_key": key,
-                "topic": event.topic,
-                "incarnation": event.incarnation,
-                "partition": event.partition,
-                "offset": event.offset,
-                "event_time_us": event.event_time_us,
-                "actor_token": event.actor,
-                "detector": finding.detector,
-                "risk": finding.risk / 100,
-                "severity": severity_of(finding),
-                "reasons": list(reasons_of(finding, stage)),
-                "explanation": {"en": finding.explanation_en, "zh": finding.explanation_zh},
-                "window_start_us": finding.window_start_us,
-                "window_end_us": finding.window_end_us,
-                "stage": stage,
-            }
-            self._send(key, body)
+            self._send(
+                AlertRecord(
+                    alert_id=UUID(alert_id), tenant_id=finding.tenant_id, incident_key=key, topic=event.topic,
+                    incarnation=event.incarnation, partition=event.partition, offset=event.offset,
+                    event_time_us=event.event_time_us, actor_token=event.actor, detector=finding.detector,
+                    risk=finding.risk / 100, severity=cast(Severity, severity_of(finding)),
+                    reasons=reasons_of(finding, stage),
+                    explanation=Explanation(finding.explanation_en, finding.explanation_zh),
+                    window_start_us=finding.window_start_us, window_end_us=finding.window_end_us, stage=stage,
+                )
+            )  # fmt: skip
         self._producer.flush()
 
     def publish_withdrawn(self, alerts: Sequence[HandledAlert]) -> None:
         """Alerts that later events took back: the same ids again, at the stage `withdrawn`. Raises: Away."""
         for alert in alerts:
-            body = {
-                "type": "alert",
-                "alert_id": alert.alert_id,
-                "tenant_id": alert.tenant_id,
-                "incident_key": alert.incident_key,
-                "topic": alert.position.topic,
-                "incarnation": alert.position.incarnation,
-                "partition": alert.position.partition,
-                "offset": alert.offset,
-                "event_time_us": alert.event_time_us,
-                "actor_token": "",
-                "detector": alert.detector,
-                "risk": 0,
-                "severity": "low",
-                "reasons": [f"scheduled:{WITHDRAWN}"],
-                "explanation": {"en": "", "zh": ""},
-                "stage": WITHDRAWN,
-            }
-            self._send(alert.incident_key, body)
+            self._send(
+                AlertRecord(
+                    alert_id=UUID(alert.alert_id), tenant_id=alert.tenant_id, incident_key=alert.incident_key,
+                    topic=alert.position.topic, incarnation=alert.position.incarnation,
+                    partition=alert.position.partition, offset=alert.offset, event_time_us=alert.event_time_us,
+                    actor_token="", detector=alert.detector, risk=0.0, severity="low", reasons=(WITHDRAWN_REASON,),
+                    explanation=Explanation("", ""), stage=WITHDRAWN,
+                )
+            )  # fmt: skip
         self._producer.flush()
 
-    def _send(self, key: str, body: Mapping[str, object]) -> None:
-        self._producer.send(key.encode(), json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+    def _send(self, alert: AlertRecord) -> None:
+        self._producer.send(alert.incident_key.encode(), encode_alert(alert))

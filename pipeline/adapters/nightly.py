@@ -12,7 +12,8 @@ from detectors.features import N_FEATURES
 from detectors.policy import LOWEST_THRESHOLD, NEVER, RULE_THRESHOLD
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.columns import NIGHT_COLUMNS
-from pipeline.schedule.alert_rows import WITHDRAWN, rows_of
+from pipeline.incidents.records import WITHDRAWN_REASON
+from pipeline.schedule.alert_rows import rows_of
 from pipeline.schedule.findings import time_text
 from pipeline.schedule.nightly import Kept, Sampled
 
@@ -100,7 +101,7 @@ class ClickHouseNights:
             "AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')} "
             "GROUP BY detector, day ORDER BY detector, day"
         )
-        given = {"topic": topic, "withdrawn": f"scheduled:{WITHDRAWN}", **_times(from_us, until_us)}
+        given = {"topic": topic, "withdrawn": WITHDRAWN_REASON, **_times(from_us, until_us)}
         return {(str(name), int(day)): int(count) for name, day, count in self._client.query(sql, given)}
 
     def record_night(self, row: Mapping[str, Any]) -> None:

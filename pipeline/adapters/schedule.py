@@ -29,7 +29,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import first_half
 from pipeline.errors import ConfigError
 from pipeline.events import LogPosition
-from pipeline.schedule.alert_rows import WITHDRAWN
+from pipeline.incidents.records import WITHDRAWN_REASON
 from pipeline.schedule.findings import work_item_rows
 from pipeline.schedule.runner import HandledAlert, KnownAlert, SealedPoint
 
@@ -39,7 +39,6 @@ _ITEMS_AT_ONCE = 50_000
 _DAY_US = 86_400_000_000
 _WITHDRAWN_EN = "Withdrawn: events that arrived later changed the picture. "
 _WITHDRAWN_ZH = "已撤回：随后到达的事件改变了结论。"
-_REASON_WITHDRAWN = f"scheduled:{WITHDRAWN}"
 
 
 class ClickHouseSchedule:
@@ -139,7 +138,7 @@ class ClickHouseSchedule:
     def known_alerts(self, detector: str, ids: Sequence[str]) -> Mapping[str, KnownAlert]:
         """Which of these alerts were written before."""
         rows = self._client.query(
-            f"SELECT toString(alert_id), risk, has(reasons, '{_REASON_WITHDRAWN}') FROM accesstrail.alerts "
+            f"SELECT toString(alert_id), risk, has(reasons, '{WITHDRAWN_REASON}') FROM accesstrail.alerts "
             "WHERE detector = {detector:String} AND alert_id IN ({ids:Array(UUID)})",
             {"detector": detector, "ids": list(ids)},
         )
@@ -149,7 +148,7 @@ class ClickHouseSchedule:
         """Alerts of a window that were written and not taken back."""
         rows = self._client.query(
             "SELECT toString(alert_id) FROM accesstrail.alerts WHERE detector = {detector:String} "
-            f"AND seen['window_end_us'] = {{end:Float64}} AND NOT has(reasons, '{_REASON_WITHDRAWN}')",
+            f"AND seen['window_end_us'] = {{end:Float64}} AND NOT has(reasons, '{WITHDRAWN_REASON}')",
             {"detector": detector, "end": float(window_end_us)},
         )
         return [str(row[0]) for row in rows]
@@ -179,7 +178,7 @@ class ClickHouseSchedule:
             "severity": "'low'",
             "explanation_en": f"concat('{_WITHDRAWN_EN}', explanation_en)",
             "explanation_zh": f"concat('{_WITHDRAWN_ZH}', explanation_zh)",
-            "reasons": f"arrayPushBack(reasons, '{_REASON_WITHDRAWN}')",
+            "reasons": f"arrayPushBack(reasons, '{WITHDRAWN_REASON}')",
         }
         names = [spec.name for spec in ALERT_COLUMNS]
         target = ", ".join(f"`{name}`" for name in names)

@@ -23,7 +23,8 @@ MOST_SUMMED = 64
 """Detectors that an absorbed incident tells its parent of: those of the highest risk."""
 WITHDRAWN = "withdrawn"
 """Stage of a scheduled finding that later events took back."""
-_WITHDRAWN_REASON = f"scheduled:{WITHDRAWN}"
+WITHDRAWN_REASON = f"scheduled:{WITHDRAWN}"
+"""What stands among its reasons then."""
 
 UNREADABLE = {
     "no_value": "the record has no value",
@@ -94,7 +95,7 @@ class AlertRecord(Struct, frozen=True, kw_only=True):
     @property
     def is_withdrawn(self) -> bool:
         """Whether later events took it back."""
-        return self.stage == WITHDRAWN or _WITHDRAWN_REASON in self.reasons
+        return self.stage == WITHDRAWN or WITHDRAWN_REASON in self.reasons
 
 
 class Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="command"):
@@ -329,6 +330,11 @@ def _code_of(message: str) -> str:
     if "contains unknown field" in message:
         return "unknown_field"
     return "bad_value"
+
+
+def encode_alert(alert: AlertRecord) -> bytes:
+    """The record's value: JSON."""
+    return msgspec.json.encode(alert)
 
 
 def encode_command(command: Command) -> bytes:

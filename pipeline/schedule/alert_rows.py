@@ -32,7 +32,7 @@ from pipeline.stages.decide import severity
 if TYPE_CHECKING:
     from pipeline.schedule.runner import Versions
 
-FINAL, PROVISIONAL, WITHDRAWN = "final", "provisional", "withdrawn"
+FINAL, PROVISIONAL = "final", "provisional"
 _SEVERITY = codes(SEVERITIES)
 
 

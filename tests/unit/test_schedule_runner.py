@@ -19,7 +19,8 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import AccesstrailError, Away, StoreRefused
 from pipeline.events import LogPosition
-from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, WITHDRAWN
+from pipeline.incidents.records import WITHDRAWN
+from pipeline.schedule.alert_rows import FINAL, PROVISIONAL
 from pipeline.schedule.findings import RISE
 from pipeline.schedule.runner import (
     CLOCKS_DIFFER_US,
