@@ -28,7 +28,6 @@ from pipeline.config import RESPONDER, Settings
 from pipeline.errors import ConfigError
 from pipeline.health.monitor import StoreAccess
 from pipeline.notifications.config import ChannelSettings
-from pipeline.notifications.pacing import Circuit
 from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import Observer, nobody
 from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
@@ -115,9 +114,8 @@ def _handling(response: Response, links: Links, outside: _Outside) -> Agent:
 def _sending(response: Response, outside: _Outside) -> Agent:
     containment = response.containment.name if response.containment else ""
     shared = Sending(
-        writers=_writers(response, outside.commands), containment=containment,
-        circuits={name: Circuit() for name in response.channels}, outbox=outside.messages, incidents=outside.commands,
-        open_store=outside.open_store,
+        writers=_writers(response, outside.commands), containment=containment, outbox=outside.messages,
+        incidents=outside.commands, open_store=outside.open_store,
     )  # fmt: skip
 
     def partition(flow: LoopFlow, topic: str, number: int) -> SendingPartition:

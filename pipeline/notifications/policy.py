@@ -250,11 +250,12 @@ def opened_by(before: Circuit, after: Circuit) -> bool:
     return bool(after.opened_us) and not before.opened_us
 
 
-def other_channel(channel: str, circuits: Mapping[str, Circuit], now_us: int) -> str | None:
+def other_channel(channel: str, people: Sequence[str], circuits: Mapping[str, Circuit], now_us: int) -> str | None:
     """Where the alarm about a channel goes: the first other one, in the settings' order, that is not known to fail.
 
+    `people`: the channels that people read. `circuits`: of those that were tried; the others are closed.
     Where all others fail too, the first of them: its messages wait and are sent when it is back. None: there is none.
     """
-    others = [name for name in circuits if name != channel]
-    closed = [name for name in others if circuits[name].state(now_us) == "closed"]
+    others = [name for name in people if name != channel]
+    closed = [name for name in others if circuits.get(name, Circuit()).state(now_us) == "closed"]
     return next(iter(closed or others), None)

@@ -128,7 +128,7 @@ class ChannelWriter:
         """A message that will never arrive here is told on another channel, with what it said."""
         lost = [(one, row) for one, row in ends if is_undelivered(row)]
         for one, row in lost:
-            to = other_channel(self.channel, self.roles.circuits, row.at_us)
+            to = other_channel(self.channel, self.roles.people, self.roles.circuits, row.at_us)
             _log.warning("undelivered: channel=%s code=%s told=%s", self.channel, row.code, to or "nobody")
             if to is not None:
                 self.roles.outbox.send(to.encode(), undelivered_alarm(to, one, row.code, row.at_us).to_json())

@@ -60,13 +60,15 @@ def nobody(deliveries: Sequence[Delivery]) -> None:
 class ChannelRoles:
     """What every channel's writer asks of the world.
 
-    `circuits`: of all channels that people read, in the settings' order; shared by the writers of a process.
+    `people`: the channels that people read, in the settings' order. `circuits`: of every channel that was begun; shared
+    by the writers of a process.
     `outbox`: writes to `access.notifications`; `clock`: UTC microseconds; `chance`: from 0 to 1; `recorded`: told of
     every row once the store has it.
     """
 
     store: DeliveryStore
     outbox: Outbox
+    people: Sequence[str]
     circuits: MutableMapping[str, Circuit]
     clock: Callable[[], int]
     chance: Callable[[], float]
@@ -116,7 +118,7 @@ class ChannelDelivery(Generic[M]):
         for row in self.rows:
             self._take(row)
         self.rows = ()
-        self._show_circuit()
+        self.roles.circuits[self.channel] = self._state.circuit
 
     def is_new(self, item: M) -> bool:
         """Whether nothing was ever done about it."""
@@ -190,13 +192,8 @@ class ChannelDelivery(Generic[M]):
             self._unwritten.clear()
             self.roles.recorded(deliveries)
             self._forget()
-        self._show_circuit()
+        self.roles.circuits[self.channel] = self._state.circuit
         self._tell_outage()
-
-    def _show_circuit(self) -> None:
-        """For who looks for another channel; one that nobody reads is none of them."""
-        if self.channel in self.roles.circuits:
-            self.roles.circuits[self.channel] = self._state.circuit
 
     def _tell_outage(self) -> None:
         """Step 4; once an opening, for what waits now shows whose messages do."""
@@ -204,7 +201,7 @@ class ChannelDelivery(Generic[M]):
         first = next(self.waiting(), None)
         if not opened_us or opened_us == self._alarmed_us or first is None:
             return
-        to = other_channel(self.channel, self.roles.circuits, now_us)
+        to = other_channel(self.channel, self.roles.people, self.roles.circuits, now_us)
         if to is not None:
             alarm = outage_alarm(to, self.channel, self._failure, self.held, opened_us, first.tenant_id)
             self.roles.outbox.send(to.encode(), alarm.to_json())

@@ -17,7 +17,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 from uuid import UUID, uuid5
@@ -58,18 +58,23 @@ MakeWriter: TypeAlias = Callable[[ChannelRoles], Writer]
 class Sending:
     """What all partitions of a process share. `writers`: how the writer of each channel is made.
 
-    `containment`: name of the channel that stops an account, "" where none does; no message goes there. `circuits`: of
-    all channels that people read, in the settings' order. `outbox`, `incidents`: write to `access.notifications` and
-    `access.incidents`.
+    In the settings' order. `containment`: name of the channel that stops an account, "" where none does; no message
+    goes there. `outbox`, `incidents`: write to `access.notifications` and `access.incidents`. `circuits`: of the
+    channels that were begun.
     """
 
     writers: Mapping[str, MakeWriter]
     containment: str
-    circuits: MutableMapping[str, Circuit]
     outbox: Outbox
     incidents: Outbox
     open_store: Callable[[], DeliveryStore]
     chance: Callable[[], float] = random.random
+    circuits: MutableMapping[str, Circuit] = field(default_factory=dict)
+
+    @property
+    def people(self) -> Sequence[str]:
+        """The channels that people read."""
+        return [name for name in self.writers if name != self.containment]
 
 
 def outgoing(channel: str, value: bytes | None, received_us: int) -> Outgoing | None:
@@ -214,8 +219,8 @@ class SendingPartition(ResponsePartition):
         """In the channel's thread, which has a connection to the store of its own."""
         sending = self._sending
         roles = ChannelRoles(
-            store=sending.open_store(), outbox=sending.outbox, circuits=sending.circuits, clock=self._now_us,
-            chance=sending.chance, recorded=self._recorded,
+            store=sending.open_store(), outbox=sending.outbox, people=sending.people, circuits=sending.circuits,
+            clock=self._now_us, chance=sending.chance, recorded=self._recorded,
         )  # fmt: skip
         return make(roles)
 
@@ -240,7 +245,7 @@ class SendingPartition(ResponsePartition):
         self._recorded([delivery])
 
     def _tell_lost(self, lost: Notification, row: DeliveryRow) -> None:
-        to = other_channel(lost.channel, self._sending.circuits, row.at_us)
+        to = other_channel(lost.channel, self._sending.people, self._sending.circuits, row.at_us)
         if to is not None:
             self._sending.outbox.send(to.encode(), undelivered_alarm(to, lost, row.code, row.at_us).to_json())
             self._sending.outbox.flush()
@@ -267,9 +272,8 @@ class SendingPartition(ResponsePartition):
     def _look(self) -> None:
         """Raises: what keeps a channel from going on: Away, or for good, which stops the partition."""
         now_us, circuits = self._now_us(), self._sending.circuits
-        self.status.circuits_open = [
-            name for name in self._channels if name in circuits and circuits[name].state(now_us) != "closed"
-        ]
+        begun = [name for name in self._channels if name in circuits]
+        self.status.circuits_open = [name for name in begun if circuits[name].state(now_us) != "closed"]
         for channel in self._channels.values():
             if channel.trouble is not None:
                 raise channel.trouble

@@ -15,7 +15,7 @@ from pipeline.adapters.channels.registry import sender_of
 from pipeline.incidents.flood import FloodLimits
 from pipeline.notifications.message import Notification, from_json
 from pipeline.notifications.outcome import Sender
-from pipeline.notifications.pacing import Circuit, Limits
+from pipeline.notifications.pacing import Limits
 from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
 from pipeline.response.delivery import ChannelRoles
 from pipeline.response.partition_loop import LoopLimits
@@ -55,7 +55,6 @@ class Street:
         shared = Sending(
             writers={name: partial(make, name) for name in self.senders},
             containment="",
-            circuits={name: Circuit() for name in self.senders},
             outbox=self.outbox,
             incidents=FakeOutbox(Danger()),
             open_store=lambda: self.store,

@@ -224,12 +224,14 @@ def test_an_outage_opens_once() -> None:
 )
 def test_an_alarm_goes_to_the_first_other_channel_that_works(open_ones: tuple[str, ...], expected: str) -> None:
     opened = Circuit(failures=5, opened_us=1, until_us=2)
-    circuits = {name: opened if name in open_ones else Circuit() for name in ("chat", "mail", "pager")}
-    assert other_channel("chat", circuits, START_US) == expected
+    people = ("chat", "mail", "pager")
+    circuits = {"stop": Circuit(), **{name: opened if name in open_ones else Circuit() for name in people}}
+    assert other_channel("chat", people, circuits, START_US) == expected
+    assert other_channel("chat", people, dict.fromkeys(open_ones, opened), START_US) == expected
 
 
 def test_a_single_channel_has_nobody_to_tell() -> None:
-    assert other_channel("chat", {"chat": Circuit()}, START_US) is None
+    assert other_channel("chat", ("chat",), {"chat": Circuit()}, START_US) is None
 
 
 def test_what_cannot_come_back_is_forgotten_and_the_rest_is_not() -> None:

@@ -14,7 +14,7 @@ from pipeline.errors import Away
 from pipeline.incidents.flood import FloodLimits
 from pipeline.notifications.message import Notification, from_json
 from pipeline.notifications.outcome import Sent
-from pipeline.notifications.pacing import SECOND_US, Circuit, Limits
+from pipeline.notifications.pacing import SECOND_US, Limits
 from pipeline.response.channel_writer import ChannelWriter, flood_limits_of
 from pipeline.response.delivery import ChannelRoles
 from pipeline.response.roles import Delivery
@@ -62,7 +62,8 @@ class Channel:
         roles = ChannelRoles(
             store=self.store,
             outbox=self.outbox,
-            circuits={name: Circuit() for name in ("chat", *self.others)},
+            people=("chat", *self.others),
+            circuits={},
             clock=self.clock,
             chance=lambda: 0.5,
             recorded=self.recorded.extend,

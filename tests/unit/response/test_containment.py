@@ -64,14 +64,15 @@ class Hook:
 
     def __post_init__(self) -> None:
         self.store = FakeDeliveryStore(self.danger)
-        self.circuits = {"chat": Circuit()}
+        self.circuits: dict[str, Circuit] = {}
         self.outbox, self.incidents = FakeOutbox(self.danger), FakeOutbox(self.danger)
         self.sender = FakeSender(self.clock, self.danger)
 
     def run(self, *calls: ContainmentCall) -> None:
         roles = ChannelRoles(
-            store=self.store, outbox=self.outbox, circuits=self.circuits, clock=self.clock, chance=lambda: 0.5
-        )
+            store=self.store, outbox=self.outbox, people=("chat",), circuits=self.circuits, clock=self.clock,
+            chance=lambda: 0.5,
+        )  # fmt: skip
         writer = ContainmentWriter("stop", LIMITS, self.sender, self.incidents, roles)
         for offset, call in enumerate(calls or (CALL,)):
             writer.offer(at(offset), AskedContainment(call, "stop", MINUTE_START_US))
@@ -116,8 +117,8 @@ def test_a_webhook_that_is_out_is_told_on_a_channel_that_people_read() -> None:
     hook.sender.usual = lambda now_us: LATER
     hook.run()
     (record,) = hook.outbox.records
-    assert record[0] == b"chat"
-    assert list(hook.circuits) == ["chat"], "nobody is told anything over it"
+    assert record[0] == b"chat", "nobody is told anything over the webhook itself"
+    assert list(hook.circuits) == ["stop"], "status can say that it is open"
     assert from_json(record[1]).title_en == "Channel stop does not deliver"
 
 

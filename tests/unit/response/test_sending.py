@@ -16,7 +16,7 @@ from pipeline.incidents.flood import FloodLimits
 from pipeline.incidents.records import ContainResult, parse_record
 from pipeline.notifications.message import Notification, from_json
 from pipeline.notifications.outcome import Sent
-from pipeline.notifications.pacing import Circuit, Limits
+from pipeline.notifications.pacing import Limits
 from pipeline.response import sending
 from pipeline.response.channel_writer import ChannelWriter
 from pipeline.response.containment import ContainmentCall
@@ -88,7 +88,6 @@ class World:
         shared = Sending(
             writers={**{name: maker(name) for name in names}, "stop": containing},
             containment="stop",
-            circuits={name: Circuit() for name in names},
             outbox=self.outbox,
             incidents=self.incidents,
             open_store=self._open,
@@ -183,6 +182,22 @@ def test_a_slow_channel_delays_no_other() -> None:
     assert world.people["slow"].taken == []
     world.people["slow"].free.set()
     await_that(lambda: world.log.sealed_next == 100, partition.status)
+    partition.close()
+    assert partition.join(10)
+
+
+def test_status_names_every_channel_whose_circuit_is_open_the_containment_webhook_too() -> None:
+    world = World("chat", "mail")
+    for name in ("chat", "stop"):
+        world.people[name].answer = lambda: replace(LATER, code="unauthorized")
+    call = ContainmentCall(**{**{f: getattr(CALL, f) for f in CALL.__struct_fields__}, "expires_us": 2**52})
+    world.put(now(0), now(0, "mail"), call)
+    partition = world.process()
+    partition.start()
+    await_that(lambda: set(partition.status.circuits_open) == {"chat", "stop"}, partition.status)
+    alarms = [from_json(value) for _, value in world.outbox.records]
+    assert {one.channel for one in alarms if "stop" in one.title_en} <= {"chat", "mail"}, "people are told, no webhook"
+    assert {one.channel for one in alarms if "chat" in one.title_en} == {"mail"}
     partition.close()
     assert partition.join(10)
 
