@@ -9,6 +9,7 @@ it stands the company's own TLS.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -21,6 +22,8 @@ from pipeline.adapters.small_server import Page, Request, SmallServer
 from pipeline.errors import AccesstrailError
 from pipeline.notifications.templates import SEVERITY_ZH, STATE_ZH
 from pipeline.response.links import PATH, LinkClaim, Links
+
+_log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1024
 ASKED_A_MINUTE = 60
@@ -120,7 +123,8 @@ class AcknowledgeServer(SmallServer):
                 self._acknowledge_once(claim, incident)
                 incident = replace(incident, state="acknowledged", acknowledged_by=claim.by)
                 return _page(language, "done", 200, incident)
-        except AccesstrailError:
+        except AccesstrailError as exc:
+            _log.warning("the page of a link cannot be answered: code=%s", exc.code)
             return _page(language, "away", 503)
         return _page(language, {"open": "ask", "resolved": "resolved"}.get(incident.state, "before"), 200, incident)
 

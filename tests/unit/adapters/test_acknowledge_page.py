@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.adapters import acknowledge_page
 from pipeline.adapters.acknowledge_page import AcknowledgeServer, language_of
+from pipeline.errors import Away, StoreRefused
 from pipeline.notifications.secret import Secret
 from pipeline.response.links import VALID_S, Links
 from tests.acknowledging import INCIDENT, LINKS, Incidents, path
@@ -182,11 +183,15 @@ def test_what_needs_nobody_has_no_button_and_no_command(
 
 
 def test_a_store_or_broker_that_does_not_answer_is_said_and_the_button_can_be_pressed_again(
-    incidents: Incidents, door: Door
+    incidents: Incidents, door: Door, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for step in ("look", "acknowledge"):
+    for step, code in (("look", StoreRefused("").code), ("acknowledge", Away("").code)):
         incidents.away = {step}
+        caplog.clear()
         assert door.ask("POST", path()).status == 503
+        assert [record.getMessage() for record in caplog.records] == [
+            f"the page of a link cannot be answered: code={code}"
+        ], "whoever runs it reads why; who looks at the page does not"
     assert incidents.acknowledged == []
     incidents.away = set()
     assert door.ask("POST", path()).status == 200
