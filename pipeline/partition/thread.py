@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,10 @@ from pipeline.partition.status import PartitionStatus
 
 _log = logging.getLogger(__name__)
 
-_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries of what is away; the last one again and again."""
+LONGEST_WAIT_S = 30.0
+"""For something that is due by the wall clock: one that is set forward is seen after this."""
 _FENCED_RETRIES = 3
 _REWIND_PAUSE_S = 1.0
 
@@ -65,7 +69,7 @@ def nobody(sequence: str, step: int) -> None:
     """The product watches nothing; tests put a fault into each gap between two steps."""
 
 
-class PartitionThread(Generic[S]):
+class PartitionThread(ABC, Generic[S]):
     """Owns one partition from assignment to revocation. What is done with its records: `_live` and the hooks below."""
 
     def __init__(
@@ -124,9 +128,9 @@ class PartitionThread(Generic[S]):
 
     # -- what the owner of the records does, in the partition's thread
 
+    @abstractmethod
     def _live(self, generation: int) -> None:
         """Recovers, then takes records until something ends it; waits and repeats by `_patiently`."""
-        raise NotImplementedError
 
     def _forget(self) -> None:
         """What is in memory may be wrong: the store is asked again before anything else is done."""
@@ -212,7 +216,7 @@ class PartitionThread(Generic[S]):
                         self.status.topic, self.status.partition, exc.code, exc,
                     )  # fmt: skip
                 self.status.state, self.status.code = "away", exc.code
-                self._tenure.pause(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)], generation)
+                self._tenure.pause(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)], generation)
                 attempt += 1
 
 

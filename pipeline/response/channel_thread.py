@@ -14,12 +14,10 @@ from typing import Any, Protocol, TypeVar
 
 from pipeline.errors import AccesstrailError, Away
 from pipeline.incidents.model import Position
+from pipeline.partition.thread import BACKOFF_S, LONGEST_WAIT_S
 
 _log = logging.getLogger(__name__)
 
-_BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_LONGEST_WAIT_S = 30.0
-"""A wall clock that is set forward is seen after this."""
 
 Result = TypeVar("Result")
 
@@ -104,7 +102,7 @@ class ChannelThread:
             self._offered.popleft()
 
     def _wait(self, due_us: int | None) -> None:
-        wait_s = _LONGEST_WAIT_S if due_us is None else min(_LONGEST_WAIT_S, (due_us - self._now_us()) / 1e6)
+        wait_s = LONGEST_WAIT_S if due_us is None else min(LONGEST_WAIT_S, (due_us - self._now_us()) / 1e6)
         with self._changed:
             if wait_s > 0:
                 self._changed.wait_for(lambda: bool(self._offered) or self._ended, wait_s)
@@ -118,7 +116,7 @@ class ChannelThread:
             except Away as exc:
                 self.trouble = exc
                 with self._changed:
-                    self._changed.wait_for(lambda: self._ended, _BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+                    self._changed.wait_for(lambda: self._ended, BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
                 attempt += 1
             else:
                 self.trouble = None

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pipeline.events import LogPosition, RecordBatch
 from pipeline.partition.recovery import LogBounds, current_life
-from pipeline.partition.thread import Flow, Observer, PartitionThread, nobody
+from pipeline.partition.thread import LONGEST_WAIT_S, Flow, Observer, PartitionThread, nobody
 from pipeline.response.status import ResponseStatus
 
 _log = logging.getLogger(__name__)
-
-_LONGEST_WAIT_S = 30.0
-"""A wall clock that is set forward is seen after this."""
 
 
 def wall_clock_us() -> int:
@@ -76,13 +74,13 @@ class ResponsePartition(PartitionThread[ResponseStatus]):
 
     # -- hooks, in the partition's thread
 
+    @abstractmethod
     def _recover(self, bounds: LogBounds) -> ResumeAt:
         """Reads the store; memory is the store's truth afterwards. May be repeated. Raises: Away; BrokenInvariant."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _take(self, records: RecordBatch, generation: int) -> None:
         """Takes a run of records, in offset order without repetition; tells `_settled` what is done for good."""
-        raise NotImplementedError
 
     def _due_us(self) -> int:
         """When `_wake` is due, UTC microseconds; 0: never."""
@@ -134,4 +132,4 @@ class ResponsePartition(PartitionThread[ResponseStatus]):
 
     def _longest_wait_s(self) -> float:
         due_us = self._due_us()
-        return min(_LONGEST_WAIT_S, max(0.0, (due_us - self._now_us()) / 1e6)) if due_us else _LONGEST_WAIT_S
+        return min(LONGEST_WAIT_S, max(0.0, (due_us - self._now_us()) / 1e6)) if due_us else LONGEST_WAIT_S

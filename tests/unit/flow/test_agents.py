@@ -29,6 +29,9 @@ class Noted(PartitionThread[PartitionStatus]):
     def _note(self, what: str) -> None:
         self._said.append((what, self.status.topic, self.status.partition))
 
+    def _live(self, generation: int) -> None:
+        raise AssertionError("no thread was started")
+
     def start(self) -> None:
         self._note("start")
 
