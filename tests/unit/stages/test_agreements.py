@@ -15,7 +15,7 @@ from pipeline.directory.snapshot import PartnerRow, PurposeRow, SubjectRow
 from pipeline.events import AccessEvent
 from pipeline.privacy.protected import CONSENT_WITHDRAWN, SELF_GRANT, Protected
 from pipeline.stages.protect import Protector, protect
-from tests.unit.stages.test_enrich import KEYRING, REQUIRED, actor, run, token
+from tests.enriching import KEYRING, REQUIRED, actor, run, token
 
 PURPOSES = (
     PurposeRow("support", ("service",), ("customer_profile", "order"), "contract"),

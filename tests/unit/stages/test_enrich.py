@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import fields
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
@@ -14,77 +13,14 @@ import pytest
 
 from detectors.base import NO_LOCATION, EventArrays
 from pipeline import events as words
-from pipeline.column_batch import ArrayColumn, ColumnBatch, TextColumn
 from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.directory import DirectorySnapshot
-from pipeline.directory.calendar_cn import WorkingCalendar, epoch_day
-from pipeline.directory.local_time import local_days_and_hours
-from pipeline.directory.snapshot import ActorRow, GeoRow, NetworkRow, ResourceRow, SiteRow, SubjectRow
+from pipeline.directory.snapshot import GeoRow, NetworkRow, ResourceRow, SubjectRow
 from pipeline.directory.work_items import WorkItems
 from pipeline.events import AccessEvent
-from pipeline.privacy.keys import Keyring
 from pipeline.stages.enrich import EnrichMemory, enrich, ip_prefixes, text_hash
 from pipeline.stages.protect import Protector, protect
-from pipeline.time_zones import TimeZones
-
-KEYRING = Keyring.offline()
-NO_ONE = bytes(16)
-HOUR_US = 3600 * 1_000_000
-REQUIRED: dict[str, Any] = {
-    "schema_version": 1,
-    "event_id": "0192f3c4-7a31-7cc2-9d50-2b4f6f0f8a11",
-    "event_time": "2026-11-20T10:15:30.123+08:00",  # a Friday
-    "source_system": "crm",
-    "channel": "ui",
-    "action": "read",
-    "outcome": "success",
-    "actor_id": "zhang.wei",
-    "actor_type": "employee",
-    "resource_type": "customer_profile",
-    "resource_id": "r-1",
-}
-
-
-def token(kind: str, identifier: str) -> bytes:
-    return KEYRING.token("default", kind, identifier)
-
-
-def actor(name: str = "zhang.wei", **changed: Any) -> ActorRow:
-    row = ActorRow(
-        token("actor", name), "employee", "acme", "service", "agent", NO_ONE, "sh", None, None, "active", True
-    )
-    return replace(row, **changed)
-
-
-SITES = (
-    SiteRow("sh", "CN", "Shanghai", 31.2, 121.5, "Asia/Shanghai"),
-    SiteRow("ny", "US", "New York", 40.7, -74.0, "America/New_York"),
-)
-
-
-def run(*given: dict[str, Any], zone: str = "Asia/Shanghai", **directory: Any) -> tuple[EventArrays, ColumnBatch]:
-    events = [msgspec.json.decode(json.dumps({**REQUIRED, **one}), type=AccessEvent) for one in given]
-    protected = protect(events, Protector(KEYRING, partitions=4))
-    snapshot = DirectorySnapshot(**{"sites": SITES, **directory})
-    return enrich(protected, snapshot, default_time_zone=zone, memory=EnrichMemory()), protected.columns
-
-
-def word(vocabulary: tuple[str, ...], number: int) -> str:
-    return ("", *vocabulary)[number]
-
-
-def texts(batch: ColumnBatch, name: str) -> list[str]:
-    column = batch.text(name)
-    return [column.interner.texts[number] for number in column.ids]
-
-
-def lists(batch: ColumnBatch, name: str) -> list[list[str]]:
-    column = batch.columns[name]
-    assert isinstance(column, ArrayColumn)
-    assert isinstance(column.items, TextColumn)
-    items = [column.items.interner.texts[number] for number in column.items.ids]
-    starts = [0, *column.ends.tolist()]
-    return [items[start:end] for start, end in zip(starts, column.ends, strict=False)]
+from tests.enriching import DAY, KEYRING, REQUIRED, SITES, actor, lists, run, texts, token, word
 
 
 def test_every_enriched_column_and_every_array_is_filled_in_its_own_type() -> None:
@@ -142,9 +78,6 @@ def test_actors_of_another_tenant_are_not_confused() -> None:
     assert arrays.actor_keys[1] == b"default\0" + token("actor", "zhang.wei")
 
 
-DAY = epoch_day(date(2026, 11, 20))
-
-
 @pytest.mark.parametrize(
     ("changed", "status", "tenure", "to_leave"),
     [
@@ -165,67 +98,6 @@ def test_the_status_is_that_of_the_day_of_the_event(
     arrays, _ = run({}, actors=(actor(**changed),))
     assert word(words.ACTOR_STATUSES, arrays.actor_status[0]) == status
     assert (arrays.tenure_days[0], arrays.days_to_leave[0]) == (tenure, to_leave)
-
-
-def test_local_time_is_that_of_the_actors_site() -> None:
-    given = {"event_time": "2026-11-20T23:30:00+08:00"}
-    arrays, _ = run({**given}, {**given, "actor_id": "joe"}, actors=(actor(), actor("joe", site="ny")))
-    assert arrays.local_hour.tolist() == [23, 10]
-    assert arrays.local_day.tolist() == [DAY, DAY]
-
-
-@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"])
-def test_local_time_is_exact_across_changes_of_the_clock(zone: str) -> None:
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    moments = [start + timedelta(minutes=47 * step) for step in range(12_000)]
-    times = np.array([round(moment.timestamp()) * 1_000_000 for moment in moments], np.int64)
-    days, hours = local_days_and_hours(times, np.zeros(len(times), np.int32), [TimeZones().zone(zone)])
-    local = [moment.astimezone(ZoneInfo(zone)) for moment in moments]
-    assert hours.tolist() == [moment.hour for moment in local]
-    assert days.tolist() == [epoch_day(moment.date()) for moment in local]
-
-
-@pytest.mark.parametrize(
-    ("day", "kind"),
-    [
-        ("2026-02-17", "holiday"),
-        ("2026-02-28", "make_up_workday"),
-        ("2026-10-10", "make_up_workday"),
-        ("2026-10-01", "holiday"),
-        ("2026-11-20", "workday"),
-        ("2026-11-21", "offday"),
-        ("2035-10-01", "workday"),
-        ("2001-10-06", "offday"),
-    ],
-)
-def test_days_in_china_follow_the_working_calendar(day: str, kind: str) -> None:
-    arrays, _ = run({"event_time": f"{day}T12:00:00+08:00"}, actors=(actor(),))
-    assert word(words.DAY_KINDS, arrays.day_kind[0]) == kind
-
-
-def test_days_elsewhere_follow_the_week() -> None:
-    arrays, _ = run({"event_time": "2026-10-01T12:00:00+08:00"}, actors=(actor(site="ny"),))
-    assert word(words.DAY_KINDS, arrays.day_kind[0]) == "workday"
-    assert (
-        word(words.DAY_KINDS, run({"event_time": "2026-10-01T12:00:00+08:00"}, zone="UTC")[0].day_kind[0]) == "workday"
-    )
-    assert word(words.DAY_KINDS, run({"event_time": "2026-10-01T12:00:00+08:00"})[0].day_kind[0]) == "holiday"
-
-
-def test_public_holidays_are_counted_at_sites_in_china_only() -> None:
-    """National Day 2026: seven days from the first of October on."""
-    days = [{"event_time": f"2026-10-{day:02}T12:00:00+08:00"} for day in (1, 2, 8, 12)]
-    counted = [int(run(day, actors=(actor(),))[0].holidays[0]) for day in days]
-    assert [one - counted[0] for one in counted] == [0, 1, 7, 7]
-    assert [int(run(day, actors=(actor(site="ny"),))[0].holidays[0]) for day in days] == [0] * 4
-
-
-def test_a_year_the_calendar_does_not_know_is_said_in_time() -> None:
-    calendar = WorkingCalendar.of_package()
-    assert calendar.fault(date(calendar.last_year, 6, 1)) is None
-    assert str(calendar.last_year + 1) in str(calendar.fault(date(calendar.last_year, 12, 5)))
-    assert str(calendar.last_year + 1) in str(calendar.fault(date(calendar.last_year + 1, 1, 1)))
-    assert WorkingCalendar.from_content(calendar.content()) == calendar
 
 
 NETWORKS = (
