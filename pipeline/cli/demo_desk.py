@@ -58,8 +58,6 @@ class Desk:
         self._secret = secrets.token_hex(32)
         write_new(state_dir / "secrets" / CHANNEL, self._secret)
         self._messages: dict[str, Mapping[str, Any]] = {}
-        self.arrived_s: dict[str, float] = {}
-        """When each incident was told of first, seconds since 1970."""
         self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, name="desk", daemon=True).start()
@@ -101,7 +99,6 @@ class Desk:
         message = json.loads(body)
         with self._changed:
             self._messages.setdefault(message["notification_id"], message)
-            self.arrived_s.setdefault(message["incident_id"], time.time())
             self._changed.notify_all()
         return True
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tests.bench.system import System, report_of, running, sample, write_workload
+from tests.bench.system import System, report_of, running, sample, spread_ms, write_workload
 from tests.bench.workload import Workload
 
 _ASK_EVERY_S = 0.05
@@ -78,10 +78,7 @@ def measure(system: System, events: Path, rate: float, seconds: float) -> dict[s
     return {
         "rate": rate,
         "events": len(waited),
-        "p50_ms": round(float(np.percentile(waited, 50))),
-        "p95_ms": round(float(np.percentile(waited, 95))),
-        "p99_ms": round(float(np.percentile(waited, 99))),
-        "max_ms": round(float(waited.max())),
+        **spread_ms(waited),
         "batches": sum(map(len, visible.values())),
         "cpu_us_per_event": cpu_us,
         "producer": report_of(producer),

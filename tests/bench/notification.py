@@ -12,17 +12,17 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline.cli.demo_desk import Desk
 from pipeline.response.settings import detector_names
 from tests.bench.producer import write_events
-from tests.bench.system import System, report_of, running, sample
+from tests.bench.system import System, report_of, running, sample, spread_ms
 from tests.bench.workload import Workload
 
 _ONE_IN = 1_000
@@ -39,6 +39,20 @@ from = "{since}"
 until = "{until}"
 detectors = {others}
 """
+
+
+class TimedDesk(Desk):
+    """Notes when each incident was told of first, seconds since 1970."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.arrived_s: dict[str, float] = {}
+        super().__init__(state_dir)
+
+    def _take(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        at_s, taken = time.time(), super()._take(body, headers)
+        if taken:
+            self.arrived_s.setdefault(json.loads(body)["incident_id"], at_s)
+        return taken
 
 
 def write_mixed(workload: Workload, path: Path, count: int) -> int:
@@ -67,7 +81,7 @@ def _line(event: dict[str, object]) -> bytes:
     return json.dumps({**head, **event}, separators=(",", ":")).encode()
 
 
-def measure(system: System, desk: Desk, events: Path, rate: float, seconds: float) -> dict[str, object]:
+def measure(system: System, desk: TimedDesk, events: Path, rate: float, seconds: float) -> dict[str, object]:
     """One run: latencies of the messages of incidents that were opened after the settling time."""
     pids = {one.kind: one.pid for one in system.workers}
     spent = {name: sample(pid).cpu_s for name, pid in pids.items()}
@@ -85,12 +99,12 @@ def measure(system: System, desk: Desk, events: Path, rate: float, seconds: floa
     return {
         "rate": rate, "incidents": len(opened), "measured": len(arrived),
         "never_told": sum(incident not in desk.arrived_s for incident, *_ in opened),
-        "messages": len(desk.messages()), "from_event_ms": _spread(arrived_ms - event_ms),
-        "from_alert_ms": _spread(arrived_ms - alert_ms), "cpu_s": cpu_s, "producer": report,
+        "messages": len(desk.messages()), "from_event": spread_ms(arrived_ms - event_ms),
+        "from_alert": spread_ms(arrived_ms - alert_ms), "cpu_s": cpu_s, "producer": report,
     }  # fmt: skip
 
 
-def _told(system: System, desk: Desk, from_s: float) -> list[tuple[str, int, int]]:
+def _told(system: System, desk: TimedDesk, from_s: float) -> list[tuple[str, int, int]]:
     """Incident, its event's time and its alert's arrival in Kafka, UTC microseconds, once all of them were told of."""
     deadline = time.monotonic() + 180
     while True:
@@ -103,12 +117,6 @@ def _told(system: System, desk: Desk, from_s: float) -> list[tuple[str, int, int
         if done or time.monotonic() > deadline:
             return [(str(incident), int(event), int(alert)) for incident, event, alert in opened]
         time.sleep(0.5)
-
-
-def _spread(waited_ms: npt.NDArray[np.float64]) -> dict[str, int]:
-    """What half, 95 and 99 of 100 stay below, and the longest, ms."""
-    named = {f"p{share}": round(float(np.percentile(waited_ms, share))) for share in (50, 95, 99)}
-    return {**named, "max": round(float(waited_ms.max()))}
 
 
 def _settings(desk: Desk) -> str:
@@ -130,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     workload = Workload(options.actors, 111_000)
     with running("bench.notification", workload, model_alerts=False) as system:
-        desk = Desk(system.state)
+        desk = TimedDesk(system.state)
         with (system.state / "config.toml").open("a", encoding="utf-8") as file:
             file.write(_settings(desk))
         events = system.folder / "events"

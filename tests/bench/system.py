@@ -16,6 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from deploy.local.configuration import settings as state_settings
 from deploy.local.supervisor import run_file
 from pipeline.adapters.clickhouse import ClickHouse, connect
@@ -54,6 +57,12 @@ def sample(pid: int) -> Sample:
         threads=int(fields["Threads"]),
         cpu_s=(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
     )
+
+
+def spread_ms(waited_ms: npt.NDArray[np.float64]) -> dict[str, int]:
+    """What half, 95 and 99 of 100 stay below, and the longest."""
+    named = {f"p{share}_ms": round(float(np.percentile(waited_ms, share))) for share in (50, 95, 99)}
+    return {**named, "max_ms": round(float(waited_ms.max()))}
 
 
 class Worker:
