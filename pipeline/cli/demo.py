@@ -1,8 +1,9 @@
-"""`accesstrail demo`: the whole system on this machine, with a live attack in it, explained.
+"""`accesstrail demo`: the whole system on this machine, with a live attack in it, explained and handled.
 
-Composition only: it writes a simulated company, trains a model on its history, starts the local stack and the worker
-with `accesstrail up`, sends history and a live story to Kafka, and shows what the system finds. Nothing in it is a
-shortcut: every alert printed was read back from ClickHouse as the role reader.
+Composition only: it writes a simulated company, trains a model on its history, starts the local stack with
+`accesstrail up`, sends history and a live story to Kafka, shows what the system finds, and closes the gravest incident.
+Nothing in it is a shortcut: every alert printed was read back from ClickHouse as the role reader, every message came
+over HTTP from the responder.
 """
 
 from __future__ import annotations
