@@ -26,6 +26,8 @@ SCHEDULER = "scheduler"
 """The role of scheduled detectors: only a system that runs them needs its password."""
 RESPONDER = "responder"
 """The role of incident handling and notifications: likewise."""
+GRAFANA = "grafana"
+"""The role of Grafana's data source: only whoever publishes it needs its password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +253,7 @@ def _kafka(reader: _Reader) -> KafkaSettings:
 
 def _clickhouse(reader: _Reader) -> ClickHouseSettings:
     password_files = {role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES}
-    for role in (SCHEDULER, RESPONDER):
+    for role in (SCHEDULER, RESPONDER, GRAFANA):
         if reader.text("clickhouse", f"{role}_password_file", "", empty_ok=True):
             password_files[role] = reader.path("clickhouse", f"{role}_password_file", kind="secret")
     return ClickHouseSettings(

@@ -39,6 +39,7 @@ WORDS: Mapping[str, str] = {
     "clickhouse.scheduler_password_file": "password of the role that scheduled detectors run as; only they need it",
     "clickhouse.responder_password_file": "password of the role that keeps incidents and deliveries; only responders "
     "need it",
+    "clickhouse.grafana_password_file": "password of the role that Grafana's data source asks as",
     "clickhouse.timeout_s": "an answer that takes longer counts as none: the partition waits and tries again",
     "clickhouse.commits_at_once": "partitions of a worker that write at the same time; more suits a larger store",
     "protection.token_keys_file": "keys behind all tokens; whoever holds them can link tokens to identifiers",
