@@ -166,6 +166,7 @@ BOARD = Board(
                 "WHERE actor_token != toFixedString('', 16) "
                 "GROUP BY actor_token ORDER BY max(changed_at) DESC, actor LIMIT 100"
             ),
+            unit="token",
         ),
     ),
     range_s=30 * 86_400,

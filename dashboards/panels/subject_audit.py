@@ -133,7 +133,9 @@ BOARD = Board(
     parameters=(
         # No choices: a list of persons is nothing to browse; one is looked for by `accesstrail search` or comes here
         # from a row of another panel.
-        Parameter("subject", "String", Words("Person (32 hexadecimal digits)", "个人（32 位十六进制）"), ""),
+        Parameter(
+            "subject", "String", Words("Person (32 hexadecimal digits)", "个人（32 位十六进制）"), "", unit="token"
+        ),
     ),
     range_s=90 * _DAY_S,
     refresh_s=300,
