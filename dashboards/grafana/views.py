@@ -135,6 +135,8 @@ def _override(column: Column, panel: Panel, language: Language) -> Json:
 
 
 def _cell(column: Column, panel: Panel, language: Language) -> Iterator[Json]:
+    if any(column.name.endswith(f"_{other}") for other in LANGUAGES if other != language):
+        yield {"id": "custom.hidden", "value": True}
     if column.unit == "token":
         yield {"id": "custom.width", "value": _TOKEN_WIDTH}
     links = list(_links(column, panel, language))

@@ -99,6 +99,19 @@ def test_a_click_leads_to_the_other_board_with_the_rows_value_and_the_same_range
     assert "var-least=${__data.fields.risk.numeric:percentencode}" in link["url"]
 
 
+def test_of_an_explanation_in_two_languages_the_dashboards_own_is_shown() -> None:
+    chosen: tuple[tuple[Language, str], ...] = (("en", "explanation_zh"), ("zh", "explanation_en"))
+    for language, hidden in chosen:
+        built = dashboard(next(one for one in BOARDS if one.uid == "incident-response"), language, zone=ZONE)
+        found = [
+            override["matcher"]["options"]
+            for one in built["panels"]
+            for override in one["fieldConfig"]["overrides"]
+            if {"id": "custom.hidden", "value": True} in override["properties"]
+        ]
+        assert found == [hidden]
+
+
 def test_what_a_viewer_chooses_is_a_variable_asked_from_the_store_or_typed() -> None:
     source, zone, actor, least = dashboard(ONE_ACTOR, "en", zone=ZONE)["templating"]["list"]
     assert (source["type"], source["query"]) == ("datasource", "grafana-clickhouse-datasource")
