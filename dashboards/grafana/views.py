@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from dashboards.panels.boards import board
 from dashboards.panels.panel import Colour, Column, Panel, Threshold, Unit, View, Words
 
 Language = Literal["en", "zh"]
@@ -156,5 +157,6 @@ def _links(column: Column, panel: Panel, language: Language) -> Iterator[Json]:
         f"&var-{name}=${{__data.fields.{source}{'' if units.get(source) in _TEXTS else '.numeric'}:percentencode}}"
         for name, source in column.drill.parameters
     )
-    title = f"{said(column.label, language)} → {column.drill.board}"
+    target = board(column.drill.board)
+    title = f"{said(column.label, language)} → {said(target.title, language) if target else column.drill.board}"
     yield {"title": title, "url": f"/d/{uid_of(column.drill.board, language)}?${{__url_time_range}}{chosen}"}

@@ -60,6 +60,18 @@ WORDS: Mapping[str, str] = {
     "response.host": "address of the page behind those links",
     "response.port": "its port; 0: a free one, which `accesstrail status` names",
     "response.containment": "name of the channel (kind `webhook`) that `incidents contain` asks to stop an account",
+    "grafana.url": "`https://HOST[:PORT][/PREFIX]` that `accesstrail dashboards publish` and `diff` speak to; plain "
+    "http only to this machine",
+    "grafana.token_file": "file with the token of a Grafana service account of the role Admin",
+    "grafana.ca_file": "file of certificates to trust for that address; left out: the ones requests comes with",
+    "grafana.viewers": "who may open the folder besides administrators: `editors`, or `everyone` of the organisation",
+    "grafana.store_host": "host of the store as Grafana reaches it; left out: `clickhouse.host`",
+    "grafana.store_port": "its native port as Grafana reaches it; 0: `clickhouse.native_port`",
+    "grafana.store_tls": "`on` or `off`: whether Grafana speaks TLS to the store",
+    "grafana.contact": "how Grafana's alert rules tell somebody: `email`, `webhook`, or `none`: as its default policy "
+    "says",
+    "grafana.contact_file": "file with that address; a secret, since a webhook's address mostly holds one",
+    "grafana.silence_after_s": "a source that reported within seven days and then not for so long: an alert",
     "health.host": "address of `/livez`, `/readyz` and `/metrics`",
     "health.port": "their port; 0: a free one, which `accesstrail status` names",
     "health.poll_interval_s": "how often broker and store are asked how they are",
