@@ -57,7 +57,7 @@ def _found(client: ClickHouse, rule: AlertRule, name: str, later: timedelta = ti
     assert [kind for kind in kinds if kind != "String"] == ["Float64"], "one number, all else texts"
     assert columns[-1][0] == "value"
     texts = [tuple(cell.decode() if isinstance(cell, bytes) else cell for cell in row) for row in rows]
-    return {"/".join(row[:-1]): row[-1] for row in texts if name in row}
+    return {"/".join(map(str, row[:-1])): float(row[-1]) for row in texts if name in row}
 
 
 def _fires(client: ClickHouse, rule: AlertRule, name: str, later: timedelta = timedelta()) -> bool:
@@ -123,14 +123,14 @@ def _attempt(migrator: ClickHouse, channel: str, message: str, outcome: str, ago
 def test_messages_given_up_or_long_tried_fire_and_those_that_arrived_do_not(
     grafana: ClickHouse, migrator: ClickHouse, topic: str
 ) -> None:
-    rule, minutes = BY_UID["undelivered"], lambda number: timedelta(minutes=number)
-    _attempt(migrator, topic, "arrived", "retry", minutes(40))
-    _attempt(migrator, topic, "arrived", "delivered", minutes(39), attempt=2)
-    _attempt(migrator, topic, "not sent on purpose", "skipped", minutes(30))
-    _attempt(migrator, topic, "just tried", "retry", minutes(2))
+    rule, minute = BY_UID["undelivered"], timedelta(minutes=1)
+    _attempt(migrator, topic, "arrived", "retry", 40 * minute)
+    _attempt(migrator, topic, "arrived", "delivered", 39 * minute, attempt=2)
+    _attempt(migrator, topic, "not sent on purpose", "skipped", 30 * minute)
+    _attempt(migrator, topic, "just tried", "retry", 2 * minute)
     assert _found(grafana, rule, topic) == {topic: 0.0}
-    assert _found(grafana, rule, topic, minutes(20)) == {topic: 1.0}
-    _attempt(migrator, topic, "given up", "refused", minutes(1))
+    assert _found(grafana, rule, topic, 20 * minute) == {topic: 1.0}
+    _attempt(migrator, topic, "given up", "refused", 1 * minute)
     assert _found(grafana, rule, topic) == {topic: 1.0}
     assert _fires(grafana, rule, topic)
 
