@@ -249,5 +249,10 @@ def group_file(chosen: Sequence[AlertRule], *, folder_title: str, receiver: str)
     """The group as a provisioning file has it."""
     return {
         "orgId": 1, "name": GROUP, "folder": folder_title, "interval": f"{INTERVAL_S // _MINUTE_S}m",
-        "rules": [as_rule(one, receiver=receiver) for one in chosen],
+        "rules": [
+            # The file's reader takes the panel from these two, the API's from the annotations.
+            as_rule(one, receiver=receiver)
+            | {"dashboardUid": uid_of(one.panel[0], "en"), "panelId": _panel_id(*one.panel)}
+            for one in chosen
+        ],
     }  # fmt: skip
