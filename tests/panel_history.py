@@ -216,8 +216,12 @@ def busy(seed: int = 7) -> History:
     """Nine days of everything that panels tell of, drawn from a seed."""
     chance = random.Random(seed)
     history = History(events=list(_drawn(chance, 900)))
-    repeated = [row | {"duplicate_of": 1, "received_at": row["received_at"] + timedelta(seconds=9)}
-                for row in history.events[::25]]  # fmt: skip
+    # An emitter may repeat an id with other content: neither counts.
+    repeated = [
+        row | {"duplicate_of": 1, "received_at": row["received_at"] + timedelta(seconds=9), "risk": 10_000 - number,
+               "subject_tokens": [*row["subject_tokens"], token(f"twice {number}")], "actor_role": "twice"}
+        for number, row in enumerate(history.events[::25])
+    ]  # fmt: skip
     history.events += repeated
     history.events += [heartbeat(_moment(chance), "erp", "erp-2") for _ in range(60)]
     history.deads = [dead(_moment(chance), "dead_letter", chance.choice(("bad_json", "unknown_field")))
@@ -240,18 +244,20 @@ def busy(seed: int = 7) -> History:
 
 
 def _moment(chance: random.Random, days: float = 9.5) -> datetime:
-    """A moment from half a day before the range to a day after it, to the microsecond."""
+    """A moment from half a day before the range to a day after it, to the microsecond; some at the ends of ranges."""
+    if chance.random() < 0.15:
+        return UNTIL - timedelta(days=chance.choice((0, 1, 2, 7, 8)))
     return START - timedelta(hours=12) + timedelta(microseconds=chance.randrange(int(days * 86_400_000_000)))
 
 
 _PEOPLE = ("ann", "bob", "cid", "dot", "eve", "fay", "")
-_PERSONS = ("zoe", "yan", "xia", "wei", "vic")
+_PERSONS = ("zoe", "yan", "xia", *(f"person {number}" for number in range(30)))
 
 
 def _drawn(chance: random.Random, count: int) -> Iterable[Record]:
     pick: Callable[[Sequence[Any]], Any] = chance.choice
     for _ in range(count):
-        subjects = chance.sample(_PERSONS, pick((0, 1, 1, 1, 2, 4)))
+        subjects = chance.sample(_PERSONS[1:], pick((0, 1, 1, 1, 2, 4))) + ["zoe"] * (chance.random() < 0.3)
         yield access(
             pick(_PEOPLE), _moment(chance), subjects, partition=chance.randrange(3),
             misrouted=int(chance.random() < 0.05),

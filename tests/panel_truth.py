@@ -152,9 +152,9 @@ def _newest(rows: Iterable[Record], most: int) -> list[Record]:
 
 
 def _uuid_order(text: str) -> tuple[int, int]:
-    """How the store orders ids: by their first half, then by their second."""
+    """How the store orders ids: by their second half, then by their first."""
     plain = text.replace("-", "")
-    return int(plain[:16], 16), int(plain[16:], 16)
+    return int(plain[16:], 16), int(plain[:16], 16)
 
 
 # -- SOC overview
