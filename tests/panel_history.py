@@ -2,7 +2,7 @@
 
 A history is what happened, as dictionaries by column name with Python's own values; `write` puts it into the raw tables
 in batches, seals them in the ledger, and leaves what belongs to no sealed batch where no reader sees it. The same
-records, and nothing of the SQL, are what `panel_truth.py` counts from.
+records, and nothing of the SQL, are what `panel_truths` counts from.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from dashboards.panels.boards import BOARDS
 from dashboards.panels.panel import Board, Panel
 from tests.panel_engine import PanelEngine
 from tests.panel_history import HISTORIES, UNTIL, History, hexed, token, write
-from tests.panel_truth import TRUTHS, Question
+from tests.panel_truths import TRUTHS, Question
 
 CHINA = "Asia/Shanghai"
 DAY = timedelta(days=1)
