@@ -7,7 +7,7 @@ may alter, drop or delete; nobody at all may read files, URLs or other servers f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -16,7 +16,9 @@ VIEW_DATABASE = "accesstrail"
 _GIB = 1 << 30
 # The user `default` needs next to nothing; without a limit any local process could fill the memory through it.
 _LAUNCHER_MEMORY_BYTES = 100 << 20
-_NETWORKS = "<networks><ip>127.0.0.1</ip><ip>::1</ip></networks>"
+_LOOPBACK = ("127.0.0.1", "::1")
+PRIVATE_NETWORKS = (*_LOOPBACK, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"""Where a container's neighbours are."""
 _SYSTEM_TABLES = (
     "columns", "databases", "disks", "merges", "mutations", "one", "parts", "server_settings", "tables",
 )  # fmt: skip
@@ -153,22 +155,44 @@ def render_users_xml(password_sha256_hex: Mapping[str, str], *, launcher_grants:
     `password_sha256_hex`: by role. `launcher_grants`: the only rights of the user `default`, which the engine itself
     logs in as and which can therefore not be closed; None leaves it all-powerful (only for a process without ports).
     """
-    profiles = "\n".join(_profile_xml(role) for role in ROLES)
-    users = "\n".join(_user_xml(role, password_sha256_hex[role.name]) for role in ROLES)
     stripped = "" if launcher_grants is None else _grants_xml(launcher_grants)
+    profile = (
+        f"    <launcher><max_memory_usage>{_LAUNCHER_MEMORY_BYTES}</max_memory_usage><max_threads>1</max_threads>"
+        "</launcher>"
+    )
+    user = (
+        f"    <default><password/>{_networks_xml(_LOOPBACK)}<profile>launcher</profile><quota>default</quota>{stripped}"
+        "</default>"
+    )
+    return _users_xml(password_sha256_hex, _LOOPBACK, profile, user)
+
+
+def render_server_users_xml(password_sha256_hex: Mapping[str, str], *, networks: Sequence[str]) -> str:
+    """The users file of a ClickHouse server of its own: the roles and nobody else, no user `default` either.
+
+    `networks`: addresses they may come from.
+    """
+    return _users_xml(password_sha256_hex, networks, "", "")
+
+
+def _users_xml(digests: Mapping[str, str], networks: Sequence[str], profile: str, user: str) -> str:
+    profiles = [profile, *(_profile_xml(role) for role in ROLES)]
+    users = [user, *(_user_xml(role, digests[role.name], networks) for role in ROLES)]
     return f"""<clickhouse>
   <profiles>
     <default/>
-    <launcher><max_memory_usage>{_LAUNCHER_MEMORY_BYTES}</max_memory_usage><max_threads>1</max_threads></launcher>
-{profiles}
+{chr(10).join(one for one in profiles if one)}
   </profiles>
   <quotas><default/></quotas>
   <users>
-    <default><password/>{_NETWORKS}<profile>launcher</profile><quota>default</quota>{stripped}</default>
-{users}
+{chr(10).join(one for one in users if one)}
   </users>
 </clickhouse>
 """
+
+
+def _networks_xml(networks: Sequence[str]) -> str:
+    return "<networks>" + "".join(f"<ip>{escape(one)}</ip>" for one in networks) + "</networks>"
 
 
 def _profile_xml(role: Role) -> str:
@@ -194,9 +218,10 @@ def _grants_xml(grants: tuple[str, ...]) -> str:
     return "<grants>" + "".join(f"<query>{escape(grant)}</query>" for grant in grants) + "</grants>"
 
 
-def _user_xml(role: Role, password_sha256_hex: str) -> str:
+def _user_xml(role: Role, password_sha256_hex: str, networks: Sequence[str]) -> str:
     return (
-        f"    <{role.name}><password_sha256_hex>{escape(password_sha256_hex)}</password_sha256_hex>{_NETWORKS}"
+        f"    <{role.name}><password_sha256_hex>{escape(password_sha256_hex)}</password_sha256_hex>"
+        f"{_networks_xml(networks)}"
         f"<profile>{role.name}</profile><quota>default</quota>"
         f"{_grants_xml((*role.grants, *role.revokes))}</{role.name}>"
     )

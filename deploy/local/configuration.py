@@ -85,12 +85,13 @@ def prepare_folder(state: Path) -> Path:
         private_folder(state / name)
     if not (state / "directory").exists():
         private_folder(state / "directory")
-    _ensure_token_keys(state / "keys" / "tokens.json")
+    ensure_token_keys(state / "keys" / "tokens.json")
     ensure_passwords(state)
     return state
 
 
-def _ensure_token_keys(path: Path) -> None:
+def ensure_token_keys(path: Path) -> None:
+    """Draws the secret behind every token; one that is there is kept. Raises: LocalStackError: it cannot be written."""
     if path.exists():
         return
     key = {"id": 1, "created_at": datetime.now(UTC).isoformat(timespec="seconds"), "secret_hex": secrets.token_hex(32)}

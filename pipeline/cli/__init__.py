@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
     "dashboards": ("pipeline.cli.dashboards", "Show the boards of console and Grafana, and what their panels answer."),
     "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
+    "compose": (
+        "pipeline.cli.compose",
+        "Make what deploy/compose.yaml mounts: secrets, configuration, Grafana's files.",
+    ),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),
     "version": ("pipeline.cli.operate", "Print the versions of accesstrail and what it stands on."),

@@ -42,7 +42,7 @@ def _zone(context: click.Context, option: click.Parameter, text: str) -> str:
 
 
 _OUT = click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where files go.")
-_ZONE = click.option(
+zone_option = click.option(
     "--zone", default="Asia/Shanghai", show_default=True, metavar="NAME", callback=_zone,
     help="Whose days and hours count.",
 )  # fmt: skip
@@ -52,7 +52,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="As JSON on standar
 @click.command("export")
 @_OUT
 @_languages
-@_ZONE
+@zone_option
 @_JSON
 def export_command(out: Path, languages: Sequence[Language], zone: str, *, as_json: bool) -> int:
     """Write one Grafana dashboard a board as a JSON file; needs no running system.
@@ -77,7 +77,7 @@ def export_command(out: Path, languages: Sequence[Language], zone: str, *, as_js
 @click.command("provision")
 @_OUT
 @_languages
-@_ZONE
+@zone_option
 @click.option("--store-host", default="clickhouse", show_default=True, help="The store as Grafana reaches it.")
 @click.option("--store-port", type=click.IntRange(1, 65535), default=9000, show_default=True, help="Its native port.")
 @click.option("--store-tls", is_flag=True, help="Grafana speaks TLS to it.")
@@ -195,14 +195,14 @@ def wanted_of(settings: Settings, languages: Sequence[Language]) -> Wanted:
         raise ConfigError(["[clickhouse] grafana_password_file is missing: the data source asks as a role of its own"])
     contact = Contact()
     if chosen.contact_file is not None and chosen.contact != "none":
-        contact = Contact(chosen.contact, _secret(chosen.contact_file))
+        contact = Contact(chosen.contact, secret_in(chosen.contact_file))
     return Wanted(
         boards=BOARDS,
         languages=tuple(dict.fromkeys(languages)),
         zone=settings.detection.default_time_zone,
         store=Store(
             chosen.store_host or store.host, chosen.store_port or store.native_port, store.database, chosen.store_tls,
-            _secret(store.password_files[GRAFANA]),
+            secret_in(store.password_files[GRAFANA]),
         ),
         contact=contact,
         everyone=chosen.viewers == "everyone",
@@ -210,7 +210,8 @@ def wanted_of(settings: Settings, languages: Sequence[Language]) -> Wanted:
     )  # fmt: skip
 
 
-def _secret(path: Path) -> str:
+def secret_in(path: Path) -> str:
+    """The one line of a secret file. Raises: ConfigError: it is none, or others may read it."""
     text, fault = line_in(path)
     if fault:
         raise ConfigError([f"{path} {fault}"])
