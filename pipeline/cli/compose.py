@@ -36,7 +36,7 @@ from pipeline.errors import EXIT_OK, UsageError
 
 _FOLDERS = (
     "secrets", "clickhouse", "clickhouse/data", "kafka", "kafka/data", "grafana", "grafana/data",
-    "grafana/provisioning", "directory", "state",
+    "grafana/provisioning", "directory", "state", "state/run", "state/secrets",
 )  # fmt: skip
 _THEIRS = ("data", "state", "directory")
 _USER = re.compile(r"(\d{1,9}):(\d{1,9})")
@@ -148,7 +148,7 @@ def _write_grafana(folder: Path, zone: str, languages: tuple[str, ...], contact:
 def _give(folder: Path, owner: tuple[int, int]) -> None:
     if os.geteuid() != 0:
         return
-    for path in _ours(folder):
+    for path in (*_ours(folder), *(folder / name for name in _FOLDERS)):
         os.chown(path, *owner, follow_symlinks=False)
 
 
