@@ -10,14 +10,17 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.adapters.account_secrets import Credentials, Passwords
 from pipeline.adapters.accounts import accounts_path, open_accounts
+from pipeline.adapters.incident_reading import open_incident_reader
 from pipeline.cli.acting import now_us
 from pipeline.cli.demo_desk import CHANNEL, Desk
+from pipeline.config import Settings
 from pipeline.errors import LocalStackError
 from pipeline.private_files import write_new
 
@@ -27,6 +30,7 @@ _ROLES = ("soc", "responder", "analyst")
 _REASON = "thrown away with the demo"
 _VERDICT_REASON = "asked the team: nobody knows of a script; the session is ended"
 _PATIENCE_S = 60.0
+_MOST_INCIDENTS = 500
 _TOKEN_DAYS = 1
 
 
@@ -56,18 +60,32 @@ def demo_account(state_dir: Path) -> None:
     account_with_token(state_dir, _RESPONDER, _ROLES, state_dir / TOKEN_NAME)
 
 
+def incident_of(settings: Settings, actor_token: str) -> str:
+    """The incident about an account, waited for. Raises: LocalStackError: there is none."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    reader = open_incident_reader(settings.clickhouse)
+    try:
+        while time.monotonic() < deadline_s:
+            for one in reader.listed(limit=_MOST_INCIDENTS):
+                if one.actor_token == actor_token:
+                    return one.incident_id
+            time.sleep(0.5)
+    finally:
+        reader.close()
+    raise LocalStackError("no incident was opened: see logs/responder.log", code="demo_silent")
+
+
 def handle_incident(
-    desk: Desk, state_dir: Path, severity: str, mark: Callable[[str], float], say: Callable[[str], None]
+    desk: Desk, state_dir: Path, incident_id: str, mark: Callable[[str], float], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """An incident of this severity as a responder handles it: read, acknowledged, closed; what became of it.
+    """An incident as a responder handles it: read, acknowledged, closed; what became of it.
 
     Raises: LocalStackError: no message came, or a command was not carried out.
     """
-    told = desk.await_severity(severity, _PATIENCE_S)
+    told = desk.await_incident(incident_id, _PATIENCE_S)
     if told is None:
         raise LocalStackError("no message reached the demo's channel: see logs/responder.log", code="demo_silent")
     mark("first_message_s")
-    incident_id = str(told["incident_id"])
     say(f"A message on the channel {CHANNEL}, one for each incident:\n")
     _show(told, say)
     commands = (
