@@ -27,7 +27,7 @@ from dashboards.console.rendering import Renderer, is_zone
 from dashboards.console.routes import PUBLIC, SIGNED_IN, UNFINISHED, Route
 from dashboards.console.security import ROUTE
 from dashboards.console.sessions import ABSOLUTE_US, Session, Sessions
-from dashboards.console.visit import Answer, Evidence, Fields, Page, Redirect, Stream, Visit
+from dashboards.console.visit import Answer, Evidence, Fields, LiveState, Page, Redirect, Stream, Visit
 from dashboards.console.words import TAGS, language_of
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
@@ -57,8 +57,11 @@ class Refused(Exception):
 class Guard:
     """Makes Starlette endpoints of the table's rows."""
 
-    def __init__(self, parts: Parts, sessions: Sessions, renderer: Renderer, streamed: Streamed) -> None:
-        self._parts, self._sessions, self._renderer, self._streamed = parts, sessions, renderer, streamed
+    def __init__(
+        self, parts: Parts, sessions: Sessions, live: LiveState, renderer: Renderer, streamed: Streamed
+    ) -> None:
+        self._parts, self._sessions, self._live = parts, sessions, live
+        self._renderer, self._streamed = renderer, streamed
         self._is_secure = parts.public_address.startswith("https://")
         self._logins, self._of_session = Rates(LOGINS_A_MINUTE), Rates(OF_SESSION_A_MINUTE)
 
@@ -105,6 +108,7 @@ class Guard:
         return Visit(
             parts=self._parts,
             sessions=self._sessions,
+            live=self._live,
             account=None,
             session=None,
             language=language_of(request.headers.get("accept-language", ""), cookies.get(LANGUAGE_COOKIE, "")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboards.console.pages import entry, incident, incidents, own_account, reading_guide
+from dashboards.console.pages import entry, incident, incidents, overview, own_account, reading_guide
 from dashboards.console.visit import Answer, Visit
 
 PUBLIC = "public"
@@ -65,5 +65,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/incidents/{incident_id}/contain", "contain_actor", incident.contain),
     Route("POST", "/incidents/{incident_id}/link", "link_incident", incident.link),
     Route("POST", "/incidents/{incident_id}/suspect", "suspect_breach", incident.suspect),
+    Route("GET", "/overview", SIGNED_IN, overview.overview_page),
+    Route("GET", "/live", SIGNED_IN, overview.live),
+    Route("GET", "/overview/figures/{uid}", "read_incidents", overview.figure),
+    Route("GET", "/overview/panels/{uid}", "search_evidence", overview.evidence_panel, shows_evidence=True),
     Route("GET", "/", SIGNED_IN, entry.home),
 )
