@@ -32,6 +32,8 @@ _DAY_ZERO = date(1970, 1, 1)
 _WHO = "tenant_id = {tenant:String} AND actor_token = toFixedString(unhex({token:String}), 16)"
 _PERIOD = f"event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
 _HOURS = f"hour >= {moment('from_us')} AND hour < {moment('until_us')}"
+# As the rollups leave them out.
+_HEARTBEAT = "action = 'log_control' AND resource_type = 'heartbeat'"
 _LOCAL = "toTimeZone(hour, {zone:String})"
 _DAYS_SQL = (
     f"SELECT toInt32(toDate({_LOCAL})) AS day, sum(events), sum(denied), sum(explained_events), sum(records), "
@@ -45,7 +47,8 @@ _HOURS_SQL = (
 _SLICES_SQL = (
     "SELECT resource_type, purpose, toString(action), toString(outcome), src_country, toString(network_kind), "
     "toString(explained), count() AS events, sum(greatest(subject_count, 0)) FROM accesstrail.access_events "
-    f"WHERE {_WHO} AND {_PERIOD} AND duplicate_of < 0 GROUP BY ALL ORDER BY events DESC, ALL LIMIT {{most:UInt64}}"
+    f"WHERE {_WHO} AND {_PERIOD} AND duplicate_of < 0 AND NOT ({_HEARTBEAT}) "
+    "GROUP BY ALL ORDER BY events DESC, 1, 2, 3, 4, 5, 6, 7 LIMIT {most:UInt64}"
 )
 _FACTS_SQL = (
     "SELECT toString(argMax(actor_type, event_time)), argMax(actor_org, event_time), argMax(actor_dept, event_time), "
