@@ -12,12 +12,13 @@ import pyotp
 from starlette.testclient import TestClient
 
 from dashboards.console.app import console_app
-from dashboards.console.ports import LiveFacts, Parts, Read
+from dashboards.console.ports import LiveFacts, Parts
 from dashboards.panels.panel import Panel
 from pipeline.adapters.account_secrets import Credentials
 from pipeline.adapters.accounts import open_accounts
 from pipeline.adapters.command_outbox import FILE_NAME, CommandOutbox
 from pipeline.audit.panels import PanelAnswer
+from pipeline.audit.reads import Read, read_event
 from pipeline.cli.console_accounts import ConsoleAccounts
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents
 from pipeline.cli.incident_desk import Desk
@@ -45,6 +46,7 @@ class Trail:
     def tell(self, read: Read) -> None:
         if self.is_away:
             raise Away("Kafka does not answer", code="kafka_away")
+        read_event(read)  # what cannot be written down is no read
         self.told.append(read)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote
@@ -21,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from dashboards.console.errors import not_done, plain_error
-from dashboards.console.ports import Parts, Read
+from dashboards.console.ports import Parts
 from dashboards.console.rates import Rates
 from dashboards.console.rendering import Renderer, is_zone
 from dashboards.console.routes import PUBLIC, SIGNED_IN, UNFINISHED, Route
@@ -31,6 +32,7 @@ from dashboards.console.visit import Answer, Evidence, Fields, LiveState, Page, 
 from dashboards.console.words import TAGS, language_of
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
+from pipeline.audit.reads import Read
 from pipeline.errors import AccesstrailError
 
 _log = logging.getLogger(__name__)
@@ -171,9 +173,10 @@ class Guard:
             raise RuntimeError(f"{route.path} shows evidence and its row does not say so")
         self._parts.trail.tell(
             Read(
-                look=answer.look, account=visit.who.name, at_us=visit.now_us, rows=answer.rows, about=answer.about,
-                reason=answer.reason, subject_ids=answer.subject_ids, unmasked=answer.unmasked, src_ip=visit.address,
-                case_ref=answer.case_ref, approval_ref=answer.approval_ref,
+                look=answer.look, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us,
+                rows=answer.rows, about=answer.about, reason=answer.reason, subject_ids=answer.subject_ids,
+                unmasked=answer.unmasked, src_ip=visit.address, case_ref=answer.case_ref,
+                approval_ref=answer.approval_ref,
             )
         )  # fmt: skip
         return answer.page

@@ -15,32 +15,11 @@ from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
 from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
 from pipeline.audit.panels import PanelAnswer
+from pipeline.audit.reads import Read
 from pipeline.breach.clock import Clock
 from pipeline.breach.model import Breach
 from pipeline.incidents.records import Acknowledge, Command
 from pipeline.notifications.policy import DeliveryRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One read of evidence, told before anything of it leaves.
-
-    `look`: what kind of look it is (incident, panel, search, actor, subject, export, reveal, …); `about`: what was
-    asked for: a token, an id, a digest of the question, never an identity; `rows`: how many records the answer shows;
-    `subject_ids`: data subjects by their own ids, only where the viewer gave them.
-    """
-
-    look: str
-    account: str
-    at_us: int
-    rows: int
-    about: str = ""
-    reason: str = ""
-    subject_ids: tuple[str, ...] = ()
-    unmasked: tuple[str, ...] = ()
-    src_ip: str = ""
-    case_ref: str = ""
-    approval_ref: str = ""
 
 
 class ReadTrail(Protocol):

@@ -145,7 +145,7 @@ class Stream:
 class Evidence:
     """What a handler of a route with `shows_evidence` answers: the page, and what its audit event says of it.
 
-    Fields besides `page` are those of `ports.Read`.
+    Fields besides `page` are those of `pipeline.audit.reads.Read`.
     """
 
     page: Page

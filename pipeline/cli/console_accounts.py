@@ -14,6 +14,8 @@ from pipeline.adapters.account_secrets import Credentials, Passwords
 from pipeline.adapters.accounts import accounts_path, open_accounts
 from pipeline.errors import Forbidden
 
+FIRST_LINK = "secrets/console-first-link"
+"""Where the one-time link lies while it may be used, from the state folder."""
 _FIRST_REASON = "first account, by the console's one-time link"
 
 

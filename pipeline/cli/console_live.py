@@ -30,6 +30,7 @@ _HEARD = (
     "SELECT source_system, source_instance, toUnixTimestamp64Micro(max(last_received_at)) FROM accesstrail.sources "
     "WHERE day >= today() - 30 GROUP BY source_system, source_instance"
 )
+_SECOND_US = 1_000_000
 NO_WORKER = "not_assigned"
 
 
