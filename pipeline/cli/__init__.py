@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
     "scheduler": ("pipeline.cli.scheduler", "Run the scheduled detectors in the foreground."),
     "responder": ("pipeline.cli.responder", "Handle incidents and send messages in the foreground."),
+    "console": ("pipeline.cli.console", "Serve the console, the pages that people work with."),
     "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
     "simulate": (
         "pipeline.cli.simulate",
@@ -50,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),
     "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
+    "dashboards": ("pipeline.cli.dashboards", "Show the boards of console and Grafana, and what their panels answer."),
     "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),

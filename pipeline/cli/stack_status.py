@@ -40,6 +40,7 @@ def collect(settings: Settings) -> Document:
     sealed: Sealed | None = None
     workers: list[Document] = []
     responders: list[Document] = [*read_workers(settings.state_dir / "run", "responder")]
+    consoles = read_workers(settings.state_dir / "run", "console")
     if stack is None and lock_file(settings.state_dir).exists():
         # Nobody would answer; asking would only wait for time-outs.
         problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
@@ -58,7 +59,7 @@ def collect(settings: Settings) -> Document:
             "native_port": settings.clickhouse.native_port,
             "http_port": settings.clickhouse.http_port,
         },
-        "console": None,
+        "console": next((str(one["address"]) for one in consoles if one.get("address")), None),
         "incarnation": {name: facts.topic_id for name, facts in topics.items()},
         "partitions": _partitions(events, topics.get(events), bounds, sealed),
         "stopped": _stopped(workers),

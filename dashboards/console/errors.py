@@ -1,0 +1,43 @@
+"""Pages that say why something is not shown or not done: one template, a code, words of the viewer.
+
+Place in the flow: made by `guard.py` from an error of our tree or from a refusal of its own.
+"""
+
+from __future__ import annotations
+
+from dashboards.console.outages import KAFKA, STORE, dependency_of
+from dashboards.console.visit import Page, Visit
+from dashboards.console.words import WORDS
+from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
+
+TEMPLATE = "error.html"
+
+
+def plain_error(status: int, code: str, *values: str) -> Page:
+    """A page of the words `error.<code>`."""
+    return Page(
+        TEMPLATE, {"code": code, "key": f"error.{code}", "values": values, "since_us": 0, "is_away": False}, status
+    )
+
+
+def not_done(error: AccesstrailError, visit: Visit) -> Page:
+    """The page of an error that a handler or what it asked has raised."""
+    if isinstance(error, Away):
+        return away_page(error.code, visit)
+    if isinstance(error, StoreRefused):
+        return plain_error(502, "store_refused")
+    if isinstance(error, UsageError):
+        if f"error.{error.code}" in WORDS:
+            return plain_error(404 if error.code.startswith("no_") and error.code != "no_reason" else 400, error.code)
+        status = 403 if isinstance(error, Forbidden) else 400
+        values = {"code": error.code, "key": "error.refused", "values": (str(error),), "since_us": 0, "is_away": False}
+        return Page(TEMPLATE, values, status)
+    raise error
+
+
+def away_page(code: str, visit: Visit) -> Page:
+    """What is missing and since when; the page asks again by itself."""
+    dependency = dependency_of(code)
+    since_us = visit.parts.outages.failed(dependency, visit.now_us)
+    key = f"error.away.{dependency if dependency in (STORE, KAFKA) else 'accounts'}"
+    return Page(TEMPLATE, {"code": code, "key": key, "values": (), "since_us": since_us, "is_away": True}, 503)
