@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,9 +33,10 @@ from detectors.model import save
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.status_file import read_workers
-from pipeline.cli.demo_chapters import Alert, Told, await_alerts, tell
+from pipeline.cli.demo_accounts import SignIn, demo_accounts, show_codes_when_asked, show_sign_in
+from pipeline.cli.demo_chapters import Alert, Told, await_alerts, tell, tell_links
 from pipeline.cli.demo_desk import Desk
-from pipeline.cli.demo_incident import demo_account, handle_incident, incident_of
+from pipeline.cli.demo_incident import handle_incident, incident_of
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys
@@ -87,10 +88,10 @@ def demo_command(state_dir: Path, once: bool, as_json: bool) -> int:
     """
     clock = _Clock()
     say = _Say(quiet=as_json)
-    _make_anew(state_dir)
+    accounts = _make_anew(state_dir)
     with _interruptible():
         try:
-            return _story(state_dir, clock, say, once=once or as_json, as_json=as_json)
+            return _story(state_dir, accounts, clock, say, once=once or as_json, as_json=as_json)
         except KeyboardInterrupt:
             say("\nstopping …")
             return 0
@@ -98,7 +99,7 @@ def demo_command(state_dir: Path, once: bool, as_json: bool) -> int:
             _stack(["down"], state_dir, check=False)
 
 
-def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bool) -> int:
+def _story(state_dir: Path, accounts: Sequence[SignIn], clock: _Clock, say: _Say, *, once: bool, as_json: bool) -> int:
     say("1/4  a company: 50 accounts, 24 ordinary days, tickets, partners, services …")
     simulation, story, counts = _company(state_dir)
     say(f"2/4  training on {counts['events']:,} events of history (isolation forest, peers, alert budget) …")
@@ -112,6 +113,8 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     _stack(["up", "--detach", "--signed-models"], state_dir, check=True)
     clock.mark("stack_ready_s")
     settings = settings_of(state_dir, None, os.environ)
+    console = _console_address(settings)
+    show_sign_in(console, accounts, say)
     say("4/4  history through the pipeline, then live work with three attacks in it …")
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
     _send(producer, _merged(events.lines, story.past))
@@ -121,6 +124,7 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
     alerts, told = await_alerts(settings, story.chapters, since_us, lambda: clock.mark("first_alert_s"))
     sent = len(events) + len(story.past) + len(story.live)
     _tell(alerts, told, clock, sent, say)
+    tell_links(console, told, say)
     harvest = next(one for one in told if one.chapter.scenario == HARVEST)
     incident = handle_incident(desk, state_dir, incident_of(settings, harvest.actor_token), clock.mark, say)
     if as_json:
@@ -130,7 +134,8 @@ def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bo
         return 0
     _tell_more(state_dir, story, incident["incident_id"], say)
     if not once:
-        _go_on(producer, simulation)
+        show_sign_in(console, accounts, say)
+        _go_on(producer, simulation, show_codes_when_asked(accounts, say))
     return 0
 
 
@@ -156,8 +161,8 @@ class _Say:
             click.echo(text)
 
 
-def _make_anew(state_dir: Path) -> None:
-    """Removes an earlier demo's folder, never anything else."""
+def _make_anew(state_dir: Path) -> Sequence[SignIn]:
+    """Removes an earlier demo's folder, never anything else; the accounts of the new one."""
     if state_dir.exists() and any(state_dir.iterdir()):
         if not (state_dir / _MARKER).is_file():
             raise UsageError(f"{state_dir} is not empty and is no demo's folder: choose another --state")
@@ -165,8 +170,8 @@ def _make_anew(state_dir: Path) -> None:
         shutil.rmtree(state_dir)
     prepare_folder(state_dir)
     model_keys(state_dir)
-    demo_account(state_dir)
     (state_dir / _MARKER).write_text("{}\n", encoding="utf-8")
+    return demo_accounts(state_dir)
 
 
 def _stack(words: list[str], state_dir: Path, *, check: bool) -> None:
@@ -216,16 +221,24 @@ def _send_live(producer: EventProducer, events: Sequence[Mapping[str, Any]]) -> 
     producer.flush()
 
 
+def _console_address(settings: Settings) -> str:
+    found = [str(one["address"]) for one in read_workers(settings.state_dir / "run", "console") if one.get("address")]
+    if not found:
+        raise LocalStackError("the console did not start: see logs/console.log", code="demo_silent")
+    return found[0].rstrip("/")
+
+
 def _ask_scheduler(settings: Settings) -> None:
     """Has the scheduler look at the day so far, as one does after an import; else it would within half an hour."""
     for one in read_workers(settings.state_dir / "run", "scheduler"):
         os.kill(int(one["pid"]), signal.SIGHUP)
 
 
-def _go_on(producer: EventProducer, simulation: Simulation) -> None:
-    """The company works on, at the pace of its day, until somebody presses Ctrl-C."""
+def _go_on(producer: EventProducer, simulation: Simulation, meanwhile: Callable[[], None]) -> None:
+    """The company works on, at the pace of its day, until somebody presses Ctrl-C; `meanwhile`: once a second."""
     for due_ms, event in goes_on(simulation.company, datetime.now(UTC), 2, life=simulation.life):
         while (wait_s := due_ms / 1000 - time.time()) > 0:
+            meanwhile()
             time.sleep(min(wait_s, 1.0))
         producer.send(str(event["actor_id"]).encode(), msgspec.json.encode(event))
         producer.flush()

@@ -145,5 +145,15 @@ def tell(told: Sequence[Told], say: Say) -> None:
         say(f"   and {others} more about this account\n" if others else "")
 
 
+def tell_links(console: str, told: Sequence[Told], say: Say) -> None:
+    """Where to look in the console, chapter by chapter."""
+    say("Look for yourself 请自行查看:\n")
+    for number, one in enumerate(told, start=1):
+        say(f"  {number}. the account 账号            {console}/actors/{one.actor_token}")
+        if one.subject_token:
+            say(f"     who touched the customer 谁查阅过该客户  {console}/subjects/{one.subject_token}")
+    say(f"     all incidents 全部事件         {console}/incidents\n")
+
+
 def _moment(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC) + _CHINA:%m-%d %H:%M}"
