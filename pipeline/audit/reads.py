@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import NamedTuple
 
 SOURCE_SYSTEM = "accesstrail"
@@ -35,6 +36,7 @@ LOOKS: Mapping[str, Look] = {
     "overview": Look(READ, RESOURCE_PREFIX + "overview"),
     "incidents": Look(READ, RESOURCE_PREFIX + "incidents"),
     "incident": Look(READ, RESOURCE_PREFIX + "incident"),
+    "page": Look(READ, RESOURCE_PREFIX + "page"),
     "panel": Look(READ, RESOURCE_PREFIX + "panel"),
     "rules": Look(READ, RESOURCE_PREFIX + "rules"),
     "health": Look(READ, RESOURCE_PREFIX + "health"),
@@ -56,7 +58,8 @@ class Read:
     an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only where the
     viewer gave them or the directory names them; the pipeline makes tokens of them.
 
-    `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
+    `fingerprint`: SHA-256 of the whole question, of an export that of the file. `src_ip`: loopback says nothing of where
+    somebody is, and is left out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
     """
 
     look: str
@@ -70,6 +73,7 @@ class Read:
     unmasked: tuple[str, ...] = ()
     outcome: str = SUCCESS
     channel: str = "ui"
+    fingerprint: str = ""
     src_ip: str = ""
     case_ref: str = ""
     approval_ref: str = ""
@@ -96,7 +100,7 @@ def read_event(read: Read) -> bytes:
         "actor_id": read.account,
         "actor_type": "employee",
         "app_id": SOURCE_SYSTEM,
-        "endpoint": read.look,
+        "endpoint": f"console {read.look}",
         "resource_type": look.resource_type,
         "resource_id": read.about[:_LONGEST_ID] or read.look,
         "records_returned": read.rows,
@@ -105,9 +109,18 @@ def read_event(read: Read) -> bytes:
         "subject_ids": list(read.subject_ids[:_MOST_SUBJECTS]),
         "fields_unmasked": list(read.unmasked),
         "justification": read.reason[:_LONGEST_REASON],
-        "src_ip": read.src_ip,
+        "query_fingerprint": read.fingerprint,
+        "src_ip": "" if _is_loopback(read.src_ip) else read.src_ip,
         "case_ref": read.case_ref[:_LONGEST_REF],
         "approval_ref": read.approval_ref[:_LONGEST_REF],
     }
     event |= {name: value for name, value in optional.items() if value}  # an empty text is none on the wire
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether it says nothing of where somebody is; what is no address at all says nothing either."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return True
