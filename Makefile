@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults determinism bench bench-latency bench-notify bench-start bench-memory bench-outage bench-store bench-handling soak evaluate fmt env lock clean
+.PHONY: help demo test check faults determinism bench bench-latency bench-notify bench-start bench-memory bench-outage bench-store bench-panels bench-handling soak evaluate fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ bench-outage: env ## the store away for ten minutes under load
 
 bench-store: env ## bytes per event and a subject's history at ten million events (half an hour)
 	$(BIN)/python -m tests.bench.store
+
+bench-panels: env ## milliseconds and rows read of every panel at ten million events (half an hour)
+	$(BIN)/python -m tests.bench.panels
 
 bench-handling: env ## CPU per alert of incident handling, and what an incident key costs in memory
 	$(BIN)/python -m tests.bench.handling

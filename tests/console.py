@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,24 @@ import pyotp
 from starlette.testclient import TestClient
 
 from dashboards.console.app import console_app
-from dashboards.console.ports import Parts, Read
+from dashboards.console.ports import LiveFacts, Parts, Read
+from dashboards.panels.panel import Panel
 from pipeline.adapters.account_secrets import Credentials
 from pipeline.adapters.accounts import open_accounts
+from pipeline.adapters.command_outbox import FILE_NAME, CommandOutbox
 from pipeline.cli.console_accounts import ConsoleAccounts
-from pipeline.errors import Away
+from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents
+from pipeline.cli.incident_desk import Desk
+from pipeline.errors import Away, UsageError
+from pipeline.incidents.model import Incident
+from tests import incident_logs
 from tests.accounts import cheap_passwords
+from tests.incident_desk import Evidence, Reader, Sent
+from tests.incident_logs import START_US
+from tests.unit.versions.deployment import Deployment
 
 PASSWORD = "a sentence that is long enough"
-NOW_US = 1_790_000_000_000_000
+NOW_US = START_US + 600_000_000
 ORIGIN = "http://127.0.0.1"
 FIRST_SECRET = "S" * 43
 
@@ -38,14 +48,98 @@ class Trail:
 
 
 @dataclass
+class Live:
+    """What the overview's background task finds."""
+
+    found: LiveFacts = field(
+        default_factory=lambda: LiveFacts(
+            open={("critical", "open"): 2, ("high", "acknowledged"): 1}, problems=(), silent=("crm/eu-1",), lag=0,
+            last_event_us=NOW_US, events_last_minute=640,
+        )
+    )  # fmt: skip
+    is_away: bool = False
+    asked: int = 0
+
+    def facts(self) -> LiveFacts:
+        self.asked += 1
+        if self.is_away:
+            raise Away("the store does not answer", code="store_away")
+        return self.found
+
+
+@dataclass
+class Panels:
+    """Rows that every panel answers."""
+
+    answers: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    is_away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def rows(self, panel: Panel, given: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+        self.asked.append(panel.uid)
+        if self.is_away:
+            raise Away("the store does not answer", code="store_away")
+        return self.answers.get(panel.uid, [])
+
+
+@dataclass
+class Channels:
+    """One chat; `code`: what it answers to a test."""
+
+    code: str = ""
+    tested: list[tuple[str, str]] = field(default_factory=list)
+
+    def listed(self) -> Sequence[tuple[str, str]]:
+        return [("chat", "webhook")]
+
+    def test(self, name: str, by: str) -> str:
+        if name != "chat":
+            raise UsageError("there is no such channel")
+        self.tested.append((name, by))
+        return self.code
+
+
+class Store(Reader):
+    """The incidents' reader, which may be away."""
+
+    is_away = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _QUESTIONS and self.is_away:
+            raise Away("the store does not answer", code="store_away")
+        return super().__getattribute__(name)
+
+
+_QUESTIONS = frozenset({"page", "incident", "timeline", "alerts_of", "events_of", "deliveries_of", "outcome_of"})
+
+
+@dataclass
 class World:
     """What a console is built from, and what a test turns."""
 
     state_dir: Path
     trail: Trail = field(default_factory=Trail)
+    live: Live = field(default_factory=Live)
+    panels: Panels = field(default_factory=Panels)
+    channels: Channels = field(default_factory=Channels)
+    logs: incident_logs.World = field(default_factory=incident_logs.World)
     now_us: int = NOW_US
     public_address: str = ""
     secrets: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.store, self.evidence, self.topic = Store(self.logs), Evidence(self.logs), Sent(self.logs)
+        self.outbox = CommandOutbox(self.state_dir / FILE_NAME, self.topic)
+
+    @property
+    def incident(self) -> Incident:
+        """The incident of the first alert."""
+        return self.logs.incident()
+
+    def clock_desk(self) -> Desk:
+        """What the breach clock is computed by."""
+        settings = Deployment(self.state_dir / "deployment").settings()
+        return Desk(settings, self.store, self.evidence, lambda: self.topic, now_us=lambda: self.now_us)
 
     @property
     def accounts(self) -> ConsoleAccounts:
@@ -53,7 +147,10 @@ class World:
 
     def parts(self, **other: Any) -> Parts:
         given: dict[str, Any] = {
-            "accounts": self.accounts, "trail": self.trail, "now_us": lambda: self.now_us, "zone": "Asia/Shanghai",
+            "accounts": self.accounts, "trail": self.trail, "live": self.live, "panels": self.panels,
+            "incidents": ConsoleIncidents(self.store, None), "channels": self.channels,  # type: ignore[arg-type]
+            "desk": ConsoleDesk(self.store, self.topic, self.outbox, wait_s=0.1, sleep=lambda _: None),
+            "now_us": lambda: self.now_us, "zone": "Asia/Shanghai",
             "public_address": self.public_address, "first_secret": FIRST_SECRET, "started_us": NOW_US,
         }  # fmt: skip
         return Parts(**given | other)

@@ -6,7 +6,7 @@ How a page is added:
    block. It reads `visit.path["place"]`, `visit.query.text("name")`, `visit.form.text("name")`, `visit.who` (the
    account), `visit.may("action")`, `visit.zone`, `visit.now_us`, and asks `visit.parts.…` for everything from outside.
    It returns `Page("template.html", {"title": "words.key", …})`, `Redirect("/path")`, or, where evidence is shown,
-   `Evidence(page, rows=…, target_kind="actor", target=token, reason=…)`. Errors of `pipeline.errors` that it raises
+   `Evidence(page=…, look="actor", rows=…, about=token, reason=…)`. Errors of `pipeline.errors` that it raises
    become pages: UsageError 400, Forbidden 403, Away 503 with what is missing and since when.
 2. A row in `routes.py`: method, path with places (`/actors/{token}`), the action of `accounts.permissions` that it
    takes (or PUBLIC, SIGNED_IN), the handler, and `shows_evidence=True` where it answers `Evidence`: `guard.py` then

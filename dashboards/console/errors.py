@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dashboards.console.outages import KAFKA, STORE, dependency_of
 from dashboards.console.visit import Page, Visit
+from dashboards.console.words import WORDS
 from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
 
 TEMPLATE = "error.html"
@@ -26,6 +27,8 @@ def not_done(error: AccesstrailError, visit: Visit) -> Page:
     if isinstance(error, StoreRefused):
         return plain_error(502, "store_refused")
     if isinstance(error, UsageError):
+        if f"error.{error.code}" in WORDS:
+            return plain_error(404 if error.code == "no_incident" else 400, error.code)
         status = 403 if isinstance(error, Forbidden) else 400
         values = {"code": error.code, "key": "error.refused", "values": (str(error),), "since_us": 0, "is_away": False}
         return Page(TEMPLATE, values, status)

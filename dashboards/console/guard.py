@@ -160,13 +160,16 @@ class Guard:
     def _told(self, route: Route, visit: Visit, answer: Answer) -> Answer:
         """What leaves: evidence only after its read is acknowledged. Raises: Away: it is not."""
         if not isinstance(answer, Evidence):
+            if route.shows_evidence and isinstance(answer, Page) and answer.status < 400:
+                raise RuntimeError(f"{route.path} shows a page whose read is not told")
             return answer
         if not route.shows_evidence:
             raise RuntimeError(f"{route.path} shows evidence and its row does not say so")
         self._parts.trail.tell(
             Read(
-                account=visit.who.name, what=route.path, target_kind=answer.target_kind, target=answer.target,
-                reason=answer.reason, rows=answer.rows, at_us=visit.now_us,
+                look=answer.look, account=visit.who.name, at_us=visit.now_us, rows=answer.rows, about=answer.about,
+                reason=answer.reason, subject_ids=answer.subject_ids, unmasked=answer.unmasked, src_ip=visit.address,
+                case_ref=answer.case_ref, approval_ref=answer.approval_ref,
             )
         )  # fmt: skip
         return answer.page

@@ -6,29 +6,40 @@ raises reaches the viewer as a page that says what is missing and since when. Ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from dashboards.console.outages import Outages
+from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
+from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
+from pipeline.breach.clock import Clock
+from pipeline.breach.model import Breach
+from pipeline.incidents.records import Acknowledge, Command
+from pipeline.notifications.policy import DeliveryRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """One read of evidence, told before anything of it leaves.
 
-    `what`: name of the route; `target_kind`: incident, actor, subject, search, …; `target`: as the viewer gave it or a
-    token; `reason`: "" where none is asked for; `rows`: how many the answer shows.
+    `look`: what kind of look it is (incident, panel, search, actor, subject, export, reveal, …); `about`: what was
+    asked for: a token, an id, a digest of the question, never an identity; `rows`: how many records the answer shows;
+    `subject_ids`: data subjects by their own ids, only where the viewer gave them.
     """
 
+    look: str
     account: str
-    what: str
-    target_kind: str
-    target: str
-    reason: str
-    rows: int
     at_us: int
+    rows: int
+    about: str = ""
+    reason: str = ""
+    subject_ids: tuple[str, ...] = ()
+    unmasked: tuple[str, ...] = ()
+    src_ip: str = ""
+    case_ref: str = ""
+    approval_ref: str = ""
 
 
 class ReadTrail(Protocol):
@@ -83,17 +94,134 @@ class AccountDesk(Protocol):
         ...
 
 
+class IncidentReading(Protocol):
+    """Incidents as they stand; identities are tokens."""
+
+    def page(self, wanted: IncidentFilter, after: IncidentPlace | None, limit: int) -> Sequence[IncidentView]:
+        """The gravest first, of one severity the newest, from behind `after` on."""
+        ...
+
+    def incident(self, incident_id: str) -> IncidentView | None:
+        """The incident of an id or its beginning. Raises: UsageError: several begin so."""
+        ...
+
+    def timeline(self, incident: IncidentView) -> Sequence[TimelineEntry]:
+        """What happened to it, oldest first."""
+        ...
+
+    def alerts(self, incident: IncidentView, limit: int) -> Sequence[AlertView]:
+        """Its alerts, those of the highest risk first."""
+        ...
+
+    def events(self, alerts: Sequence[AlertView], limit: int) -> Sequence[EvidenceRow]:
+        """The accesses that raised them."""
+        ...
+
+    def deliveries(self, incident: IncidentView) -> Sequence[DeliveryRow]:
+        """Attempts to tell people of it."""
+        ...
+
+    def breach(self, incident: IncidentView) -> BreachStanding | None:
+        """The breach clock at this moment; None: no breach is suspected."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreachStanding:
+    """A suspected breach: who must be told until when. `unlisted`: persons that events count without naming them."""
+
+    breach: Breach
+    clock: Clock
+    unlisted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a command led to. `transition` "": nobody has handled it yet; `is_queued`: Kafka does not have it yet."""
+
+    incident_id: str
+    transition: str = ""
+    code: str = ""
+    state: str = ""
+    is_queued: bool = False
+
+
+class IncidentDesk(Protocol):
+    """Where commands about incidents are handed in; whoever handles incidents decides what they lead to."""
+
+    def hand_in(self, commands: Sequence[Command]) -> Sequence[Handed]:
+        """Writes commands, waits briefly for what they lead to. Raises: Away: none or some are written."""
+        ...
+
+    def acknowledge(self, commands: Sequence[Acknowledge]) -> Sequence[Handed]:
+        """The same for acknowledging: where Kafka is away they are kept and sent when it is back."""
+        ...
+
+    def queued(self) -> frozenset[str]:
+        """Ids of incidents whose acknowledgement is kept and not sent yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFacts:
+    """What the overview's sentence is made of. `open`: incidents by (severity, state); ingest `problems`: codes of
+    troubles; `silent`: sources that fell silent; `lag`: records not yet stored, -1 unknown; `last_event_us`: newest
+    access stored, 0 none.
+    """
+
+    open: Mapping[tuple[str, str], int]
+    problems: Sequence[str]
+    silent: Sequence[str]
+    lag: int
+    last_event_us: int
+    events_last_minute: int
+
+
+class LiveSource(Protocol):
+    """Asked by one background task for all viewers together."""
+
+    def facts(self) -> LiveFacts:
+        """The present state. Raises: Away."""
+        ...
+
+
+class PanelSource(Protocol):
+    """Answers of panels."""
+
+    def rows(self, panel: Panel, given: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+        """The rows of a panel for its typed parameters, by column name. Raises: Away."""
+        ...
+
+
+class Channels(Protocol):
+    """Channels people are told on."""
+
+    def listed(self) -> Sequence[tuple[str, str]]:
+        """Name and kind of each."""
+        ...
+
+    def test(self, name: str, by: str) -> str:
+        """Sends a test message; "" where the channel took it, else a code. Raises: UsageError: no such channel."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Everything that the console is built from.
 
-    `public_address`: scheme and host under which a proxy with TLS offers it, "": only loopback; `zone`: time zone of
-    viewers whose browser tells none; `state_dir` is not here: files are the business of what is handed over.
+    `two_people`: actions for which the deployment asks a second person; `public_address`: scheme and host under which a
+    proxy with TLS offers it, "": only loopback; `zone`: time zone of viewers whose browser tells none.
     """
 
     accounts: AccountDesk
     trail: ReadTrail
+    incidents: IncidentReading
+    desk: IncidentDesk
+    live: LiveSource
+    panels: PanelSource
+    channels: Channels
     now_us: Callable[[], int]
+    two_people: tuple[str, ...] = ()
     public_address: str = ""
     zone: str = "UTC"
     hosts: tuple[str, ...] = ()

@@ -17,10 +17,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dashboards.console.visit import Page, Visit
 from dashboards.console.words import TAGS, WORDS, Language, said
+from pipeline.breach.model import COUNT_WORDS
+from pipeline.incidents.words import TRANSITIONS, VERDICTS, why_not, word
 from pipeline.time_zones import zone_data
 
 MENU = (
@@ -91,12 +93,15 @@ class Renderer:
             "either": partial(_either, visit.language),
             "say": partial(_say, visit.language),
             "static": self._static,
+            "word_of": partial(_word_of, visit.language),
+            "count_words": tuple(COUNT_WORDS.items()),
             "menu": MENU,
             "lang": TAGS[visit.language],
             "csrf": session.csrf if session else "",
             "notes": notes,
         }
-        html = self._environment.get_template(page.template).render(values)
+        template = "error_part.html" if page.template == "error.html" and visit.is_fragment else page.template
+        html = self._environment.get_template(template).render(values)
         return Rendered(html, page.status, visit.language)
 
     def part(self, template: str, language: Language, values: Mapping[str, object]) -> str:
@@ -115,13 +120,22 @@ def _taken(notes: list[object]) -> list[object]:
     return taken
 
 
-def _said(language: Language, key: str, *values: object) -> str:
-    return said(key, language, *values)
+def _said(language: Language, key: str, *values: object) -> Markup:
+    """The words of a key; what is put into their places is escaped unless it is HTML of ours."""
+    text = escape(said(key, language))
+    return text.format(*values) if values else text
 
 
 def _say(language: Language, text: str) -> str:
     """The words of a key, or the text itself where it is a sentence of the layer below."""
     return said(text, language) if text in WORDS else text
+
+
+def _word_of(language: Language, kind: str, name: str) -> str:
+    """The word of the incident engine for a name: a transition, a verdict, or why nothing changed."""
+    if kind == "code":
+        return why_not(name, language)
+    return word(TRANSITIONS if kind == "transition" else VERDICTS, name, language)
 
 
 def _either(language: Language, english: str, chinese: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboards.console.pages import entry, own_account, reading_guide
+from dashboards.console.pages import entry, incident, incidents, own_account, reading_guide
 from dashboards.console.visit import Answer, Visit
 
 PUBLIC = "public"
@@ -53,5 +53,17 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/settings/zone", SIGNED_IN, own_account.choose_zone),
     Route("POST", "/settings/tokens/{prefix}/revoke", "manage_own_account", own_account.revoke_token),
     Route("GET", "/help", SIGNED_IN, reading_guide.help_page),
+    Route("GET", "/incidents", "read_incidents", incidents.list_page),
+    Route("POST", "/incidents/acknowledge", "acknowledge_incident", incidents.acknowledge_several),
+    Route("GET", "/incidents/{incident_id}", "read_incidents", incident.incident_page),
+    Route("GET", "/incidents/{incident_id}/evidence", "search_evidence", incident.evidence, shows_evidence=True),
+    Route("POST", "/incidents/{incident_id}/acknowledge", "acknowledge_incident", incident.acknowledge),
+    Route("POST", "/incidents/{incident_id}/assign", "assign_incident", incident.assign),
+    Route("POST", "/incidents/{incident_id}/comment", "comment_incident", incident.comment),
+    Route("POST", "/incidents/{incident_id}/resolve", "resolve_incident", incident.resolve),
+    Route("POST", "/incidents/{incident_id}/reopen", "resolve_incident", incident.reopen),
+    Route("POST", "/incidents/{incident_id}/contain", "contain_actor", incident.contain),
+    Route("POST", "/incidents/{incident_id}/link", "link_incident", incident.link),
+    Route("POST", "/incidents/{incident_id}/suspect", "suspect_breach", incident.suspect),
     Route("GET", "/", SIGNED_IN, entry.home),
 )

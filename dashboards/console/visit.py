@@ -129,15 +129,22 @@ class Stream:
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What a handler of a route with `shows_evidence` answers: the page, and what its audit event says of it."""
+    """What a handler of a route with `shows_evidence` answers: the page, and what its audit event says of it.
+
+    Fields besides `page` are those of `ports.Read`.
+    """
 
     page: Page
+    look: str
     rows: int
-    target_kind: str
-    target: str
+    about: str = ""
     reason: str = ""
+    subject_ids: tuple[str, ...] = ()
+    unmasked: tuple[str, ...] = ()
+    case_ref: str = ""
+    approval_ref: str = ""
 
 
 Answer: TypeAlias = Page | Redirect | Stream | Evidence

@@ -39,13 +39,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What the viewer chooses. `kind`: a ClickHouse type; `choices`: SQL of one column, newest or largest first."""
+    """What the viewer chooses. `kind`: a ClickHouse type; `choices`: SQL of one column, newest or largest first.
+
+    `unit` token: 32 hexadecimal digits, or "" for nobody yet; `asked.values_of` refuses anything else.
+    """
 
     name: str
     kind: str
     label: Words
     default: str
     choices: str = ""
+    unit: Unit = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ class Column:
 class Panel:
     """One panel. `question`: what it answers; `decision`: what somebody does with the answer (else it is dropped).
 
-    `width`: of 12; `height`: rows of 8 in Grafana's grid of 24 × 8. `max_rows`: what the statement itself limits to.
+    `thresholds` colour the one column whose unit is the panel's. `width`: of 12; `height`: rows of 8 in Grafana's grid
+    of 24 × 8. `max_rows`: what the statement itself limits to.
     `empty`: what an empty answer means, in words.
     """
 
@@ -100,6 +105,11 @@ class Panel:
         """The typed parameters of the SQL, (name, ClickHouse type) in order of their first use."""
         return tuple(dict(places_of(self.sql)).items())
 
+    def colour_of(self, number: float) -> Colour | None:
+        """The colour of a number of the column that thresholds are about; None: below the first, or there are none."""
+        reached = [threshold.colour for threshold in self.thresholds if number >= threshold.value]
+        return reached[-1] if reached else None
+
 
 @dataclass(frozen=True, slots=True)
 class Board:
@@ -112,6 +122,10 @@ class Board:
     parameters: tuple[Parameter, ...] = ()
     range_s: int = 86_400
     refresh_s: int = 60
+
+    def panel(self, uid: str) -> Panel | None:
+        """The panel of that uid; None: there is none."""
+        return next((one for one in self.panels if one.uid == uid), None)
 
 
 def places_of(sql: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from clickhouse_driver import errors as driver_errors
 
@@ -129,6 +129,15 @@ def translated(exc: Exception) -> AccesstrailError:
 _NETWORK_ERRORS = (driver_errors.Error, OSError, EOFError)
 
 
+class Measured(NamedTuple):
+    """Rows by column, and what they cost: rows read by the server, milliseconds until they were here."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    rows_read: int
+    elapsed_ms: float
+
+
 class ClickHouse:
     """One connection as one role. Not thread-safe: one a thread."""
 
@@ -235,6 +244,21 @@ class ClickHouse:
             raise translated(exc) from None
         names = [name for name, _ in columns]
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def measured(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, object] | None = None
+    ) -> Measured:
+        """Rows of one statement, and what they cost the server. Raises: as `query`."""
+        self._check_server()
+        begun_s = time.perf_counter()
+        try:
+            rows, columns = self._client.execute(sql, dict(parameters), with_column_types=True, settings=settings)
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+        progress = self._client.last_query.progress
+        elapsed_ms = (time.perf_counter() - begun_s) * 1000
+        return Measured(tuple(name for name, _ in columns), rows, progress.rows if progress else 0, elapsed_ms)
 
     def query_with_columns(
         self, sql: str, parameters: Mapping[str, object] | None = None

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),
     "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
+    "dashboards": ("pipeline.cli.dashboards", "Show the boards of console and Grafana, and what their panels answer."),
     "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
     "check": ("pipeline.cli.operate", "Check the configuration, the directory and the model."),
     "doctor": ("pipeline.cli.operate", "Look for what would stop a running system from working."),

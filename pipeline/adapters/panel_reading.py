@@ -1,0 +1,78 @@
+"""Runs panels' statements as the database role reader: one connection a thread, values bound on the server.
+
+Place in the flow: handed to the console by the composition root, used by `accesstrail dashboards show`. What is read is
+bounded three times: by the statement's own LIMIT, by the limits here, by the role's.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.audit.panels import PanelAnswer, Statement
+from pipeline.config import ClickHouseSettings
+from pipeline.errors import UsageError
+
+_LONGEST_S = 20
+_LARGEST_ANSWER_BYTES = 16 << 20
+
+
+class PanelReader:
+    """Safe in several threads. `run` raises UsageError: a value is missing; Away; StoreRefused."""
+
+    def __init__(self, open_connection: Callable[[], ClickHouse]) -> None:
+        self._open = open_connection
+        self._own = threading.local()
+        self._opened: list[ClickHouse] = []
+        self._lock = threading.Lock()
+
+    def run(self, panel: Statement, values: Mapping[str, object]) -> PanelAnswer:
+        """The answer to one panel; values that it does not use are left out.
+
+        Values are text or integers; times as text to the millisecond (`dashboards/panels/asked.py` writes them so).
+        """
+        names = [name for name, _ in panel.places()]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise UsageError(f"the panel needs a value for {', '.join(missing)}")
+        limits = {
+            "max_execution_time": _LONGEST_S,
+            "max_result_rows": panel.max_rows,
+            "max_result_bytes": _LARGEST_ANSWER_BYTES,
+            "result_overflow_mode": "throw",
+        }
+        found = self._connection().measured(panel.sql, {name: values[name] for name in names}, limits)
+        rows = tuple(tuple(map(_plain, row)) for row in found.rows)
+        return PanelAnswer(found.names, rows, found.rows_read, found.elapsed_ms)
+
+    def close(self) -> None:
+        """Ends every thread's connection."""
+        with self._lock:
+            opened, self._opened = self._opened, []
+        for connection in opened:
+            connection.close()
+
+    def _connection(self) -> ClickHouse:
+        found: ClickHouse | None = getattr(self._own, "connection", None)
+        if found is None:
+            found = self._own.connection = self._open()
+            with self._lock:
+                self._opened.append(found)
+        return found
+
+
+def open_panel_reader(settings: ClickHouseSettings) -> PanelReader:
+    """Panels as the role reader; connects at the first question."""
+    return PanelReader(lambda: connect(settings, "reader"))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  any value a store can give
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    return value

@@ -1,0 +1,110 @@
+"""Milliseconds and rows read of every panel at millions of events, as the role reader through the views.
+
+`make bench-panels`, or `python -m tests.bench.panels --events 1000000 --state FOLDER`. Events are loaded as `store.py`
+loads them, through the product's own chain; a folder that holds them already is taken as it is. Each panel is asked
+for its board's own range up to the newest event: once, then four times more, with the server's query condition cache
+off. The account and the person are the busiest of that range, the dearest there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+
+from dashboards.panels.asked import Asked, values_of
+from dashboards.panels.boards import BOARDS
+from deploy.local.configuration import settings as state_settings
+from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.panel_reading import PanelReader
+from pipeline.cli.stack_run import StackOptions, end, launch
+from pipeline.config import Settings
+from tests.bench.store import PARTITIONS, Loader
+from tests.bench.workload import Workload, prepare
+
+BAR_MS = 300
+_REPEATS = 4
+_ZONE = "Asia/Shanghai"
+_BUSIEST = {
+    "actor": "SELECT lower(hex(actor_token)) FROM accesstrail.access_events "
+    "WHERE event_time >= {since:DateTime64(3, 'UTC')} GROUP BY actor_token ORDER BY count() DESC LIMIT 1",
+    "subject": "SELECT lower(hex(subject_token)) FROM accesstrail.subject_access GROUP BY subject_token "
+    "ORDER BY count() DESC LIMIT 1",
+}
+
+
+class _Uncached(PanelReader):
+    """A reader whose server does not remember which granules a condition left out the last time."""
+
+    def _connection(self) -> ClickHouse:
+        connection = super()._connection()
+        connection.query("SET use_query_condition_cache = 0")
+        return connection
+
+
+def measured(settings: Settings, zone: str = _ZONE) -> Iterator[dict[str, object]]:
+    """One line a panel: board, panel, milliseconds of the first and the middle of the next answers, rows read."""
+    reader = _Uncached(lambda: connect(settings.clickhouse, "reader"))
+    plain = connect(settings.clickhouse, "reader")
+    [(newest,)] = plain.query("SELECT max(last_received_at) FROM accesstrail.ledger")
+    until = newest.replace(tzinfo=UTC) + timedelta(seconds=1)
+    who = _busiest(plain, until)
+    for board in BOARDS:
+        given = {parameter.name: who[parameter.name] for parameter in board.parameters}
+        values = values_of(board, Asked(until - timedelta(seconds=board.range_s), until, zone, given))
+        for panel in board.panels:
+            first, *again = [reader.run(panel, values) for _ in range(1 + _REPEATS)]
+            yield {
+                "board": board.uid, "panel": panel.uid, "first_ms": round(first.elapsed_ms),
+                "ms": round(median(one.elapsed_ms for one in again)), "rows_read": first.rows_read,
+                "rows": len(first.rows),
+            }  # fmt: skip
+    reader.close()
+    plain.close()
+
+
+def _busiest(plain: ClickHouse, until: datetime) -> dict[str, str]:
+    since = (until - timedelta(days=30)).strftime("%Y-%m-%d %H:%M:%S.000")
+    return {name: plain.query(sql, {"since": since})[0][0] for name, sql in _BUSIEST.items()}
+
+
+def _steps(options: argparse.Namespace) -> Iterator[dict[str, object]]:
+    state: Path = options.state
+    workload = Workload(options.actors, options.events_a_day)
+    if not (state / "model").exists():
+        state.mkdir(parents=True, exist_ok=True)
+        prepare(workload, state)
+    stack = launch(state, StackOptions(worker=False, partitions=PARTITIONS), say=lambda text: None, tied=True)
+    try:
+        settings = state_settings(state, {})
+        settings = replace(settings, clickhouse=replace(settings.clickhouse, timeout_s=300))
+        Loader(settings).load(workload, options.events, options.batch)
+        slowest: dict[str, object] = {}
+        over = 0
+        for line in measured(settings):
+            over += int(str(line["ms"])) > BAR_MS
+            slowest = max(slowest, line, key=lambda one: int(str(one.get("ms", -1))))
+            yield line
+        yield {"events": options.events, "bar_ms": BAR_MS, "over": over, "slowest": slowest}
+    finally:
+        end(stack)
+
+
+def main() -> None:
+    """Loads what is missing, measures; prints one JSON object a panel and one of all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.panels", description=__doc__)
+    parser.add_argument("--state", type=Path, default=Path("/tmp/accesstrail-bench-store"))  # noqa: S108
+    parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--actors", type=int, default=2_000)
+    parser.add_argument("--events-a-day", type=int, default=111_000)
+    parser.add_argument("--batch", type=int, default=5_000, help="events a batch (default 5000)")
+    for step in _steps(parser.parse_args()):
+        print(json.dumps(step), flush=True)
+
+
+if __name__ == "__main__":
+    main()
