@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dashboards.console.evidence_ports import EvidenceDesk
 from dashboards.console.outages import Outages
+from dashboards.console.reveal_limit import RevealLimit
 from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
 from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
@@ -26,7 +28,8 @@ class Read:
 
     `look`: what kind of look it is (incident, panel, search, actor, subject, export, reveal, …); `about`: what was
     asked for: a token, an id, a digest of the question, never an identity; `rows`: how many records the answer shows;
-    `subject_ids`: data subjects by their own ids, only where the viewer gave them.
+    `subject_ids`: data subjects by their own ids, only where the viewer gave them or the directory lists them;
+    `fingerprint`: SHA-256 of the question, or of a file that is handed out.
     """
 
     look: str
@@ -40,6 +43,7 @@ class Read:
     src_ip: str = ""
     case_ref: str = ""
     approval_ref: str = ""
+    fingerprint: str = ""
 
 
 class ReadTrail(Protocol):
@@ -220,6 +224,7 @@ class Parts:
     live: LiveSource
     panels: PanelSource
     channels: Channels
+    evidence: EvidenceDesk
     now_us: Callable[[], int]
     two_people: tuple[str, ...] = ()
     public_address: str = ""
@@ -227,6 +232,7 @@ class Parts:
     hosts: tuple[str, ...] = ()
     """Names besides loopback's and the public address's under which it may be asked."""
     outages: Outages = field(default_factory=Outages)
+    reveals: RevealLimit = field(default_factory=RevealLimit)
     first_secret: str = field(default="", repr=False)
     """Of the one-time link that makes the first account; "": there is none."""
     started_us: int = 0

@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboards.console.pages import entry, incident, incidents, own_account, reading_guide
+from dashboards.console.pages import (
+    actor,
+    entry,
+    health,
+    incident,
+    incidents,
+    own_account,
+    reading_guide,
+    reveal,
+    rules,
+    search,
+    subject,
+)
 from dashboards.console.visit import Answer, Visit
 
 PUBLIC = "public"
@@ -65,5 +77,16 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/incidents/{incident_id}/contain", "contain_actor", incident.contain),
     Route("POST", "/incidents/{incident_id}/link", "link_incident", incident.link),
     Route("POST", "/incidents/{incident_id}/suspect", "suspect_breach", incident.suspect),
+    Route("GET", "/search", "search_evidence", search.form_page),
+    Route("POST", "/search", "search_evidence", search.ask),
+    Route("GET", "/search/results", "search_evidence", search.results, shows_evidence=True),
+    Route("POST", "/search/export", "export_evidence", search.export, shows_evidence=True),
+    Route("POST", "/subjects", "search_evidence", subject.ask),
+    Route("GET", "/subjects/{token}", "search_evidence", subject.subject_page, shows_evidence=True),
+    Route("GET", "/actors/{token}", "search_evidence", actor.actor_page, shows_evidence=True),
+    Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
+    Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
+    Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),
+    Route("GET", "/health", "read_status", health.health_page),
     Route("GET", "/", SIGNED_IN, entry.home),
 )

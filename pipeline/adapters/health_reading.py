@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pipeline.adapters.access_reading import moment
-from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.health import ChannelView, DeadLetters, RunView, SourceView
 from pipeline.directory.snapshot import SourceRow
 from pipeline.notifications.outcome import DELIVERED, REFUSED
@@ -51,7 +51,7 @@ _EVENTS = (
 class HealthReader:
     """Questions about the pipeline on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse, tenant: str, topic: str) -> None:
+    def __init__(self, reader: Questions, tenant: str, topic: str) -> None:
         self._reader, self._tenant, self._topic = reader, tenant, topic
 
     def sources(self, now_us: int, listed: Sequence[SourceRow]) -> list[SourceView]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.reader_pool import Questions
 from pipeline.errors import StoreRefused
 from pipeline.version_sets.sets import Activation
 
@@ -37,7 +37,7 @@ _ALERTS = (
 class VersionsReader:
     """Questions about one topic's version sets on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse, topic: str) -> None:
+    def __init__(self, reader: Questions, topic: str) -> None:
         self._reader, self._topic = reader, topic
 
     def history(self) -> tuple[list[Activation], frozenset[int]]:

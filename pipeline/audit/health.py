@@ -85,13 +85,13 @@ class ChannelView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessView:
-    """One process that says how it is. `troubles`: codes, each with what it means."""
+    """One process that says how it is. `troubles`: codes, each with what it means in English and Chinese."""
 
     kind: str
     pid: int
     since: str
     ready: bool
-    troubles: Sequence[tuple[str, str]]
+    troubles: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

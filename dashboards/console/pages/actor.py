@@ -5,6 +5,8 @@ Place in the flow: reached from incidents, searches and data subjects; an audit 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dashboards.console.pages.search import DAY_US, address_of
 from dashboards.console.visit import Answer, Evidence, Page, Visit
 from pipeline.audit.actor import MORE, NOW_DAYS, USUAL_DAYS, ActorProfile
@@ -43,7 +45,7 @@ def actor_page(visit: Visit) -> Answer:
     )
 
 
-def levels(counts: list[int]) -> list[int]:
+def levels(counts: Sequence[int]) -> list[int]:
     """Each count as one of six shades, 0 only for none; a style sheet knows the shades, so no style stands inline."""
     highest = max(counts, default=0)
     return [0 if not one else max(1, round(_LEVELS * one / highest)) for one in counts]

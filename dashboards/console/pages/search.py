@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from dashboards.console.rendering import zone_of
@@ -25,7 +26,6 @@ DAY_US = 86_400_000_000
 SPANS = (1, 7, 30, 90, 365, 1095)
 """Days that can be chosen; a time of one's own goes before."""
 DEFAULT_SPAN = 7
-_MOST_TYPED = 200
 _LONGEST_ID, _LONGEST_TICKET = 512, 128
 _TEXTS = ("purpose", "resource_type")
 _WORDS = {"action": ACTIONS, "outcome": OUTCOMES, "explained": EXPLAINED}
@@ -56,7 +56,7 @@ def ask(visit: Visit) -> Answer:
 
 
 def _asked(visit: Visit) -> Question:
-    tokens: dict[str, tuple[str, ...]] = {}
+    tokens: dict[str, Any] = {}
     for kind in TOKEN_KINDS:
         typed = visit.form.text(kind, longest=_LONGEST_ID + 3)
         if typed:
@@ -69,7 +69,8 @@ def _asked(visit: Visit) -> Question:
     return checked(
         Question(
             tenant=visit.parts.evidence.tenant, from_us=from_us, until_us=until_us, **tokens,
-            **{name: visit.form.text(name, longest=256) for name in _TEXTS},
+            purpose=visit.form.text("purpose", longest=256),
+            resource_type=visit.form.text("resource_type", longest=256),
             actions=_one(words["action"]), outcomes=_one(words["outcome"]), explained=_one(words["explained"]),
             least_risk=round(number(visit.form.text("least_risk", "0", longest=8)) * 100),
         )
@@ -118,7 +119,7 @@ def _typed_time(visit: Visit, name: str) -> int:
 # -- the question as an address
 
 
-def address_of(question: Question, path: str = "/search", **more: str) -> str:
+def address_of(question: Question, path: str = "/search/results", **more: str) -> str:
     """The address under which a question's answer stands: tokens, words and times, never a name."""
     given = [(kind, token) for kind, tokens in question.tokens().items() for token in tokens]
     given += [(name, getattr(question, name)) for name in _TEXTS if getattr(question, name)]
@@ -134,7 +135,7 @@ def address_of(question: Question, path: str = "/search", **more: str) -> str:
 
 def question_of(visit: Visit, fields: Fields) -> Question:
     """The question of an address or of a form's hidden fields. Raises: UsageError: it is none."""
-    tokens: dict[str, tuple[str, ...]] = {}
+    tokens: dict[str, Any] = {}
     for kind in TOKEN_KINDS:
         given = fields.all(kind, 4)
         found = tuple(token for one in given if (token := token_of(one)))
@@ -145,7 +146,8 @@ def question_of(visit: Visit, fields: Fields) -> Question:
     return checked(
         Question(
             tenant=visit.parts.evidence.tenant, from_us=_whole(fields, "from_us"), until_us=_whole(fields, "until_us"),
-            **tokens, **{name: fields.text(name, longest=256) for name in _TEXTS},
+            **tokens, purpose=fields.text("purpose", longest=256),
+            resource_type=fields.text("resource_type", longest=256),
             actions=fields.all("action", len(ACTIONS)), outcomes=fields.all("outcome", len(OUTCOMES)),
             explained=fields.all("explained", len(EXPLAINED)), least_risk=_whole(fields, "risk"),
         )
@@ -166,7 +168,7 @@ def hidden(question: Question) -> list[tuple[str, str]]:
 
 
 def fingerprint(question: Question) -> str:
-    """A digest of the whole question, SHA-256: names it in the audit event."""
+    """SHA-256 of the whole question: names it in the audit event."""
     return hashlib.sha256(json.dumps(asdict(question), sort_keys=True).encode()).hexdigest()
 
 
@@ -174,9 +176,9 @@ def fingerprint(question: Question) -> str:
 
 
 def results(visit: Visit) -> Answer:
-    """The accesses that answer; without a question the form."""
+    """The accesses that answer; without a question there is the form."""
     if not visit.query.text("until_us"):
-        return form_page(visit)
+        return Redirect("/search")
     question = question_of(visit, visit.query)
     after = visit.query.text("after", longest=1000)
     page = visit.parts.evidence.found(question, ROWS, Cursor.from_text(after) if after else None)
@@ -187,7 +189,8 @@ def results(visit: Visit) -> Answer:
     }  # fmt: skip
     return Evidence(
         page=Page("search_results.html", values), look="search", rows=len(page.rows), about=_about(question),
-        subject_ids=subject_ids(visit, question.subjects), case_ref=visit.kept.ticket, fingerprint=fingerprint(question),
+        subject_ids=subject_ids(visit, question.subjects), case_ref=visit.kept.ticket,
+        fingerprint=fingerprint(question),
     )  # fmt: skip
 
 
@@ -218,7 +221,8 @@ def export(visit: Visit) -> Answer:
     page = visit.parts.evidence.found(question, MOST_EXPORTED, None)
     if page.after is not None:
         raise UsageError(
-            f"more than {MOST_EXPORTED} accesses answer: narrow the question; more takes two people", code="export_large"
+            f"more than {MOST_EXPORTED} accesses answer: narrow the question; more takes two people",
+            code="export_large",
         )
     body = exported(page.rows, form)
     stamp = datetime.fromtimestamp(visit.now_us / 1e6, zone_of("UTC")).strftime("%Y%m%dT%H%M%SZ")
@@ -227,4 +231,3 @@ def export(visit: Visit) -> Answer:
         about=_about(question), reason=reason, subject_ids=subject_ids(visit, question.subjects),
         case_ref=visit.kept.ticket, fingerprint=hashlib.sha256(body).hexdigest(),
     )  # fmt: skip
-
