@@ -118,6 +118,18 @@ class ResponseSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """Where the console is offered. `port` 0: a free one, which `status` names. `public_address`: scheme and host under
+    which a proxy with TLS offers it, "": only this machine. `hosts`: other names it may be asked by.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_address: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration; immutable, checked."""
 
@@ -131,6 +143,7 @@ class Settings:
     health: HealthSettings
     response: ResponseSettings
     source: Path
+    console: ConsoleSettings = ConsoleSettings()
 
 
 class _Reader:
@@ -281,6 +294,23 @@ def _detection(reader: _Reader) -> DetectionSettings:
     )
 
 
+def _console(reader: _Reader) -> ConsoleSettings:
+    address = reader.text("console", "public_address", "", empty_ok=True).rstrip("/")
+    if address and not _is_address(address):
+        reader.faults.append("[console] public_address must be https://HOST or https://HOST:PORT, nothing behind it")
+    return ConsoleSettings(
+        host=reader.text("console", "host", "127.0.0.1"),
+        port=reader.whole("console", "port", 0, 0, 65535),
+        public_address=address,
+        hosts=reader.texts("console", "hosts"),
+    )
+
+
+def _is_address(text: str) -> bool:
+    scheme, _, rest = text.partition("://")
+    return scheme == "https" and bool(rest) and not set(rest) & set("/?#@ ")
+
+
 def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str, str]) -> Settings:
     """Builds settings from parsed TOML; `source` anchors relative paths.
 
@@ -320,6 +350,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
             containment=reader.text("response", "containment", "", empty_ok=True),
         ),
         source=source,
+        console=_console(reader),
     )
     reader.unknown()
     if reader.faults:

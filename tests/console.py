@@ -12,11 +12,13 @@ import pyotp
 from starlette.testclient import TestClient
 
 from dashboards.console.app import console_app
-from dashboards.console.ports import LiveFacts, Parts, Read
+from dashboards.console.ports import LiveFacts, Parts
 from dashboards.panels.panel import Panel
 from pipeline.adapters.account_secrets import Credentials
 from pipeline.adapters.accounts import open_accounts
 from pipeline.adapters.command_outbox import FILE_NAME, CommandOutbox
+from pipeline.audit.panels import PanelAnswer
+from pipeline.audit.reads import Read, read_event
 from pipeline.cli.console_accounts import ConsoleAccounts
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents
 from pipeline.cli.incident_desk import Desk
@@ -44,6 +46,7 @@ class Trail:
     def tell(self, read: Read) -> None:
         if self.is_away:
             raise Away("Kafka does not answer", code="kafka_away")
+        read_event(read)  # what cannot be written down is no read
         self.told.append(read)
 
 
@@ -53,8 +56,8 @@ class Live:
 
     found: LiveFacts = field(
         default_factory=lambda: LiveFacts(
-            open={("critical", "open"): 2, ("high", "acknowledged"): 1}, problems=(), silent=("crm/eu-1",), lag=0,
-            last_event_us=NOW_US, events_last_minute=640,
+            open={("critical", "open"): 2, ("high", "acknowledged"): 1}, gravest=(), problems=(),
+            silent=("crm/eu-1",), stored_us=NOW_US, events_a_second=640.0,
         )
     )  # fmt: skip
     is_away: bool = False
@@ -71,15 +74,15 @@ class Live:
 class Panels:
     """Rows that every panel answers."""
 
-    answers: dict[str, list[dict[str, object]]] = field(default_factory=dict)
+    answers: dict[str, PanelAnswer] = field(default_factory=dict)
     is_away: bool = False
     asked: list[str] = field(default_factory=list)
 
-    def rows(self, panel: Panel, given: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    def run(self, panel: Panel, values: Mapping[str, object]) -> PanelAnswer:
         self.asked.append(panel.uid)
         if self.is_away:
             raise Away("the store does not answer", code="store_away")
-        return self.answers.get(panel.uid, [])
+        return self.answers.get(panel.uid, PanelAnswer(tuple(one.name for one in panel.columns), ()))
 
 
 @dataclass

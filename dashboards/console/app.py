@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from dashboards.console.guard import Guard
+from dashboards.console.live import Broadcast, Snapshots
 from dashboards.console.ports import Parts
 from dashboards.console.rendering import Renderer
 from dashboards.console.routes import ROUTES, Route
@@ -44,19 +45,25 @@ class _Static(StaticFiles):
 def console_app(parts: Parts, routes: Sequence[Route] = ROUTES) -> Starlette:
     """The application. `routes`: other ones are for tests."""
     sessions = Sessions(parts.now_us)
-    guard = Guard(parts, sessions, Renderer(), _streamed)
+    snapshots, renderer = Snapshots(parts), Renderer()
+    broadcast = Broadcast(parts, snapshots, sessions, renderer)
+
+    def streamed(topic: str, visit: Visit) -> Response:
+        if not broadcast.has_room(visit):
+            return Response(status_code=429, headers={"Retry-After": "60"})
+        return StreamingResponse(broadcast.events(visit), media_type="text/event-stream")
+
+    guard = Guard(parts, sessions, snapshots, renderer, streamed)
     address = urlsplit(parts.public_address)
     hosts = {*parts.hosts, *([address.hostname] if address.hostname else [])}
     shield = Middleware(
         Shield, hosts=hosts, behind_proxy=bool(parts.public_address), error_page=guard.error_page, now_us=parts.now_us
     )
     pages = [StarletteRoute(row.path, guard.endpoint(row), methods=[row.method]) for row in routes]
-    return Starlette(
+    application = Starlette(
         routes=[*pages, Mount("/static", _Static(directory=STATIC), name="static")],
         middleware=[shield],
         exception_handlers={HTTPException: guard.http_error},
     )
-
-
-def _streamed(topic: str, visit: Visit) -> Response:
-    raise NotImplementedError
+    application.state.broadcast = broadcast
+    return application

@@ -28,7 +28,7 @@ def not_done(error: AccesstrailError, visit: Visit) -> Page:
         return plain_error(502, "store_refused")
     if isinstance(error, UsageError):
         if f"error.{error.code}" in WORDS:
-            return plain_error(404 if error.code == "no_incident" else 400, error.code)
+            return plain_error(404 if error.code.startswith("no_") and error.code != "no_reason" else 400, error.code)
         status = 403 if isinstance(error, Forbidden) else 400
         values = {"code": error.code, "key": "error.refused", "values": (str(error),), "since_us": 0, "is_away": False}
         return Page(TEMPLATE, values, status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl, quote
@@ -21,16 +22,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from dashboards.console.errors import not_done, plain_error
-from dashboards.console.ports import Parts, Read
+from dashboards.console.ports import Parts
 from dashboards.console.rates import Rates
 from dashboards.console.rendering import Renderer, is_zone
 from dashboards.console.routes import PUBLIC, SIGNED_IN, UNFINISHED, Route
 from dashboards.console.security import ROUTE
 from dashboards.console.sessions import ABSOLUTE_US, Session, Sessions
-from dashboards.console.visit import Answer, Download, Evidence, Fields, Page, Redirect, Stream, Visit
+from dashboards.console.visit import Answer, Download, Evidence, Fields, LiveState, Page, Redirect, Stream, Visit
 from dashboards.console.words import TAGS, language_of
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
+from pipeline.audit.reads import Read
 from pipeline.errors import AccesstrailError
 
 _log = logging.getLogger(__name__)
@@ -57,8 +59,11 @@ class Refused(Exception):
 class Guard:
     """Makes Starlette endpoints of the table's rows."""
 
-    def __init__(self, parts: Parts, sessions: Sessions, renderer: Renderer, streamed: Streamed) -> None:
-        self._parts, self._sessions, self._renderer, self._streamed = parts, sessions, renderer, streamed
+    def __init__(
+        self, parts: Parts, sessions: Sessions, live: LiveState, renderer: Renderer, streamed: Streamed
+    ) -> None:
+        self._parts, self._sessions, self._live = parts, sessions, live
+        self._renderer, self._streamed = renderer, streamed
         self._is_secure = parts.public_address.startswith("https://")
         self._logins, self._of_session = Rates(LOGINS_A_MINUTE), Rates(OF_SESSION_A_MINUTE)
 
@@ -105,6 +110,7 @@ class Guard:
         return Visit(
             parts=self._parts,
             sessions=self._sessions,
+            live=self._live,
             account=None,
             session=None,
             language=language_of(request.headers.get("accept-language", ""), cookies.get(LANGUAGE_COOKIE, "")),
@@ -167,9 +173,10 @@ class Guard:
             raise RuntimeError(f"{route.path} shows evidence and its row does not say so")
         self._parts.trail.tell(
             Read(
-                look=answer.look, account=visit.who.name, at_us=visit.now_us, rows=answer.rows, about=answer.about,
-                reason=answer.reason, subject_ids=answer.subject_ids, unmasked=answer.unmasked, src_ip=visit.address,
-                case_ref=answer.case_ref, approval_ref=answer.approval_ref, fingerprint=answer.fingerprint,
+                look=answer.look, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us,
+                rows=answer.rows, about=answer.about, reason=answer.reason, subject_ids=answer.subject_ids,
+                unmasked=answer.unmasked, src_ip=visit.address, case_ref=answer.case_ref,
+                approval_ref=answer.approval_ref, fingerprint=answer.fingerprint,
             )
         )  # fmt: skip
         return answer.page

@@ -16,34 +16,12 @@ from dashboards.console.reveal_limit import RevealLimit
 from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
 from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
+from pipeline.audit.panels import PanelAnswer
+from pipeline.audit.reads import Read
 from pipeline.breach.clock import Clock
 from pipeline.breach.model import Breach
 from pipeline.incidents.records import Acknowledge, Command
 from pipeline.notifications.policy import DeliveryRow
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One read of evidence, told before anything of it leaves.
-
-    `look`: what kind of look it is (incident, panel, search, actor, subject, export, reveal, …); `about`: what was
-    asked for: a token, an id, a digest of the question, never an identity; `rows`: how many records the answer shows;
-    `subject_ids`: data subjects by their own ids, only where the viewer gave them or the directory lists them;
-    `fingerprint`: SHA-256 of the question, or of a file that is handed out.
-    """
-
-    look: str
-    account: str
-    at_us: int
-    rows: int
-    about: str = ""
-    reason: str = ""
-    subject_ids: tuple[str, ...] = ()
-    unmasked: tuple[str, ...] = ()
-    src_ip: str = ""
-    case_ref: str = ""
-    approval_ref: str = ""
-    fingerprint: str = ""
 
 
 class ReadTrail(Protocol):
@@ -168,17 +146,19 @@ class IncidentDesk(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveFacts:
-    """What the overview's sentence is made of. `open`: incidents by (severity, state); ingest `problems`: codes of
-    troubles; `silent`: sources that fell silent; `lag`: records not yet stored, -1 unknown; `last_event_us`: newest
-    access stored, 0 none.
+    """What the overview's sentence is made of.
+
+    `open`: incidents that are not closed, by (severity, state); `gravest`: the first of them; `problems`: codes of what
+    is wrong with taking events in; `silent`: sources that have not reported for longer than they may; `stored_us`: when
+    something was stored last, 0 never; `events_a_second`: stored since the last look.
     """
 
     open: Mapping[tuple[str, str], int]
+    gravest: Sequence[IncidentView]
     problems: Sequence[str]
     silent: Sequence[str]
-    lag: int
-    last_event_us: int
-    events_last_minute: int
+    stored_us: int
+    events_a_second: float
 
 
 class LiveSource(Protocol):
@@ -190,10 +170,10 @@ class LiveSource(Protocol):
 
 
 class PanelSource(Protocol):
-    """Answers of panels."""
+    """Answers of panels; the same question of several viewers is asked once."""
 
-    def rows(self, panel: Panel, given: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
-        """The rows of a panel for its typed parameters, by column name. Raises: Away."""
+    def run(self, panel: Panel, values: Mapping[str, object]) -> PanelAnswer:
+        """The answer to a panel for its typed parameters (`panels.asked.values_of`). Raises: Away; UsageError."""
         ...
 
 

@@ -174,7 +174,7 @@ def _date(day: int) -> str:
 @pass_context
 def _span(context: Context, span_us: int) -> str:
     """How long, in its two largest units."""
-    chinese = context["visit"].language == "zh"
+    chinese = context["lang"] == TAGS["zh"]
     minutes = max(0, span_us) // 60_000_000
     days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
     words = ("天", "小时", "分钟") if chinese else ("d", "h", "min")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from dashboards.console.ports import Parts
 from dashboards.console.sessions import Kept, Session, Sessions
@@ -16,6 +16,9 @@ from dashboards.console.words import Language
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import may
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:  # it imports this module
+    from dashboards.console.live import Snapshot
 
 LONGEST_FIELD = 4_000
 
@@ -48,6 +51,14 @@ class Fields:
         return found
 
 
+class LiveState(Protocol):
+    """Where the overview's first paint finds the present state (`live.Snapshots`)."""
+
+    def fresh(self) -> Snapshot:
+        """A young snapshot, taken now where there is none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One request. `account`, `session`: None where nobody is signed in; `path`: the places of the route's path.
@@ -57,6 +68,7 @@ class Visit:
 
     parts: Parts
     sessions: Sessions
+    live: LiveState
     account: Account | None
     session: Session | None
     language: Language
@@ -148,7 +160,7 @@ class Stream:
 class Evidence:
     """What a handler of a route with `shows_evidence` answers: the page, and what its audit event says of it.
 
-    Fields besides `page` are those of `ports.Read`.
+    Fields besides `page` are those of `pipeline.audit.reads.Read`.
     """
 
     page: Page | Download

@@ -131,7 +131,8 @@ _SUBJECT: Mapping[str, tuple[str, str]] = {
         "共 {0} 个账号接触该主体 {1} 次，其中 {2} 次没有依据或暂无依据。",
     ),
     "subject.nobody": (
-        "No access names this data subject in this period.", "该时间段内没有访问记录提及该主体。",
+        "No access names this data subject in this period.",
+        "该时间段内没有访问记录提及该主体。",
     ),
     "subject.check": ("Checked against the evidence", "与证据核对"),
     "subject.check.same": (
@@ -167,7 +168,10 @@ _SUBJECT: Mapping[str, tuple[str, str]] = {
     "subject.unexplained": ("Unexplained", "无依据"),
     "subject.open": ("Not yet", "暂无"),
     "subject.denied": ("Denied", "被拒"),
-    "subject.cut": ("Only the {0} latest accounts are listed; the sums count all.", "仅列出最近的 {0} 个账号，合计包含全部。"),
+    "subject.cut": (
+        "Only the {0} latest accounts are listed; the sums count all.",
+        "仅列出最近的 {0} 个账号，合计包含全部。",
+    ),
     "subject.accesses_newest": ("The newest accesses", "最新访问"),
 }
 
@@ -187,7 +191,8 @@ _ACTOR: Mapping[str, tuple[str, str]] = {
         "平常：此前 {1} 天中 {0} 个活跃日的中位数。当前：最近一周中最大的一天。达到平常的 {2} 倍时标出。",
     ),
     "actor.no_usual": (
-        "Only {0} active days before the last week: too few to say what is usual.", "此前仅有 {0} 个活跃日，不足以判断平常水平。",
+        "Only {0} active days before the last week: too few to say what is usual.",
+        "此前仅有 {0} 个活跃日，不足以判断平常水平。",
     ),
     "actor.amount": ("Amount", "数量"),
     "actor.usual_day": ("Usual day", "平常一天"),

@@ -11,7 +11,8 @@ _RULES: Mapping[str, tuple[str, str]] = {
         "模型已启用，告警阈值为 {0}；启用 {2} 天以来共产生 {1} 条告警。",
     ),
     "rules.no_model": (
-        "No model is in force: events are stored without a score.", "当前没有启用的模型：事件入库但不评分。",
+        "No model is in force: events are stored without a score.",
+        "当前没有启用的模型：事件入库但不评分。",
     ),
     "rules.models": ("Models", "模型"),
     "rules.model": ("Model", "模型"),
@@ -64,7 +65,8 @@ _RULES: Mapping[str, tuple[str, str]] = {
     "preview.condition": ("About", "范围"),
     "preview.value": ("Value", "取值"),
     "preview.value.hint": (
-        "Accounts, data subjects, credentials: an id or a token.", "账号、主体、凭据：填写标识或假名。",
+        "Accounts, data subjects, credentials: an id or a token.",
+        "账号、主体、凭据：填写标识或假名。",
     ),
     "preview.detector": ("Detector", "检测"),
     "preview.kind": ("Kind of feature (model only)", "特征类别（仅模型）"),
@@ -76,7 +78,10 @@ _RULES: Mapping[str, tuple[str, str]] = {
         "have been raised.",
         "最近 {0} 天：范围内 {1} 个事件达到阈值，其中 {2} 个不再告警；共有 {3} 条告警不会产生。",
     ),
-    "preview.cut": ("Only the newest 200,000 rows were looked at: the numbers are too small.", "仅查看了最新 200,000 行，数字偏小。"),
+    "preview.cut": (
+        "Only the newest 200,000 rows were looked at: the numbers are too small.",
+        "仅查看了最新 200,000 行，数字偏小。",
+    ),
     "preview.worst": ("The gravest of these alerts", "其中最严重的告警"),
     "preview.alert": ("Alert", "告警"),
     "error.no_model": ("No model is in force, so nothing can alert.", "没有启用的模型，不会产生告警。"),

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import ClickHouse, Measured, connect
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
 
@@ -34,6 +34,12 @@ class Questions(Protocol):
 
     def named_rows(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         """Rows by column name. Raises: as `query`."""
+        ...
+
+    def measured(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, object] | None = None
+    ) -> Measured:
+        """Rows of one statement, and what they cost the server. Raises: as `query`."""
         ...
 
     def close(self) -> None:
@@ -67,6 +73,13 @@ class ReaderPool:
         """Rows by column name. Raises: Away; StoreRefused."""
         with self._borrowed() as connection:
             return connection.named_rows(sql, parameters)
+
+    def measured(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, object] | None = None
+    ) -> Measured:
+        """Rows of one statement, and what they cost the server. Raises: Away; StoreRefused."""
+        with self._borrowed() as connection:
+            return connection.measured(sql, parameters, settings)
 
     def close(self) -> None:
         """Ends the connections that nobody has borrowed."""

@@ -1,6 +1,6 @@
 """Answers of panels as every surface shows them, and what a statement must say of itself to be asked.
 
-Place in the flow: made by `adapters/panel_reading.py`; shown by the console and by `accesstrail dashboards show`, looked
+Place in the flow: made by `adapters/panel_reading.py`; shown by the console and `accesstrail dashboards show`, looked
 at by tests. A panel (`dashboards/panels/panel.py`) is one `Statement`; adapters do not know panels.
 """
 

@@ -20,6 +20,8 @@ from typing import NamedTuple
 SOURCE_SYSTEM = "accesstrail"
 READ, QUERY, EXPORT, REVEAL = "read", "audit_query", "audit_export", "unmask"
 RESOURCE_PREFIX = "evidence."
+PAGE = "page"
+"""Any other page."""
 SUCCESS, DENIED = "success", "denied"
 _LONGEST_REASON, _LONGEST_ID, _LONGEST_REF, _MOST_SUBJECTS = 2000, 512, 128, 10_000
 
@@ -36,7 +38,7 @@ LOOKS: Mapping[str, Look] = {
     "overview": Look(READ, RESOURCE_PREFIX + "overview"),
     "incidents": Look(READ, RESOURCE_PREFIX + "incidents"),
     "incident": Look(READ, RESOURCE_PREFIX + "incident"),
-    "page": Look(READ, RESOURCE_PREFIX + "page"),
+    PAGE: Look(READ, RESOURCE_PREFIX + "page"),
     "panel": Look(READ, RESOURCE_PREFIX + "panel"),
     "rules": Look(READ, RESOURCE_PREFIX + "rules"),
     "health": Look(READ, RESOURCE_PREFIX + "health"),
@@ -54,12 +56,13 @@ LOOKS: Mapping[str, Look] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One look. `look`: a name of LOOKS. `about`: what was asked for: a token, an id, a digest of the question; never
-    an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only where the
-    viewer gave them or the directory names them; the pipeline makes tokens of them.
+    """One look.
 
-    `fingerprint`: SHA-256 of the whole question, of an export that of the file. `src_ip`: loopback says nothing of
-    where somebody is, and is left out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
+    `look`: a name of LOOKS, any other is a page. `about`: what was asked for: a token, an id, a digest of the question;
+    never an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only
+    where the viewer gave them or the directory names them; the pipeline makes tokens of them. `fingerprint`: SHA-256 of
+    the whole question, of an export that of the file. `src_ip`: loopback says nothing of where somebody is, and is left
+    out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
     """
 
     look: str
@@ -86,7 +89,7 @@ class Read:
 
 def read_event(read: Read) -> bytes:
     """The access event of one look, as on the wire; equal looks give equal bytes."""
-    look = LOOKS[read.look]
+    look = LOOKS.get(read.look, LOOKS[PAGE])
     moment = datetime.fromtimestamp(read.at_us / 1_000_000, UTC)
     event: dict[str, object] = {
         "schema_version": 1,

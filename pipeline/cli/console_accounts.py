@@ -14,6 +14,8 @@ from pipeline.adapters.account_secrets import Credentials, Passwords
 from pipeline.adapters.accounts import accounts_path, open_accounts
 from pipeline.errors import Forbidden
 
+FIRST_LINK = "secrets/console-first-link"
+"""Where the one-time link lies while it may be used, from the state folder."""
 _FIRST_REASON = "first account, by the console's one-time link"
 
 
@@ -41,6 +43,13 @@ class ConsoleAccounts:
         """The account, and a text that changes whenever what it is recognised by does."""
         with open_accounts(self._state_dir, passwords=self._passwords) as accounts:
             return accounts.standing(name)
+
+    def names(self) -> Sequence[str]:
+        """Every account's name, also of those that are disabled: they are in the evidence still."""
+        if not accounts_path(self._state_dir).exists():
+            return ()
+        with open_accounts(self._state_dir) as accounts:
+            return [one.name for one in accounts.all()]
 
     def active_names(self, action: str) -> Sequence[str]:
         """Active accounts that may do an action."""

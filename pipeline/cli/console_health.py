@@ -20,12 +20,13 @@ from pipeline.health.troubles import explain
 from pipeline.privacy.keys import Keyring
 
 _DAY_US = 86_400_000_000
+_LIMIT_MS = 3_000
 Found = TypeVar("Found")
 
 
 def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthView:
     """Everything on the page; never fails for a dependency that is away."""
-    document = collect(settings)
+    document = collect(settings, _LIMIT_MS)
     problems = [str(one) for one in _listed(document.get("problems"))]
 
     def told(ask: Callable[[], Found], otherwise: Found) -> Found:
