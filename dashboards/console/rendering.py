@@ -97,6 +97,7 @@ class Renderer:
             "t": partial(_said, visit.language),
             "either": partial(_either, visit.language),
             "say": partial(_say, visit.language),
+            "term": partial(term, visit.language),
             "static": self._static,
             "word_of": partial(_word_of, visit.language),
             "count_words": tuple(COUNT_WORDS.items()),
@@ -141,6 +142,12 @@ def _word_of(language: Language, kind: str, name: str) -> str:
     if kind == "code":
         return why_not(name, language)
     return word(TRANSITIONS if kind == "transition" else VERDICTS, name, language)
+
+
+def term(language: Language, kind: str, name: str) -> str:
+    """The word for what an event or an incident says (`action`, `outcome`, `severity`, …); the name where none is."""
+    key = f"{kind}.{name}"
+    return said(key, language) if key in WORDS else name
 
 
 def _either(language: Language, english: str, chinese: str) -> str:

@@ -65,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/settings/password", "manage_own_account", own_account.change_password, is_login=True),
     Route("POST", "/settings/zone", SIGNED_IN, own_account.choose_zone),
     Route("POST", "/settings/tokens/{prefix}/revoke", "manage_own_account", own_account.revoke_token),
+    Route("POST", "/settings/channels/{name}/test", "test_channel", own_account.test_channel),
     Route("GET", "/help", SIGNED_IN, reading_guide.help_page),
     Route("GET", "/incidents", "read_incidents", incidents.list_page),
     Route("POST", "/incidents/acknowledge", "acknowledge_incident", incidents.acknowledge_several),
