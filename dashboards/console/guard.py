@@ -28,7 +28,7 @@ from dashboards.console.rendering import Renderer, is_zone
 from dashboards.console.routes import PUBLIC, SIGNED_IN, UNFINISHED, Route
 from dashboards.console.security import ROUTE
 from dashboards.console.sessions import ABSOLUTE_US, Session, Sessions
-from dashboards.console.visit import Answer, Evidence, Fields, LiveState, Page, Redirect, Stream, Visit
+from dashboards.console.visit import Answer, Download, Evidence, Fields, LiveState, Page, Redirect, Stream, Visit
 from dashboards.console.words import TAGS, language_of
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
@@ -166,7 +166,7 @@ class Guard:
     def _told(self, route: Route, visit: Visit, answer: Answer) -> Answer:
         """What leaves: evidence only after its read is acknowledged. Raises: Away: it is not."""
         if not isinstance(answer, Evidence):
-            if route.shows_evidence and isinstance(answer, Page) and answer.status < 400:
+            if route.shows_evidence and isinstance(answer, Page | Download) and getattr(answer, "status", 200) < 400:
                 raise RuntimeError(f"{route.path} shows a page whose read is not told")
             return answer
         if not route.shows_evidence:
@@ -176,7 +176,7 @@ class Guard:
                 look=answer.look, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us,
                 rows=answer.rows, about=answer.about, reason=answer.reason, subject_ids=answer.subject_ids,
                 unmasked=answer.unmasked, src_ip=visit.address, case_ref=answer.case_ref,
-                approval_ref=answer.approval_ref,
+                approval_ref=answer.approval_ref, fingerprint=answer.fingerprint,
             )
         )  # fmt: skip
         return answer.page
@@ -188,6 +188,9 @@ class Guard:
             return self._redirect(answer, visit)
         if isinstance(answer, Stream):
             return self._streamed(answer.topic, visit)
+        if isinstance(answer, Download):
+            named = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
+            return Response(answer.body, media_type=answer.media_type, headers=named)
         assert isinstance(answer, Page)  # noqa: S101  evidence was told and taken out of its cover
         return self._page(answer, visit)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dashboards.console.words import Language
+from dashboards.console.words import WORDS, Language, said
 from dashboards.panels.panel import Colour, Panel, Unit, Words
 from pipeline.audit.panels import PanelAnswer
 
@@ -41,8 +41,8 @@ class Shown:
     chart: Mapping[str, Any] | None = None
 
 
-def shown(panel: Panel, answer: PanelAnswer, language: Language) -> Shown:
-    """The panel with its answer."""
+def shown(panel: Panel, answer: PanelAnswer, language: Language, range_s: tuple[float, float]) -> Shown:
+    """The panel with its answer. `range_s`: from when until when it was asked for, UTC seconds."""
     places = [answer.columns.index(column.name) for column in panel.columns]
     values = [[row[place] for place in places] for row in answer.rows]
     largest = max((abs(float(row[-1])) for row in values if _is_number(row[-1])), default=0.0)
@@ -54,7 +54,7 @@ def shown(panel: Panel, answer: PanelAnswer, language: Language) -> Shown:
         ]
         for row in values
     ]
-    chart = _chart(panel, answer) if panel.view == "timeseries" and values else None
+    chart = _chart(panel, answer, language, *range_s) if panel.view == "timeseries" and values else None
     return Shown(panel, [column.label for column in panel.columns], rows, chart)
 
 
@@ -66,7 +66,7 @@ def _cell(panel: Panel, unit: Unit, value: object, largest: float, language: Lan
     if value is None:
         return Cell("–")
     if not _is_number(value):
-        return Cell(str(value))
+        return Cell(_named(str(value), language))
     number = float(value)  # type: ignore[arg-type]  # asked just now
     counts = panel.unit if unit == "text" else unit
     colour = colour_of(panel, number) if is_last and panel.thresholds else ""
@@ -110,11 +110,17 @@ def _bytes(number: float) -> str:
     return f"{number:,.1f} TiB"
 
 
+def _named(name: str, language: Language) -> str:
+    """A severity, an outcome or an action in the viewer's language; anything else as it is."""
+    keys = (f"{kind}.{name}" for kind in ("severity", "outcome", "action", "explained"))
+    return next((said(key, language) for key in keys if key in WORDS), name)
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _chart(panel: Panel, answer: PanelAnswer) -> Mapping[str, Any]:
+def _chart(panel: Panel, answer: PanelAnswer, language: Language, since_s: float, until_s: float) -> Mapping[str, Any]:
     """Columns time, series, value as one line a series over common times (seconds), gaps as null."""
     time_at, series_at, value_at = (answer.columns.index(column.name) for column in panel.columns[:3])
     times = sorted({row[time_at].timestamp() for row in answer.rows})
@@ -123,4 +129,5 @@ def _chart(panel: Panel, answer: PanelAnswer) -> Mapping[str, Any]:
     for row in answer.rows:
         line = lines.setdefault(str(row[series_at]), [None] * len(times))
         line[place[row[time_at].timestamp()]] = row[value_at]
-    return {"x": times, "names": list(lines), "lines": list(lines.values()), "unit": panel.unit}
+    names = [_named(one, language) for one in lines]
+    return {"x": times, "names": names, "lines": list(lines.values()), "range": [since_s, until_s]}

@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dashboards.console.evidence_ports import EvidenceDesk
 from dashboards.console.outages import Outages
+from dashboards.console.reveal_limit import RevealLimit
 from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
 from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
@@ -202,6 +204,7 @@ class Parts:
     live: LiveSource
     panels: PanelSource
     channels: Channels
+    evidence: EvidenceDesk
     now_us: Callable[[], int]
     two_people: tuple[str, ...] = ()
     public_address: str = ""
@@ -209,6 +212,7 @@ class Parts:
     hosts: tuple[str, ...] = ()
     """Names besides loopback's and the public address's under which it may be asked."""
     outages: Outages = field(default_factory=Outages)
+    reveals: RevealLimit = field(default_factory=RevealLimit)
     first_secret: str = field(default="", repr=False)
     """Of the one-time link that makes the first account; "": there is none."""
     started_us: int = 0

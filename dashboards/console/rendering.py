@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -28,11 +28,15 @@ from pipeline.time_zones import zone_data
 MENU = (
     ("/overview", "nav.overview", ""),
     ("/incidents", "nav.incidents", "read_incidents"),
+    ("/search", "nav.search", "search_evidence"),
+    ("/rules", "nav.models", "search_evidence"),
+    ("/health", "nav.pipeline", "read_status"),
     ("/settings", "nav.settings", ""),
     ("/help", "nav.help", ""),
 )
 """The main menu: path, key of the words, action of the matrix it takes ("": any account)."""
 _SHOWN_TOKEN = 12
+_DAY_ZERO = date(1970, 1, 1)
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -79,6 +83,7 @@ class Renderer:
         )
         self._environment.filters |= {
             "moment": _moment, "risk": _risk, "token": _token, "number": _number, "day": _day, "span": _span,
+            "date": _date,
         }  # fmt: skip
 
     def render(self, page: Page, visit: Visit) -> Rendered:
@@ -92,6 +97,7 @@ class Renderer:
             "t": partial(_said, visit.language),
             "either": partial(_either, visit.language),
             "say": partial(_say, visit.language),
+            "term": partial(term, visit.language),
             "static": self._static,
             "word_of": partial(_word_of, visit.language),
             "count_words": tuple(COUNT_WORDS.items()),
@@ -138,6 +144,12 @@ def _word_of(language: Language, kind: str, name: str) -> str:
     return word(TRANSITIONS if kind == "transition" else VERDICTS, name, language)
 
 
+def term(language: Language, kind: str, name: str) -> str:
+    """The word for what an event or an incident says (`action`, `outcome`, `severity`, …); the name where none is."""
+    key = f"{kind}.{name}"
+    return said(key, language) if key in WORDS else name
+
+
 def _either(language: Language, english: str, chinese: str) -> str:
     return chinese if language == "zh" else english
 
@@ -159,6 +171,11 @@ def _moment(context: Context, at_us: int, seconds: bool = False) -> str | Markup
 def _day(context: Context, at_us: int) -> str:
     zone = zone_of(context["visit"].zone)
     return datetime.fromtimestamp(at_us / 1e6, zone).strftime("%Y-%m-%d")
+
+
+def _date(day: int) -> str:
+    """A local day counted since 1970."""
+    return (_DAY_ZERO + timedelta(days=day)).isoformat()
 
 
 @pass_context

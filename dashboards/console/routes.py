@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboards.console.pages import entry, incident, incidents, overview, own_account, reading_guide
+from dashboards.console.pages import (
+    actor,
+    entry,
+    health,
+    incident,
+    incidents,
+    overview,
+    own_account,
+    reading_guide,
+    reveal,
+    rules,
+    search,
+    subject,
+)
 from dashboards.console.visit import Answer, Visit
 
 PUBLIC = "public"
@@ -52,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/settings/password", "manage_own_account", own_account.change_password, is_login=True),
     Route("POST", "/settings/zone", SIGNED_IN, own_account.choose_zone),
     Route("POST", "/settings/tokens/{prefix}/revoke", "manage_own_account", own_account.revoke_token),
+    Route("POST", "/settings/channels/{name}/test", "test_channel", own_account.test_channel),
     Route("GET", "/help", SIGNED_IN, reading_guide.help_page),
     Route("GET", "/incidents", "read_incidents", incidents.list_page),
     Route("POST", "/incidents/acknowledge", "acknowledge_incident", incidents.acknowledge_several),
@@ -69,5 +83,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/live", SIGNED_IN, overview.live),
     Route("GET", "/overview/figures/{uid}", "read_incidents", overview.figure),
     Route("GET", "/overview/panels/{uid}", "search_evidence", overview.evidence_panel, shows_evidence=True),
+    Route("GET", "/search", "search_evidence", search.form_page),
+    Route("POST", "/search", "search_evidence", search.ask),
+    Route("GET", "/search/results", "search_evidence", search.results, shows_evidence=True),
+    Route("POST", "/search/export", "export_evidence", search.export, shows_evidence=True),
+    Route("POST", "/subjects", "search_evidence", subject.ask),
+    Route("GET", "/subjects/{token}", "search_evidence", subject.subject_page, shows_evidence=True),
+    Route("GET", "/actors/{token}", "search_evidence", actor.actor_page, shows_evidence=True),
+    Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
+    Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
+    Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),
+    Route("GET", "/health", "read_status", health.health_page),
     Route("GET", "/", SIGNED_IN, entry.home),
 )

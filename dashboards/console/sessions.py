@@ -20,6 +20,25 @@ ABSOLUTE_US = 12 * 3600 * 1_000_000
 MOST_SESSIONS = 2_000
 MOST_OF_ONE = 10
 _ID_BYTES = 32
+_MOST_TYPED = 50
+
+
+@dataclass(slots=True)
+class Kept:
+    """What a viewer typed and no address may hold: names behind tokens, and the work item that the looks are for.
+
+    Nothing of it is shown to anybody else, and it ends with the session.
+    """
+
+    typed: dict[str, str] = field(default_factory=dict, repr=False)
+    ticket: str = field(default="", repr=False)
+
+    def remember(self, token: str, identifier: str) -> None:
+        """Keeps a name; of more than fifty the oldest is forgotten."""
+        self.typed.pop(token, None)
+        self.typed[token] = identifier
+        if len(self.typed) > _MOST_TYPED:
+            self.typed.pop(next(iter(self.typed)), None)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -39,6 +58,7 @@ class Session:
     enrolment: str = field(default="", repr=False)
     recovery_codes: tuple[str, ...] = field(default=(), repr=False)
     notes: list[Any] = field(default_factory=list)
+    kept: Kept = field(default_factory=Kept)
 
 
 class Sessions:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from dashboards.console.ports import Parts
-from dashboards.console.sessions import Session, Sessions
+from dashboards.console.sessions import Kept, Session, Sessions
 from dashboards.console.words import Language
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import may
@@ -88,6 +88,12 @@ class Visit:
         assert self.account is not None  # noqa: S101  the guard lets nobody else in
         return self.account
 
+    @property
+    def kept(self) -> Kept:
+        """What the viewer typed and no address may hold, on routes that need an account."""
+        assert self.session is not None  # noqa: S101  as `who`
+        return self.session.kept
+
     def may(self, action: str) -> bool:
         """Whether whoever asks may do an action of the matrix."""
         return self.account is not None and may(self.account.roles, action)
@@ -122,6 +128,15 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """A file for the viewer: its bytes, its name (plain ASCII) and its media type."""
+
+    body: bytes
+    name: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Redirect:
     """See Other. `signed_in`: a new session whose cookie is set; `signed_out`: the cookie is taken away.
 
@@ -148,7 +163,7 @@ class Evidence:
     Fields besides `page` are those of `pipeline.audit.reads.Read`.
     """
 
-    page: Page
+    page: Page | Download
     look: str
     rows: int
     about: str = ""
@@ -157,9 +172,10 @@ class Evidence:
     unmasked: tuple[str, ...] = ()
     case_ref: str = ""
     approval_ref: str = ""
+    fingerprint: str = ""
 
 
-Answer: TypeAlias = Page | Redirect | Stream | Evidence
+Answer: TypeAlias = Page | Download | Redirect | Stream | Evidence
 
 
 def same_site(path: str, default: str = "/") -> str:

@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from dashboards.console import words_accounts, words_errors, words_frame, words_incidents, words_overview
+from dashboards.console import (
+    words_accounts,
+    words_errors,
+    words_evidence,
+    words_frame,
+    words_health,
+    words_incidents,
+    words_overview,
+    words_rules,
+)
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, Language]] = ("en", "zh")
@@ -18,6 +27,7 @@ TAGS: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
 
 _TABLES: tuple[Mapping[str, tuple[str, str]], ...] = (
     words_frame.WORDS, words_accounts.WORDS, words_errors.WORDS, words_overview.WORDS, words_incidents.WORDS,
+    words_evidence.WORDS, words_rules.WORDS, words_health.WORDS,
 )  # fmt: skip
 
 

@@ -104,7 +104,4 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "账户的新建、停用与角色授予在命令行完成：accesstrail users --help",
     ),
     "account.name": ("Account", "账户"),
-    "account.state": ("State", "状态"),
-    "account.state.active": ("active", "启用"),
-    "account.state.disabled": ("disabled", "停用"),
 }  # fmt: skip

@@ -29,6 +29,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Something broke on our side. It has been noted in the console's log.", "系统内部出错，已记入控制台日志。",
     ),
     "error.no_incident": ("There is no such incident.", "没有该事件。"),
+    "error.no_channel": ("There is no such channel.", "没有该渠道。"),
     "error.no_handler": ("There is no such account that may handle incidents.", "没有可处理事件的该账户。"),
     "error.no_reason": ("Say why, in 1 to 2,000 characters.", "请填写理由（1 至 2,000 个字符）。"),
     "error.bad_field": ("A field holds something that it may not.", "表单中有字段的内容无效。"),

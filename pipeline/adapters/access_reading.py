@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import connect
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.search import ROW_FIELDS, AccessPage, AccessRow, Cursor, Question, checked, page_of
 from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
@@ -56,7 +57,7 @@ def tokens_in(column: str, name: str) -> str:
 class AccessReader:
     """Questions to the log of accesses on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def close(self) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipeline.adapters.access_reading import moment
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import connect
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.actor import (
     NOW_DAYS,
     USUAL_DAYS,
@@ -61,7 +62,7 @@ _FACTS_SQL = (
 class ActorReader:
     """Questions about accounts on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def close(self) -> None:

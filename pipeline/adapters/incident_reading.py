@@ -31,6 +31,7 @@ from pipeline.columns import ALERT_COLUMNS, NO_TOKEN, ColumnSpec
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import UsageError
 from pipeline.incident_columns import INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
+from pipeline.incidents.records import WITHDRAWN_REASON
 from pipeline.notifications.outcome import DELIVERED, REFUSED
 from pipeline.notifications.policy import DeliveryRow
 
@@ -159,6 +160,28 @@ class IncidentReader:
             count = self._reader.query(f"SELECT count() {here}", {"prefix": prefix})[0][0]
             raise UsageError(f"{count} incidents begin with {prefix}: give more digits of the id")
         return _incident(rows[0]) if rows else None
+
+    def of_actor(self, tenant: str, token: str, limit: int = 50) -> Sequence[IncidentView]:
+        """The incidents of an account, the newest first; `token`: hex."""
+        sql = (
+            f"SELECT {selected(_INCIDENT)} FROM accesstrail.incidents WHERE tenant_id = {{tenant:String}} "
+            "AND actor_token = toFixedString(unhex({token:String}), 16) "
+            "ORDER BY opened_at DESC, incident_id LIMIT {limit:UInt64}"
+        )
+        rows = self._reader.query(sql, {"tenant": tenant, "token": token, "limit": limit})
+        return [_incident(row) for row in rows]
+
+    def alerts_of_actor(self, tenant: str, token: str, since_us: int, limit: int = 50) -> Sequence[AlertView]:
+        """The alerts about an account's accesses since then, the newest first; those taken back are left out."""
+        sql = (
+            f"SELECT {selected(_ALERT)} FROM accesstrail.alerts WHERE tenant_id = {{tenant:String}} "
+            "AND actor_token = toFixedString(unhex({token:String}), 16) AND NOT has(reasons, {withdrawn:String}) "
+            "AND NOT startsWith(detector, 'system:') "
+            "AND event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC') "
+            "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"
+        )
+        given = {"tenant": tenant, "token": token, "since": since_us, "limit": limit, "withdrawn": WITHDRAWN_REASON}
+        return [AlertView(**_named(_ALERT, row)) for row in self._reader.query(sql, given)]
 
     def timeline(self, incident_key: str, incident_id: str) -> Sequence[TimelineEntry]:
         """Everything that the log says of an incident, oldest first."""

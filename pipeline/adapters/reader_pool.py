@@ -115,7 +115,7 @@ class ReaderPool:
     def _noticed(self, exc: Away) -> None:
         if exc.code != "store_busy":
             self._refused_until_s = time.monotonic() + _REFUSED_FOR_S
-        self._failed()
+            self._failed()
 
 
 def _away() -> Away:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.adapters.access_reading import moment, tokens_in
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import connect
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
@@ -55,7 +56,7 @@ _CHECK = (
 class SubjectReader:
     """Questions about data subjects on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ class TokenMaker:
 
     def named(self, kind: str, text: str) -> Named:
         """What a text of a kind names: a token, or an identifier. Raises: UsageError: too long; never repeats it."""
-        if kind not in TOKEN_KINDS:
+        if kind not in (*TOKEN_KINDS, "credential"):
             raise UsageError("there is no such kind of identifier", code="bad_search")
         plain = text.strip()
         token = token_of(plain)

@@ -14,11 +14,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import NamedTuple
 
 SOURCE_SYSTEM = "accesstrail"
 READ, QUERY, EXPORT, REVEAL = "read", "audit_query", "audit_export", "unmask"
 RESOURCE_PREFIX = "evidence."
+PAGE = "page"
+"""Any other page."""
 SUCCESS, DENIED = "success", "denied"
 _LONGEST_REASON, _LONGEST_ID, _LONGEST_REF, _MOST_SUBJECTS = 2000, 512, 128, 10_000
 
@@ -35,6 +38,7 @@ LOOKS: Mapping[str, Look] = {
     "overview": Look(READ, RESOURCE_PREFIX + "overview"),
     "incidents": Look(READ, RESOURCE_PREFIX + "incidents"),
     "incident": Look(READ, RESOURCE_PREFIX + "incident"),
+    PAGE: Look(READ, RESOURCE_PREFIX + "page"),
     "panel": Look(READ, RESOURCE_PREFIX + "panel"),
     "rules": Look(READ, RESOURCE_PREFIX + "rules"),
     "health": Look(READ, RESOURCE_PREFIX + "health"),
@@ -52,11 +56,13 @@ LOOKS: Mapping[str, Look] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One look. `look`: a name of LOOKS. `about`: what was asked for: a token, an id, a digest of the question; never
-    an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only where the
-    viewer gave them or the directory names them; the pipeline makes tokens of them.
+    """One look.
 
-    `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
+    `look`: a name of LOOKS, any other is a page. `about`: what was asked for: a token, an id, a digest of the question;
+    never an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only
+    where the viewer gave them or the directory names them; the pipeline makes tokens of them. `fingerprint`: SHA-256 of
+    the whole question, of an export that of the file. `src_ip`: loopback says nothing of where somebody is, and is left
+    out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
     """
 
     look: str
@@ -70,6 +76,7 @@ class Read:
     unmasked: tuple[str, ...] = ()
     outcome: str = SUCCESS
     channel: str = "ui"
+    fingerprint: str = ""
     src_ip: str = ""
     case_ref: str = ""
     approval_ref: str = ""
@@ -82,7 +89,7 @@ class Read:
 
 def read_event(read: Read) -> bytes:
     """The access event of one look, as on the wire; equal looks give equal bytes."""
-    look = LOOKS[read.look]
+    look = LOOKS.get(read.look, LOOKS[PAGE])
     moment = datetime.fromtimestamp(read.at_us / 1_000_000, UTC)
     event: dict[str, object] = {
         "schema_version": 1,
@@ -96,7 +103,7 @@ def read_event(read: Read) -> bytes:
         "actor_id": read.account,
         "actor_type": "employee",
         "app_id": SOURCE_SYSTEM,
-        "endpoint": read.look,
+        "endpoint": f"console {read.look}",
         "resource_type": look.resource_type,
         "resource_id": read.about[:_LONGEST_ID] or read.look,
         "records_returned": read.rows,
@@ -105,9 +112,18 @@ def read_event(read: Read) -> bytes:
         "subject_ids": list(read.subject_ids[:_MOST_SUBJECTS]),
         "fields_unmasked": list(read.unmasked),
         "justification": read.reason[:_LONGEST_REASON],
-        "src_ip": read.src_ip,
+        "query_fingerprint": read.fingerprint,
+        "src_ip": "" if _is_loopback(read.src_ip) else read.src_ip,
         "case_ref": read.case_ref[:_LONGEST_REF],
         "approval_ref": read.approval_ref[:_LONGEST_REF],
     }
     event |= {name: value for name, value in optional.items() if value}  # an empty text is none on the wire
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether it says nothing of where somebody is; what is no address at all says nothing either."""
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return True

@@ -36,6 +36,7 @@ from pipeline.adapters.status_file import StatusFile
 from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.acting import now_us
 from pipeline.cli.console_accounts import FIRST_LINK, ConsoleAccounts
+from pipeline.cli.console_evidence import ConsoleEvidence
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents, SharedSender
 from pipeline.cli.console_live import ConsoleLive, ConsolePanels
 from pipeline.cli.incident_desk import Desk
@@ -45,6 +46,7 @@ from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
 from pipeline.notifications.outcome import DELIVERED
 from pipeline.notifications.templates import test_notification
+from pipeline.privacy.keys import Keyring
 from pipeline.private_files import write_new
 from pipeline.response.settings import read_response
 
@@ -85,6 +87,7 @@ class ConsoleChannels:
 def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]:
     """Everything the pages need, over the real store and broker; closed afterwards. Raises: ConfigError."""
     outages, kafka = Outages(), settings.kafka
+    accounts = ConsoleAccounts(settings.state_dir)
     pool = ReaderPool(
         settings.clickhouse,
         failed=lambda: outages.failed(STORE, now_us()),
@@ -101,13 +104,14 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     with closing(pool), closing(producer), closing(outbox):
         outbox.start()
         yield Parts(
-            accounts=ConsoleAccounts(settings.state_dir),
+            accounts=accounts,
             trail=trail,
             incidents=ConsoleIncidents(reader, clock),
             desk=ConsoleDesk(reader, sender, outbox),
             live=ConsoleLive(settings.state_dir, settings.detection.directory, pool, reader, now_us),
             panels=ConsolePanels(PanelReader(lambda: pool)),
             channels=ConsoleChannels(settings),
+            evidence=ConsoleEvidence(settings, pool, Keyring.load(settings.protection.token_keys_file), accounts.names),
             now_us=now_us,
             two_people=settings.response.two_people,
             public_address=settings.console.public_address,

@@ -44,6 +44,13 @@ class ConsoleAccounts:
         with open_accounts(self._state_dir, passwords=self._passwords) as accounts:
             return accounts.standing(name)
 
+    def names(self) -> Sequence[str]:
+        """Every account's name, also of those that are disabled: they are in the evidence still."""
+        if not accounts_path(self._state_dir).exists():
+            return ()
+        with open_accounts(self._state_dir) as accounts:
+            return [one.name for one in accounts.all()]
+
     def active_names(self, action: str) -> Sequence[str]:
         """Active accounts that may do an action."""
         with open_accounts(self._state_dir, passwords=self._passwords) as accounts:

@@ -21,7 +21,9 @@ def settings_page(visit: Visit) -> Answer:
 
 def _settings(visit: Visit, *, refused: str = "", status: int = 200) -> Page:
     tokens = [(one, one.state_at(visit.now_us)) for one in visit.parts.accounts.tokens(visit.who.name)]
-    return Page("settings.html", {"title": "settings.title", "tokens": tokens, "refused": refused}, status)
+    channels = visit.parts.channels.listed() if visit.may("test_channel") else ()
+    values = {"title": "settings.title", "tokens": tokens, "refused": refused, "channels": channels}
+    return Page("settings.html", values, status)
 
 
 def change_password(visit: Visit) -> Answer:
@@ -43,6 +45,17 @@ def choose_zone(visit: Visit) -> Answer:
         return _settings(visit, refused="settings.zone.bad", status=400)
     visit.note("settings.zone.done", zone)
     return Redirect("/settings", cookies={ZONE_COOKIE: zone})
+
+
+def test_channel(visit: Visit) -> Answer:
+    """Sends one test message to a channel, past topic and flood guard."""
+    name = visit.path["name"]
+    code = visit.parts.channels.test(name, visit.who.name)
+    visit.note("channel.failed", name, code, kind="refused") if code else visit.note("channel.sent", name)
+    return Redirect("/settings")
+
+
+test_channel.__test__ = False  # type: ignore[attr-defined]  # a name that pytest would collect
 
 
 def revoke_token(visit: Visit) -> Answer:

@@ -54,13 +54,21 @@
     const colours = dark ? DARK : LIGHT;
     const soft = getComputedStyle(document.documentElement).getPropertyValue("--soft").trim();
     const line = getComputedStyle(document.documentElement).getPropertyValue("--line").trim();
+    const long = given.range[1] - given.range[0] > 2 * 86400;
+    const words = new Intl.DateTimeFormat(document.documentElement.lang, {
+      timeZone: block.dataset.zone, hourCycle: "h23",
+      ...(long ? { month: "2-digit", day: "2-digit" } : { hour: "2-digit", minute: "2-digit" }),
+    });
+    const whole = new Intl.DateTimeFormat(document.documentElement.lang, {
+      timeZone: block.dataset.zone, hourCycle: "h23", dateStyle: "short", timeStyle: "short",
+    });
     const axis = { stroke: soft, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const options = {
       width: Math.max(220, block.clientWidth), height: 200,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), block.dataset.zone),
-      scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
-      axes: [axis, { ...axis, size: 56 }],
-      series: [{}, ...given.names.map((name, at) => ({
+      scales: { x: { range: () => given.range }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.05 : 1] } },
+      axes: [{ ...axis, values: (_, at) => at.map((one) => words.format(one * 1000)) }, { ...axis, size: 56 }],
+      series: [{ label: block.dataset.time, value: (_, at) => at == null ? "–" : whole.format(at * 1000) }, ...given.names.map((name, at) => ({
         label: name, stroke: colours[at % colours.length], dash: DASHES[at % DASHES.length], width: 2,
         points: { show: given.x.length < 30 }, spanGaps: false,
       }))],
