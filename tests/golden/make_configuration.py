@@ -39,6 +39,7 @@ WORDS: Mapping[str, str] = {
     "clickhouse.scheduler_password_file": "password of the role that scheduled detectors run as; only they need it",
     "clickhouse.responder_password_file": "password of the role that keeps incidents and deliveries; only responders "
     "need it",
+    "clickhouse.grafana_password_file": "password of the role that Grafana's data source asks as",
     "clickhouse.timeout_s": "an answer that takes longer counts as none: the partition waits and tries again",
     "clickhouse.commits_at_once": "partitions of a worker that write at the same time; more suits a larger store",
     "protection.token_keys_file": "keys behind all tokens; whoever holds them can link tokens to identifiers",
@@ -59,6 +60,18 @@ WORDS: Mapping[str, str] = {
     "response.host": "address of the page behind those links",
     "response.port": "its port; 0: a free one, which `accesstrail status` names",
     "response.containment": "name of the channel (kind `webhook`) that `incidents contain` asks to stop an account",
+    "grafana.url": "`https://HOST[:PORT][/PREFIX]` that `accesstrail dashboards publish` and `diff` speak to; plain "
+    "http only to this machine",
+    "grafana.token_file": "file with the token of a Grafana service account of the role Admin",
+    "grafana.ca_file": "file of certificates to trust for that address; left out: the ones requests comes with",
+    "grafana.viewers": "who may open the folder besides administrators: `editors`, or `everyone` of the organisation",
+    "grafana.store_host": "host of the store as Grafana reaches it; left out: `clickhouse.host`",
+    "grafana.store_port": "its native port as Grafana reaches it; 0: `clickhouse.native_port`",
+    "grafana.store_tls": "`on` or `off`: whether Grafana speaks TLS to the store",
+    "grafana.contact": "how Grafana's alert rules tell somebody: `email`, `webhook`, or `none`: as its default policy "
+    "says",
+    "grafana.contact_file": "file with that address; a secret, since a webhook's address mostly holds one",
+    "grafana.silence_after_s": "a source that reported within seven days and then not for so long: an alert",
     "health.host": "address of `/livez`, `/readyz` and `/metrics`",
     "health.port": "their port; 0: a free one, which `accesstrail status` names",
     "health.poll_interval_s": "how often broker and store are asked how they are",
