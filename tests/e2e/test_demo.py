@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -62,8 +62,7 @@ def test_the_demo_shows_an_explained_alert_and_ctrl_c_leaves_nothing_behind(tmp_
     console = re.search(r"The console 控制台: (http://127\.0\.0\.1:\d+)", told)
     assert console is not None
     assert f"{console[1]}/incidents" in told
-    with urllib.request.urlopen(f"{console[1]}/login", timeout=10) as page:
-        assert page.status == 200
+    assert httpx.get(f"{console[1]}/login", timeout=10).status_code == 200
     assert "Next:" in told
     assert "下一步：" in told
     assert "accesstrail alerts --state" in told
