@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,18 @@ class Store(Reader):
         return super().__getattribute__(name)
 
 
+class _Lazy:
+    """Made at its first use: most tests need none."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._made: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        self._made = self._made or self._make()
+        return getattr(self._made, name)
+
+
 _QUESTIONS = frozenset({"page", "incident", "timeline", "alerts_of", "events_of", "deliveries_of", "outcome_of"})
 
 
@@ -153,7 +165,8 @@ class World:
     def parts(self, **other: Any) -> Parts:
         given: dict[str, Any] = {
             "accounts": self.accounts, "trail": self.trail, "live": self.live, "panels": self.panels,
-            "incidents": ConsoleIncidents(self.store, None), "channels": self.channels, "evidence": self.looked,  # type: ignore[arg-type]
+            "incidents": ConsoleIncidents(self.store, _Lazy(self.clock_desk)), "channels": self.channels,  # type: ignore[arg-type]
+            "evidence": self.looked,
             "desk": ConsoleDesk(self.store, self.topic, self.outbox, wait_s=0.1, sleep=lambda _: None),
             "now_us": lambda: self.now_us, "zone": "Asia/Shanghai",
             "public_address": self.public_address, "first_secret": FIRST_SECRET, "started_us": NOW_US,

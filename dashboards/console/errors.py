@@ -11,13 +11,16 @@ from dashboards.console.words import WORDS
 from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
 
 TEMPLATE = "error.html"
+_NOT_THERE = frozenset({"no_incident", "no_panel", "no_channel"})
 
 
 def plain_error(status: int, code: str, *values: str) -> Page:
     """A page of the words `error.<code>`."""
-    return Page(
-        TEMPLATE, {"code": code, "key": f"error.{code}", "values": values, "since_us": 0, "is_away": False}, status
-    )
+    return Page(TEMPLATE, _values(code, f"error.{code}", *values), status)
+
+
+def _values(code: str, key: str, *values: str) -> dict[str, object]:
+    return {"code": code, "key": key, "values": values, "since_us": 0, "is_away": False}
 
 
 def not_done(error: AccesstrailError, visit: Visit) -> Page:
@@ -26,12 +29,14 @@ def not_done(error: AccesstrailError, visit: Visit) -> Page:
         return away_page(error.code, visit)
     if isinstance(error, StoreRefused):
         return plain_error(502, "store_refused")
+    if isinstance(error, Forbidden):
+        if error.code == "login_refused":
+            return Page(TEMPLATE, _values(error.code, "login.refused"), 403)
+        return Page(TEMPLATE, _values(error.code, "error.refused", str(error)), 403)
     if isinstance(error, UsageError):
         if f"error.{error.code}" in WORDS:
-            return plain_error(404 if error.code.startswith("no_") and error.code != "no_reason" else 400, error.code)
-        status = 403 if isinstance(error, Forbidden) else 400
-        values = {"code": error.code, "key": "error.refused", "values": (str(error),), "since_us": 0, "is_away": False}
-        return Page(TEMPLATE, values, status)
+            return plain_error(404 if error.code in _NOT_THERE else 400, error.code)
+        return Page(TEMPLATE, _values(error.code, "error.refused", str(error)), 400)
     raise error
 
 
