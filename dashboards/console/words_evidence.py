@@ -86,7 +86,7 @@ _SEARCH: Mapping[str, tuple[str, str]] = {
     "search.purpose": ("Purpose", "目的"),
     "search.resource_type": ("Kind of resource", "资源类型"),
     "search.least_risk": ("Risk, at least", "最低风险"),
-    "search.ticket": ("The work item you look for", "本次查阅所依据的工单"),
+    "search.ticket": ("Your own work item: why you look", "您本人的工单：查阅依据"),
     "search.ticket.hint": (
         "Optional. It explains your looks in the audit trail, until you change it or sign out.",
         "可不填。在更改或退出登录之前，它会作为您查阅的依据写入审计记录。",

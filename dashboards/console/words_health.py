@@ -7,7 +7,14 @@ from collections.abc import Mapping
 WORDS: Mapping[str, tuple[str, str]] = {
     "health.title": ("Pipeline", "管道状态"),
     "health.good": ("Everything runs.", "一切正常运行。"),
-    "health.bad": ("{0} things are not as they should be:", "有 {0} 项异常："),
+    "health.bad": ("Not as it should be ({0}):", "有 {0} 项异常："),
+    "health.wrong.silent": ("Sources silent for longer than they may be: {0}.", "{0} 个来源中断时间超过允许值。"),
+    "health.wrong.runs": ("Scheduled detectors whose last run failed: {0}.", "{0} 个定时检测最近一次运行失败。"),
+    "health.wrong.messages": ("Messages of the last day that have not arrived: {0}.", "最近一天有 {0} 条消息未送达。"),
+    "health.wrong.unscored": ("Events that got no score although one was due: {0}.", "{0} 个事件应评分而未评分。"),
+    "health.wrong.gaps": (
+        "Records deleted from Kafka before they were stored: {0}.", "{0} 条记录在入库前已从 Kafka 删除。",
+    ),
     "health.lag": ("Not yet stored", "待入库"),
     "health.unknown": ("unknown", "未知"),
     "health.silent": ("Silent sources", "中断的来源"),
@@ -70,4 +77,4 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "health.started": ("Began", "开始"),
     "health.took": ("Took", "耗时"),
     "health.findings": ("Findings", "发现"),
-}
+}  # fmt: skip

@@ -11,7 +11,7 @@ from pipeline.adapters.access_reading import moment
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.health import ChannelView, DeadLetters, RunView, SourceView
 from pipeline.directory.snapshot import SourceRow
-from pipeline.notifications.outcome import DELIVERED, REFUSED
+from pipeline.notifications.outcome import DELIVERED, REFUSED, SKIPPED
 
 SOURCE_DAYS = 35
 _MOST = 500
@@ -83,12 +83,11 @@ class HealthReader:
 
     def channels(self, since_us: int) -> list[ChannelView]:
         """What became of messages since then."""
-        given = {"since": since_us, "delivered": DELIVERED, "refused": REFUSED}
+        settled = [DELIVERED, REFUSED, SKIPPED]
+        given = {"since": since_us, "delivered": DELIVERED, "refused": REFUSED, "settled": settled}
         return [
-            ChannelView(
-                channel, int(delivered), int(failed), int(every) - int(delivered) - int(failed), code, int(last)
-            )
-            for channel, delivered, failed, every, code, last in self._reader.query(_CHANNELS, given)
+            ChannelView(channel, int(delivered), int(failed), int(waiting), code, int(last))
+            for channel, delivered, failed, waiting, code, last in self._reader.query(_CHANNELS, given)
         ]
 
     def events(self, since_us: int) -> tuple[int, int]:

@@ -15,14 +15,16 @@ from pipeline import events
 from pipeline.adapters.access_reading import AccessReader
 from pipeline.adapters.actor_reading import ActorReader
 from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.store import RAW, ClickHouseStore
 from pipeline.adapters.subject_reading import SubjectReader
 from pipeline.audit.actor import USUAL_DAYS
 from pipeline.audit.search import Question
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
-from pipeline.columns import ACCESS_EVENT_COLUMNS, EXPLANATION_COLUMNS
+from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, EXPLANATION_COLUMNS
+from pipeline.directory.snapshot import SourceRow
 from pipeline.events import LogPosition
-from tests.batches import Batch, batch, same_text
+from tests.batches import RECEIVED_AT_US, Batch, batch, same_text
 from tests.rows import row_values, rows_from
 
 pytestmark = pytest.mark.stack
@@ -318,3 +320,44 @@ def test_an_account_nobody_has_seen_has_no_facts(reader: ClickHouse, world: Worl
     assert profile.facts is None
     assert list(profile.days) == []
     assert sum(profile.hours) == 0
+
+
+# -- health
+
+
+def test_sources_and_dead_letters_equal_the_rows_of_plain_python(reader: ClickHouse, world: World) -> None:
+    now_us = max(int(row["received_at"]) for row in world.rows) + 1_000_000
+    listed = [
+        SourceRow("never-heard", "", 3600, "ops"), SourceRow("customer_profile", "", 1, "crm team"),
+        SourceRow("a", "unheard", 60, "a team"),
+    ]  # fmt: skip
+    health = HealthReader(reader, world.tenant, "access.events")
+    sources = health.sources(now_us, listed)
+    heard = Counter((row["source_system"], row["source_instance"]) for row in world.rows)
+    unheard = [one for one in sources if not one.last_us]
+    assert {(one.source_system, one.source_instance): one.events for one in sources if one.last_us} == heard
+    assert {(one.source_system, one.source_instance) for one in unheard} == {("never-heard", ""), ("a", "unheard")}
+    assert all(
+        one.owner == ("crm team" if one.source_system == "customer_profile" else "") for one in sources if one.last_us
+    )
+    assert any(one.is_silent_at(now_us + 2_000_000) for one in sources if one.source_system == "customer_profile")
+    since_us = RECEIVED_AT_US
+    dead = [row for one in world.batches for row in row_values(one.dead_letters, DEAD_LETTER_COLUMNS)]
+    expected = Counter(row["reason"] for row in dead)
+    found = Counter(
+        {one.reason: one.records for one in health.dead_letters(since_us) if one.reason in expected}
+    )  # fmt: skip
+    assert all(found[reason] >= count for reason, count in expected.items()), "other tests' rows may be among them"
+    events, unscored = health.events(min(int(row["event_time"]) for row in world.rows))
+    counted = [
+        row for row in world.rows
+        if row["duplicate_of"] < 0 and not (row["action"] == "log_control" and row["resource_type"] == "heartbeat")
+    ]  # fmt: skip
+    assert events == len(counted)
+    assert unscored == sum(row["score_status"] == "unscored" for row in counted)
+
+
+def test_runs_and_channels_of_a_topic_nobody_uses_are_empty(reader: ClickHouse, world: World) -> None:
+    health = HealthReader(reader, world.tenant, f"no.{world.tenant}")
+    assert health.runs(0) == []
+    assert isinstance(health.channels(NOW_US), list)

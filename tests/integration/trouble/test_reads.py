@@ -49,8 +49,7 @@ def _read(**given: Any) -> Read:
 @contextmanager
 def _stopped(stack: Stack) -> Iterator[None]:
     """The broker stands still: connections stay open, nothing answers."""
-    document = read_json(run_file(stack.state))
-    assert document is not None
+    document: Any = read_json(run_file(stack.state))
     [pid] = [one["pid"] for one in document["processes"] if one["name"] == "kafka"]
     os.kill(pid, signal.SIGSTOP)
     try:
