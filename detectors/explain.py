@@ -42,12 +42,12 @@ _BEHIND: Mapping[str, frozenset[str]] = {
 """Each rule and the features of the scenarios that it detects: the numbers behind it."""
 _IS_EXPLAINED = 1
 _FOREST = 0
-_SCOPES: Mapping[Scope, Text] = {
+SCOPES: Mapping[Scope, Text] = {
     "organisation": Text("more than usual in the whole company", "高于全公司平常水平"),
     "peers": Text("more than usual among colleagues", "高于同事平常水平"),
     "self": Text("more than usual for this account", "高于本人平常水平"),
 }
-_RARE: Mapping[Scope, Text] = {
+RARE_AMONG: Mapping[Scope, Text] = {
     "organisation": Text("rare in the whole company", "在全公司少见"),
     "peers": Text("rare among colleagues", "在同事中少见"),
 }
@@ -195,8 +195,8 @@ def _feature(seen: Measure) -> Text:
     phrase = PHRASES[seen.name]
     plain = phrase.more is not None and (seen.number is None and not seen.is_new)
     words = phrase.more if plain and phrase.more else phrase.text
-    number = "" if seen.number is None else _digits(seen.number)
-    scope = (_RARE if phrase.form in ("first", "seldom") else _SCOPES).get(seen.scope)
+    number = "" if seen.number is None else digits_of(seen.number)
+    scope = (RARE_AMONG if phrase.form in ("first", "seldom") else SCOPES).get(seen.scope)
     english = [words.en.format(n=number), *([scope.en] if scope else [])]
     chinese = [words.zh.format(n=number), *([scope.zh] if scope else [])]
     notes = _notes(seen)
@@ -239,11 +239,12 @@ def _rarity(seen: Measure, rarity: int) -> Text:
 
 
 def _range(usual: Range) -> str:
-    low, high = _digits(usual.low), _digits(usual.high)
+    low, high = digits_of(usual.low), digits_of(usual.high)
     return low if low == high else f"{low}–{high}"
 
 
-def _digits(number: float) -> str:
+def digits_of(number: float) -> str:
+    """A number as it stands in an explanation."""
     return f"{number:,.1f}" if number != int(number) else f"{number:,.0f}"
 
 

@@ -120,6 +120,18 @@ class ResponseSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """Where the console is offered. `port` 0: a free one, which `status` names. `public_address`: scheme and host under
+    which a proxy with TLS offers it, "": only this machine. `hosts`: other names it may be asked by.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    public_address: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrafanaSettings:
     """Where dashboards are published to, and how Grafana reaches the store. `url` "": nowhere.
 
@@ -153,6 +165,7 @@ class Settings:
     response: ResponseSettings
     grafana: GrafanaSettings
     source: Path
+    console: ConsoleSettings = ConsoleSettings()
 
 
 class _Reader:
@@ -303,6 +316,23 @@ def _detection(reader: _Reader) -> DetectionSettings:
     )
 
 
+def _console(reader: _Reader) -> ConsoleSettings:
+    address = reader.text("console", "public_address", "", empty_ok=True).rstrip("/")
+    if address and not _is_address(address):
+        reader.faults.append("[console] public_address must be https://HOST or https://HOST:PORT, nothing behind it")
+    return ConsoleSettings(
+        host=reader.text("console", "host", "127.0.0.1"),
+        port=reader.whole("console", "port", 0, 0, 65535),
+        public_address=address,
+        hosts=reader.texts("console", "hosts"),
+    )
+
+
+def _is_address(text: str) -> bool:
+    scheme, _, rest = text.partition("://")
+    return scheme == "https" and bool(rest) and not set(rest) & set("/?#@ ")
+
+
 def _grafana(reader: _Reader) -> GrafanaSettings:
     url = reader.text("grafana", "url", "", empty_ok=True).rstrip("/")
     ca = reader.text("grafana", "ca_file", "", empty_ok=True)
@@ -367,6 +397,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
         ),
         grafana=_grafana(reader),
         source=source,
+        console=_console(reader),
     )
     reader.unknown()
     if reader.faults:

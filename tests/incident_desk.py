@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from pipeline.audit.incidents import (
     Arrivals,
     CommandOutcome,
     Durations,
+    EvidenceRow,
+    IncidentFilter,
+    IncidentPlace,
     IncidentStatistics,
     IncidentView,
     TimelineEntry,
@@ -29,6 +33,7 @@ from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
 from pipeline.cli import incident_desk, main
 from pipeline.errors import Away
+from pipeline.events import SEVERITIES
 from pipeline.incidents.model import Incident, LogRow
 from pipeline.incidents.records import AlertRecord, AnyCommand, parse_record
 from pipeline.notifications.policy import DeliveryRow
@@ -62,6 +67,8 @@ class Reader(IncidentReader):
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.events: list[EvidenceRow] = []
+        self.seen: dict[str, float] = {}
 
     def close(self) -> None:
         pass
@@ -77,6 +84,25 @@ class Reader(IncidentReader):
             if (not states or one.state in states) and (not severities or one.severity in severities)
         ]  # fmt: skip
         return found[:limit]
+
+    def page(self, wanted: IncidentFilter, after: IncidentPlace | None, limit: int) -> Sequence[IncidentView]:
+        def place(one: IncidentView) -> tuple[int, int, str]:
+            return -SEVERITIES.index(one.severity), -one.opened_us, one.incident_id
+
+        found = [
+            one for one in self._all()
+            if (not wanted.states or one.state in wanted.states)
+            and (not wanted.severities or one.severity in wanted.severities)
+            and (not wanted.handler or wanted.handler in (one.assignee, one.acknowledged_by))
+        ]  # fmt: skip
+        last = (-SEVERITIES.index(after.severity), -after.opened_us, after.incident_id) if after else None
+        return sorted((one for one in found if last is None or place(one) > last), key=place)[:limit]
+
+    def open_counts(self) -> Mapping[tuple[str, str], int]:
+        return Counter((one.severity, one.state) for one in self._all() if one.state != "resolved")
+
+    def events_of(self, alerts: Sequence[AlertView], limit: int = 200) -> Sequence[EvidenceRow]:
+        return self.events[:limit] if alerts else []
 
     def incident(self, id_or_prefix: str) -> IncidentView | None:
         return next((one for one in self._all() if one.incident_id.startswith(id_or_prefix)), None)
@@ -96,7 +122,7 @@ class Reader(IncidentReader):
                 alert_id=row.alert_id, event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, row.alert_id)),
                 event_time_us=row.at_us, detector=row.name, risk=json.loads(row.detail)["risk"],
                 severity=json.loads(row.detail)["severity"], reasons=(), explanation_en="It is rare.",
-                explanation_zh="罕见。",
+                explanation_zh="罕见。", seen=self.seen,
             )
             for row in rows[:limit]
         ]  # fmt: skip

@@ -7,6 +7,7 @@ change is one transaction that holds the check of who acts, the change and its l
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -58,6 +59,19 @@ class Accounts:
         """One account. Raises: UsageError: there is none of that name."""
         with self._file.reading() as connection:
             return rows.existing(connection, name)
+
+    def standing(self, name: str) -> tuple[Account, str]:
+        """The account, and a text that changes whenever what it is recognised by, its roles or its state do.
+
+        Why: sessions that began before such a change end with it.
+        """
+        with self._file.reading() as connection:
+            account = rows.existing(connection, name)
+            recognised_by = connection.execute(
+                "SELECT password_hash, totp_secret, totp_confirmed FROM accounts WHERE name = ?", (name,)
+            ).fetchone()
+        facts = (*recognised_by, account.state, account.must_change, sorted(account.roles))
+        return account, hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def changes(self, limit: int = 1_000) -> tuple[AccountChange, ...]:
         """The newest lines of the history, newest first."""

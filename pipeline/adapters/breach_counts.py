@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.reader_pool import Questions
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
 from pipeline.incidents.records import WITHDRAWN_REASON
@@ -92,7 +92,7 @@ class AlertPlace:
 class IncidentEvidence:
     """Questions to the store; all raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def family(self, incident_id: str) -> Sequence[KnownIncident]:

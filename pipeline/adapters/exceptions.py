@@ -12,7 +12,7 @@ from typing import Any
 
 from detectors.base import EXCEPTION_CODE
 from detectors.exceptions import TOKEN_KINDS
-from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.reader_pool import Questions
 from pipeline.exception_preview import Position, StoredAlert, StoredEvent
 from pipeline.stages.assess import WATCH_RISK
 from pipeline.stages.hold_back import TEXT_COLUMNS
@@ -42,7 +42,7 @@ class Hits:
 class ExceptionHistory:
     """Questions about exceptions; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def now_us(self) -> int:

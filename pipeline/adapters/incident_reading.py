@@ -7,17 +7,21 @@ our own text; every value is a typed parameter that the server puts in.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_rows import DELIVERY_FIELDS, delivery_row, id_text, selected
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.incidents import (
     AlertView,
     Arrivals,
     CommandOutcome,
     Durations,
+    EvidenceRow,
+    IncidentFilter,
+    IncidentPlace,
     IncidentStatistics,
     IncidentView,
     TimelineEntry,
@@ -27,12 +31,14 @@ from pipeline.columns import ALERT_COLUMNS, NO_TOKEN, ColumnSpec
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import UsageError
 from pipeline.incident_columns import INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
+from pipeline.incidents.records import WITHDRAWN_REASON
 from pipeline.notifications.outcome import DELIVERED, REFUSED
 from pipeline.notifications.policy import DeliveryRow
 
 LEAST_PREFIX = 6
 _DAY_US = 86_400_000_000
 _NO_TOKEN = NO_TOKEN.hex()
+_NO_ID = "00000000-0000-0000-0000-000000000000"
 _US_NAMES = {
     "opened_at": "opened_us", "first_event_time": "first_event_us", "last_event_time": "last_event_us",
     "changed_at": "changed_us", "acknowledged_at": "acknowledged_us", "resolved_at": "resolved_us",
@@ -41,6 +47,13 @@ _US_NAMES = {
 _WITHIN = (
     "{column} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC') "
     "AND {column} < fromUnixTimestamp64Micro({{until:Int64}}, 'UTC')"
+)
+_EVIDENCE = (
+    "toString(event_id), toUnixTimestamp64Micro(event_time), toUnixTimestamp64Micro(received_at), "
+    "lower(hex(actor_token)), toString(action), toString(outcome), resource_type, resource_id, "
+    "toInt64(if(subject_count < 0, length(subject_tokens), subject_count)), records_returned, purpose, "
+    "toString(explained), toString(channel), toString(network_kind), src_country, app_id, endpoint, fields_unmasked, "
+    "justification, risk, topic, partition, offset"
 )
 _NUMBERS = "count(), quantileExact(0.5)(took_s), quantileExact(0.9)(took_s)"
 
@@ -59,7 +72,7 @@ _ALERT = _columns_of(AlertView, ALERT_COLUMNS)
 class IncidentReader:
     """Questions about incidents on one connection; every method may raise Away or StoreRefused."""
 
-    def __init__(self, reader: ClickHouse) -> None:
+    def __init__(self, reader: Questions) -> None:
         self._reader = reader
 
     def close(self) -> None:
@@ -80,6 +93,60 @@ class IncidentReader:
         given = {"states": list(states), "severities": list(severities), "tenant": tenant, "limit": limit}
         return [_incident(row) for row in self._reader.query(sql, given)]
 
+    def page(self, wanted: IncidentFilter, after: IncidentPlace | None, limit: int) -> Sequence[IncidentView]:
+        """The gravest first, of one severity the newest, from behind `after` on: a page that moves nothing twice."""
+        sql = (
+            f"SELECT {selected(_INCIDENT)} FROM accesstrail.incidents "
+            "WHERE (empty({states:Array(String)}) OR state IN {states:Array(String)}) "
+            "AND (empty({severities:Array(String)}) OR toString(severity) IN {severities:Array(String)}) "
+            "AND ({handler:String} = '' OR assignee = {handler:String} OR acknowledged_by = {handler:String}) "
+            "AND ({actor:String} = '' OR lower(hex(actor_token)) = {actor:String}) "
+            "AND (NOT {goes_on:Bool} OR severity < {severity:String} OR severity = {severity:String} AND "
+            "(opened_at < fromUnixTimestamp64Micro({opened:Int64}, 'UTC') "
+            "OR opened_at = fromUnixTimestamp64Micro({opened:Int64}, 'UTC') AND incident_id > {incident:UUID})) "
+            "ORDER BY severity DESC, opened_at DESC, incident_id LIMIT {limit:UInt64}"
+        )
+        place = after or IncidentPlace("low", 0, _NO_ID)
+        given = {
+            "states": list(wanted.states), "severities": list(wanted.severities), "handler": wanted.handler,
+            "actor": wanted.actor_token, "goes_on": after is not None, "severity": place.severity,
+            "opened": place.opened_us, "incident": place.incident_id, "limit": limit,
+        }  # fmt: skip
+        return [_incident(row) for row in self._reader.query(sql, given)]
+
+    def open_counts(self) -> Mapping[tuple[str, str], int]:
+        """How many incidents are not closed, by severity and state."""
+        sql = (
+            "SELECT toString(severity), state, count() FROM accesstrail.incidents WHERE state != 'resolved' "
+            "AND merged_into = toUUID({none:String}) GROUP BY severity, state"
+        )
+        return {(str(severity), str(state)): int(count) for severity, state, count in
+                self._reader.query(sql, {"none": _NO_ID})}  # fmt: skip
+
+    def events_of(self, alerts: Sequence[AlertView], limit: int = 200) -> Sequence[EvidenceRow]:
+        """The accesses that raised these alerts, oldest first; alerts without an event have none."""
+        found = [one for one in alerts if one.actor_token and one.topic][:limit]
+        if not found:
+            return []
+        sql = (
+            f"SELECT {_EVIDENCE} FROM accesstrail.access_events WHERE actor_token IN "
+            "arrayMap(x -> unhex(x), {actors:Array(String)}) "
+            "AND event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC') "
+            "AND event_time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC') "
+            "AND (topic, incarnation, partition, offset) IN arrayZip({topics:Array(String)}, "
+            "{lives:Array(String)}, {partitions:Array(UInt32)}, {offsets:Array(UInt64)}) "
+            "ORDER BY event_time, partition, offset LIMIT {limit:UInt64}"
+        )
+        given = {
+            "actors": sorted({one.actor_token for one in found}), "since": min(one.event_time_us for one in found),
+            "until": max(one.event_time_us for one in found), "topics": [one.topic for one in found],
+            "lives": [one.incarnation for one in found], "partitions": [one.partition for one in found],
+            "offsets": [one.offset for one in found], "limit": limit,
+        }  # fmt: skip
+        names = [field.name for field in fields(EvidenceRow)]
+        rows = (dict(zip(names, row, strict=True)) for row in self._reader.query(sql, given))
+        return [EvidenceRow(**one | {"fields_unmasked": tuple(one["fields_unmasked"])}) for one in rows]
+
     def incident(self, id_or_prefix: str) -> IncidentView | None:
         """The incident whose id begins so, hyphens or not. Raises: UsageError: several do, or that says too little."""
         prefix = id_or_prefix.strip().lower().replace("-", "")
@@ -93,6 +160,28 @@ class IncidentReader:
             count = self._reader.query(f"SELECT count() {here}", {"prefix": prefix})[0][0]
             raise UsageError(f"{count} incidents begin with {prefix}: give more digits of the id")
         return _incident(rows[0]) if rows else None
+
+    def of_actor(self, tenant: str, token: str, limit: int = 50) -> Sequence[IncidentView]:
+        """The incidents of an account, the newest first; `token`: hex."""
+        sql = (
+            f"SELECT {selected(_INCIDENT)} FROM accesstrail.incidents WHERE tenant_id = {{tenant:String}} "
+            "AND actor_token = toFixedString(unhex({token:String}), 16) "
+            "ORDER BY opened_at DESC, incident_id LIMIT {limit:UInt64}"
+        )
+        rows = self._reader.query(sql, {"tenant": tenant, "token": token, "limit": limit})
+        return [_incident(row) for row in rows]
+
+    def alerts_of_actor(self, tenant: str, token: str, since_us: int, limit: int = 50) -> Sequence[AlertView]:
+        """The alerts about an account's accesses since then, the newest first; those taken back are left out."""
+        sql = (
+            f"SELECT {selected(_ALERT)} FROM accesstrail.alerts WHERE tenant_id = {{tenant:String}} "
+            "AND actor_token = toFixedString(unhex({token:String}), 16) AND NOT has(reasons, {withdrawn:String}) "
+            "AND NOT startsWith(detector, 'system:') "
+            "AND event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC') "
+            "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"
+        )
+        given = {"tenant": tenant, "token": token, "since": since_us, "limit": limit, "withdrawn": WITHDRAWN_REASON}
+        return [AlertView(**_named(_ALERT, row)) for row in self._reader.query(sql, given)]
 
     def timeline(self, incident_key: str, incident_id: str) -> Sequence[TimelineEntry]:
         """Everything that the log says of an incident, oldest first."""
@@ -128,7 +217,7 @@ class IncidentReader:
             "limit": limit,
         }  # fmt: skip
         named = (_named(_ALERT, row) for row in self._reader.query(sql, given))
-        return [AlertView(**one | {"reasons": tuple(one["reasons"])}) for one in named]
+        return [_alert(one) for one in named]
 
     def deliveries_of(self, incident_id: str) -> Sequence[DeliveryRow]:
         """Attempts to tell of an incident, in their order."""
@@ -215,6 +304,12 @@ def _incident(row: Sequence[Any]) -> IncidentView:
     token = named["actor_token"].lower()
     extra = {"actor_token": "" if token == _NO_TOKEN else token, "merged_into": id_text(named["merged_into"])}
     return IncidentView(**named | extra)
+
+
+def _alert(named: dict[str, Any]) -> AlertView:
+    token = str(named["actor_token"]).lower()
+    actor = "" if token == _NO_TOKEN else token
+    return AlertView(**named | {"reasons": tuple(named["reasons"]), "actor_token": actor})
 
 
 def open_incident_reader(settings: ClickHouseSettings) -> IncidentReader:

@@ -40,6 +40,7 @@ LOG_APPEND_TIME = "LogAppendTime"
 _BOOTSTRAP_TIMEOUT_MS = 10_000
 _REQUEST_TIMEOUT_MS = 10_000
 _DELIVERY_TIMEOUT_MS = 30_000
+_WAITS = {"bootstrap_timeout_ms": _BOOTSTRAP_TIMEOUT_MS, "request_timeout_ms": _REQUEST_TIMEOUT_MS}
 # The vendor would wait up to 30 s between two tries: too long after a broker restarted.
 _RECONNECT_MAX_MS = 1_000
 _BATCH_BYTES = 128 * 1024
@@ -96,9 +97,8 @@ def _new(make: Any, servers: str, **options: object) -> Any:  # noqa: ANN401  th
 
     try:
         return make(
-            bootstrap_servers=servers, client_id=CLIENT_ID, bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS, reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
-            kafka_client=connections, **options,
+            bootstrap_servers=servers, client_id=CLIENT_ID, reconnect_backoff_max_ms=_RECONNECT_MAX_MS,
+            kafka_client=connections, **_WAITS | options,
         )  # fmt: skip
     except ValueError:
         raise ConfigError(["[kafka] bootstrap_servers must be host:port, several parted by commas"]) from None
@@ -110,6 +110,11 @@ def _new(make: Any, servers: str, **options: object) -> Any:  # noqa: ANN401  th
         traceback.clear_frames(exc.__traceback__)
         gc.collect(1)
         raise
+
+
+def _waits(limit_ms: int) -> dict[str, object]:
+    """Options of a client whose user waits so long at most; none: the usual."""
+    return {"bootstrap_timeout_ms": limit_ms, "request_timeout_ms": limit_ms} if limit_ms else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +165,10 @@ def topic_specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
 class TopicAdmin:
     """Makes and describes topics. One connection, made at the first use; calls from several threads take turns."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, limit_ms: int = 0) -> None:
+        """`limit_ms`: how long one question may take where somebody waits for it; 0: the usual."""
         self._servers = bootstrap_servers
+        self._waits = _waits(limit_ms)
         self._lock = threading.Lock()
         self._client: Any = None
 
@@ -251,7 +258,7 @@ class TopicAdmin:
         with self._lock:
             try:
                 if self._client is None:
-                    self._client = _new(KafkaAdminClient, self._servers)
+                    self._client = _new(KafkaAdminClient, self._servers, **self._waits)
                 return request(self._client)
             except _VENDOR_ERRORS as exc:
                 # A new connection next time: this one may hold a broken state.
@@ -279,9 +286,15 @@ class EventProducer:
     May be shared between threads: each waits for its own records.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, limit_ms: int = 0) -> None:
+        """`limit_ms`: how long an acknowledgement may take where somebody waits for it; 0: the usual half minute.
+
+        Finding the broker, finding the topic and sending are limited each for itself.
+        """
         self._servers = bootstrap_servers
         self._topic = topic
+        self._limit_ms = limit_ms
+        self._delivery_ms = limit_ms or _DELIVERY_TIMEOUT_MS
         self._lock = threading.Lock()
         self._producer: Any = None
         self._pending = _Pending()
@@ -313,7 +326,7 @@ class EventProducer:
             return
         # What was acknowledged is known by its future; the rest is counted below.
         with suppress(*_VENDOR_ERRORS):
-            self._connected().flush(timeout=_DELIVERY_TIMEOUT_MS / 1000)
+            self._connected().flush(timeout=self._delivery_ms / 1000)
         failed = [future for future in futures if not future.succeeded()]
         if not failed:
             return
@@ -339,14 +352,16 @@ class EventProducer:
                 self._require_topic()
                 self._producer = _new(
                     KafkaProducer, self._servers, acks="all", enable_idempotence=True, batch_size=_BATCH_BYTES,
-                    linger_ms=_LINGER_MS, max_request_size=MAX_RECORD_BYTES, delivery_timeout_ms=_DELIVERY_TIMEOUT_MS,
-                    max_block_ms=_BOOTSTRAP_TIMEOUT_MS, allow_auto_create_topics=False, metrics_enabled=False,
+                    linger_ms=_LINGER_MS, max_request_size=MAX_RECORD_BYTES,
+                    delivery_timeout_ms=self._delivery_ms + _LINGER_MS,
+                    max_block_ms=self._limit_ms or _BOOTSTRAP_TIMEOUT_MS, allow_auto_create_topics=False,
+                    metrics_enabled=False, **_waits(self._limit_ms),
                 )  # fmt: skip
             return self._producer
 
     def _require_topic(self) -> None:
         """The producer would wait for a missing topic until its time-out, and say only that."""
-        admin = TopicAdmin(self._servers)
+        admin = TopicAdmin(self._servers, self._limit_ms)
         try:
             if admin.describe(self._topic) is None:
                 raise translated(vendor.UnknownTopicOrPartitionError(), f"topic {self._topic}")

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.clickhouse import connect
+from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.panels import PanelAnswer, Statement
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import UsageError
@@ -24,10 +25,10 @@ _LARGEST_ANSWER_BYTES = 16 << 20
 class PanelReader:
     """Safe in several threads. `run` raises UsageError: a value is missing; Away; StoreRefused."""
 
-    def __init__(self, open_connection: Callable[[], ClickHouse]) -> None:
+    def __init__(self, open_connection: Callable[[], Questions]) -> None:
         self._open = open_connection
         self._own = threading.local()
-        self._opened: list[ClickHouse] = []
+        self._opened: list[Questions] = []
         self._lock = threading.Lock()
 
     def run(self, panel: Statement, values: Mapping[str, object]) -> PanelAnswer:
@@ -56,8 +57,8 @@ class PanelReader:
         for connection in opened:
             connection.close()
 
-    def _connection(self) -> ClickHouse:
-        found: ClickHouse | None = getattr(self._own, "connection", None)
+    def _connection(self) -> Questions:
+        found: Questions | None = getattr(self._own, "connection", None)
         if found is None:
             found = self._own.connection = self._open()
             with self._lock:

@@ -18,7 +18,7 @@ STALE_AFTER = timedelta(seconds=15)
 
 
 class StatusFile:
-    """Where one worker says how it is. `writer`: the id in its entries; `kind`: worker, scheduler, responder."""
+    """Where one process says how it is. `writer`: the id in its entries; `kind`: worker, scheduler, responder, …"""
 
     def __init__(self, folder: Path, writer: str, kind: str = "worker") -> None:
         self._folder, self._writer = folder, writer

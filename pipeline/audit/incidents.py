@@ -7,7 +7,7 @@ microseconds, 0 where there is none yet; ids and tokens in hex, "" where there a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -78,7 +78,11 @@ class CommandOutcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
-    """One alert of an incident, and the event that raised it."""
+    """One alert of an incident, and the event that raised it.
+
+    `seen`: what the numbers of its explanation follow from (docs/guides/reading-an-alert.md); `topic` to `offset`:
+    where the event stands.
+    """
 
     alert_id: str
     event_id: str
@@ -89,6 +93,59 @@ class AlertView:
     reasons: tuple[str, ...]
     explanation_en: str
     explanation_zh: str
+    actor_token: str = ""
+    seen: Mapping[str, float] = field(default_factory=dict)
+    topic: str = ""
+    incarnation: str = ""
+    partition: int = 0
+    offset: int = 0
+
+
+class IncidentPlace(NamedTuple):
+    """Where a page of the list ended: the last incident shown, by what the list is ordered by."""
+
+    severity: str
+    opened_us: int
+    incident_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentFilter:
+    """Which incidents a list shows; no states, no severities, "": all. `handler`: acknowledged by it or given to it."""
+
+    states: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    handler: str = ""
+    actor_token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRow:
+    """One access of an alert, as stored: tokens and masks only. Counts -1 where the source gave none."""
+
+    event_id: str
+    event_time_us: int
+    received_us: int
+    actor_token: str
+    action: str
+    outcome: str
+    resource_type: str
+    resource_id: str
+    subjects: int
+    records_returned: int
+    purpose: str
+    explained: str
+    channel: str
+    network_kind: str
+    src_country: str
+    app_id: str
+    endpoint: str
+    fields_unmasked: tuple[str, ...]
+    justification: str
+    risk: int
+    topic: str
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
     "scheduler": ("pipeline.cli.scheduler", "Run the scheduled detectors in the foreground."),
     "responder": ("pipeline.cli.responder", "Handle incidents and send messages in the foreground."),
+    "console": ("pipeline.cli.console", "Serve the console, the pages that people work with."),
     "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
     "simulate": (
         "pipeline.cli.simulate",

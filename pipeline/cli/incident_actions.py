@@ -17,7 +17,6 @@ from pipeline.adapters.accounts import open_accounts
 from pipeline.cli.acting import acting_as, acting_together, second_token_file_option, token_file_option
 from pipeline.cli.incident_desk import handling_options, open_desk, say
 from pipeline.cli.incident_feedback import ExceptionWish, make_exception
-from pipeline.cli.incident_words import SEVERITIES, VERDICTS
 from pipeline.cli.options import moment
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, UsageError
@@ -29,6 +28,7 @@ from pipeline.incidents.records import (
     Reopen,
     Resolve,
 )
+from pipeline.incidents.words import SEVERITIES, VERDICTS
 from pipeline.privacy.masks import mask_text
 
 LONGEST_WHY = 2000

@@ -24,12 +24,13 @@ from pipeline.adapters.kafka import EventProducer
 from pipeline.audit.incidents import IncidentView
 from pipeline.cli.account_news import tell_of_accounts
 from pipeline.cli.acting import now_us
-from pipeline.cli.incident_words import LANGUAGES, STATES, TRANSITIONS, said, why_not, word
+from pipeline.cli.incident_words import said
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, UsageError
 from pipeline.incidents.decision import NO_CHANGE, REFUSED
 from pipeline.incidents.records import Command, encode_command
+from pipeline.incidents.words import LANGUAGES, STATES, TRANSITIONS, why_not, word
 from pipeline.ports import EventSender
 
 SHOWN_ID = 8

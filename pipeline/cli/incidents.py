@@ -35,11 +35,12 @@ from pipeline.cli.incident_documents import (
 )
 from pipeline.cli.incident_feedback import exclusion_lines
 from pipeline.cli.incident_links import link_command, unlink_command
-from pipeline.cli.incident_words import SEVERITIES, STATES, TRANSITIONS, VERDICTS, said, why_not, word
+from pipeline.cli.incident_words import said
 from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK
+from pipeline.incidents.words import SEVERITIES, STATES, TRANSITIONS, VERDICTS, why_not, word
 
 _NOT_CLOSED = tuple(state for state in STATES if state != "resolved")
 _HEADS = {

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from deploy.local.configuration import DEFAULT_PARTITIONS
+from pipeline.adapters.status_file import read_workers
+from pipeline.cli.console_accounts import FIRST_LINK
 from pipeline.cli.options import settings_of, settings_options
 from pipeline.cli.stack_run import StackOptions, as_json, launch, run_stack, stop
 from pipeline.cli.stack_status import Document, collect
@@ -128,11 +131,23 @@ ready
   ClickHouse   {store.host}:{store.native_port} native, {store.host}:{store.http_port} HTTP  (user reader, password in \
 {store.password_files["reader"]})
   settings     {settings.source}
-next, in another terminal
+{_console_lines(state, settings)}next, in another terminal
   accesstrail status --state {state}
   accesstrail ingest EVENTS.ndjson --state {state}
   accesstrail alerts --state {state}
 stop it with Ctrl-C or accesstrail down --state {state}; the data stays."""
+
+
+def _console_lines(state: Path, settings: Settings) -> str:
+    """Where the console is, and the one-time link where there is no account yet."""
+    found = next((one for one in read_workers(state / "run", "console") if one.get("address")), None)
+    if found is None:
+        return ""
+    line = f"  console      {found['address']}\n"
+    with suppress(OSError):
+        link = (settings.state_dir / FIRST_LINK).read_text(encoding="utf-8").strip()
+        line += f"  first login  {link}\n               makes the first account; works once, for an hour\n"
+    return line
 
 
 def _as_text(document: Document) -> str:
@@ -142,6 +157,7 @@ def _as_text(document: Document) -> str:
     store = document["clickhouse"]
     assert isinstance(store, dict)  # noqa: S101  we built it
     lines.append(f"Kafka       {document['bootstrap_servers']}")
+    lines += [f"console     {document['console']}"] if document["console"] else []
     lines.append(f"ClickHouse  {store['host']}:{store['native_port']} native, {store['http_port']} HTTP")
     model = document["model"]
     if isinstance(model, dict):

@@ -1,7 +1,7 @@
 """Running the local stack: the order in which its parts start, in this process or in one of its own.
 
-Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker, scheduler and
-responder side by side → ready. Whatever fails says what to do, and what had started is stopped again.
+Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker, scheduler,
+responder and console side by side → ready. Whatever fails says what to do, and what had started is stopped again.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ _RESPONDER_MARGIN_S = 14
 """A responder ends the partitions of two topics, one after the other, and is given as long again to leave its group."""
 _SCHEDULER_STOP_S = 30
 """A query under way is waited for; one that is cut off is repeated by the next scheduler."""
+_CONSOLE_STOP_S = 15
+"""Requests under way are waited for."""
 _LAUNCH_POLL_S = 0.1
 # Children are asked to stop in turn, each within its own limit.
 _LAUNCH_STOP_TIMEOUT_S = 200
@@ -98,7 +100,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
             if options.worker:
                 supervisor.start(
                     _worker(state, chosen.recovery.drain_timeout_s), *_schedulers(state, chosen, say),
-                    *_responders(state, chosen, say),
+                    *_responders(state, chosen, say), _service(state, "console", _CONSOLE_STOP_S),
                 )  # fmt: skip
             supervisor.announce(state="ready")
             when_ready(chosen)

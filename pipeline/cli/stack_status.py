@@ -31,8 +31,11 @@ Document = dict[str, object]
 Sealed = Mapping[tuple[str, str, int], int]
 
 
-def collect(settings: Settings) -> Document:
-    """The status document: the keys of the outside contract, the workers, and what they say of model and partitions."""
+def collect(settings: Settings, limit_ms: int = 0) -> Document:
+    """The status document: the keys of the outside contract, the workers, and what they say of model and partitions.
+
+    `limit_ms`: how long a question to Kafka may take where somebody waits; 0: the usual.
+    """
     problems: list[str] = []
     stack = _stack(settings.state_dir)
     topics: dict[str, TopicFacts] = {}
@@ -40,11 +43,12 @@ def collect(settings: Settings) -> Document:
     sealed: Sealed | None = None
     workers: list[Document] = []
     responders: list[Document] = [*read_workers(settings.state_dir / "run", "responder")]
+    consoles = read_workers(settings.state_dir / "run", "console")
     if stack is None and lock_file(settings.state_dir).exists():
         # Nobody would answer; asking would only wait for time-outs.
         problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
     else:
-        topics, bounds = _kafka(settings, problems)
+        topics, bounds = _kafka(settings, problems, limit_ms)
         sealed = _sealed(settings, problems)
         problems += _faults(stack)
         workers = _workers(settings.state_dir, stack, problems)
@@ -58,7 +62,7 @@ def collect(settings: Settings) -> Document:
             "native_port": settings.clickhouse.native_port,
             "http_port": settings.clickhouse.http_port,
         },
-        "console": None,
+        "console": next((str(one["address"]) for one in consoles if one.get("address")), None),
         "incarnation": {name: facts.topic_id for name, facts in topics.items()},
         "partitions": _partitions(events, topics.get(events), bounds, sealed),
         "stopped": _stopped(workers),
@@ -74,8 +78,8 @@ def collect(settings: Settings) -> Document:
     }
 
 
-def _kafka(settings: Settings, problems: list[str]) -> tuple[dict[str, TopicFacts], dict[int, Bounds]]:
-    admin = TopicAdmin(settings.kafka.bootstrap_servers)
+def _kafka(settings: Settings, problems: list[str], limit_ms: int) -> tuple[dict[str, TopicFacts], dict[int, Bounds]]:
+    admin = TopicAdmin(settings.kafka.bootstrap_servers, limit_ms)
     topics: dict[str, TopicFacts] = {}
     try:
         for name in (settings.kafka.events_topic, settings.kafka.incidents_topic):

@@ -104,6 +104,7 @@ def _steps() -> list[tuple[str, Statement]]:
         + _schedule_steps()
         + _learning_steps()
         + _response_steps()
+        + _told_steps()
     )
 
 
@@ -231,6 +232,23 @@ def _response_steps() -> list[tuple[str, Statement]]:
         ("view incident_log", view("incident_log", f"SELECT * EXCEPT precedence FROM {RAW}.incident_log FINAL")),
         *((f"view {name}", view(name, f"SELECT * FROM {RAW}.{name} FINAL")) for name in replacing),
     ]  # fmt: skip
+
+
+# A packed model (`detectors/model.py`) is: length of a name, the name, length of its bytes, the bytes; file after file.
+_MANIFEST_AT = "position(content, concat(char(13, 0, 0, 0), 'manifest.json'))"
+_MANIFEST = (
+    f"if({_MANIFEST_AT} = 0, '', substring(content, {_MANIFEST_AT} + 25, "
+    f"reinterpretAsUInt64(substring(content, {_MANIFEST_AT} + 17, 8))))"
+)
+
+
+def _told_steps() -> list[tuple[str, Statement]]:
+    """What readers may see of what events are judged by: no trees, no statistics of colleagues."""
+    contents = (
+        f"SELECT artefact_id, kind, created_at, if(kind = 'model', {_MANIFEST}, content) AS content\n"
+        f"FROM {RAW}.artefacts FINAL\nWHERE kind IN ('exceptions', 'policy', 'versions', 'model')"
+    )
+    return [("view version_contents", view("version_contents", contents))]
 
 
 def _final(name: str) -> str:

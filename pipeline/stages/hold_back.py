@@ -70,7 +70,12 @@ def hold_back(
 
 def floors_of(rules: Sequence[Rule], model: Model) -> Mapping[str, int]:
     """The floor of each rule that holds, by name, less what history takes off it (hundredths)."""
-    return {rule.name: lowered_by(rule.floor, model.rule_cuts.get(rule.name, 0)) for rule in rules}
+    return floors_less(rules, model.rule_cuts)
+
+
+def floors_less(rules: Sequence[Rule], cuts: Mapping[str, int]) -> Mapping[str, int]:
+    """The floor of each rule, by name, less what history takes off it (`cuts`: of a model's manifest)."""
+    return {rule.name: lowered_by(rule.floor, cuts.get(rule.name, 0)) for rule in rules}
 
 
 def _seeking(policy: Policy) -> Policy:

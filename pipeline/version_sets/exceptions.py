@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from detectors.exceptions import MOST, PART, AlertException, content_of, from_content
 from pipeline.errors import UsageError
-from pipeline.ports import EvidenceStore
 from pipeline.version_sets.activator import Activator, Edit
 from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.judgements import StoreAccess
 from pipeline.version_sets.sets import EXCEPTION, Activation
 
 _SHORTEST_PREFIX = 4
+
+
+class Artefacts(Protocol):
+    """Where immutable contents are read from: the store, or what readers may see of it."""
+
+    def load_artefact(self, artefact_id: str) -> bytes:
+        """The content of an artefact. Raises: StoreRefused: there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class Ended:
     by: Activation
 
 
-def exceptions_of(store: EvidenceStore, activation: Activation | None) -> tuple[AlertException, ...]:
+def exceptions_of(store: Artefacts, activation: Activation | None) -> tuple[AlertException, ...]:
     """The exceptions of a set, oldest first. Raises: Away; StoreRefused; OtherVersion."""
     if activation is None or PART not in activation.parts:
         return ()
@@ -84,7 +92,7 @@ def found(exceptions: Sequence[AlertException], exception_id: str) -> AlertExcep
     return named[0]
 
 
-def ended_exceptions(store: EvidenceStore, log: Sequence[Activation]) -> list[Ended]:
+def ended_exceptions(store: Artefacts, log: Sequence[Activation]) -> list[Ended]:
     """Every exception that was in force and is not now, the newest first; `log`: oldest first."""
     before: dict[str, AlertException] = {}
     ended: dict[str, Ended] = {}

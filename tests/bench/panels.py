@@ -22,6 +22,7 @@ from dashboards.panels.boards import BOARDS
 from deploy.local.configuration import settings as state_settings
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.panel_reading import PanelReader
+from pipeline.adapters.reader_pool import Questions
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.config import Settings
 from pipeline.migrations.schema import RAW
@@ -76,7 +77,7 @@ def end_of(client: ClickHouse) -> datetime:
 class _Uncached(PanelReader):
     """A reader whose server does not remember which granules a condition left out the last time."""
 
-    def _connection(self) -> ClickHouse:
+    def _connection(self) -> Questions:
         connection = super()._connection()
         connection.query("SET use_query_condition_cache = 0")
         return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dashboards.console.evidence_ports import ExceptionDraft
 from detectors.exceptions import from_lines
 from detectors.model import save
 from detectors.scheduled import SCHEDULED
@@ -22,6 +24,7 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.schedule import ClickHouseSchedule
 from pipeline.adapters.store import ClickHouseStore
+from pipeline.cli.console_evidence import ConsoleEvidence
 from pipeline.cli.exceptions import exceptions_command
 from pipeline.cli.incident_feedback import ExceptionWish, make_exception
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
@@ -175,3 +178,55 @@ def test_a_benign_incident_makes_an_exception_by_the_same_mechanism(
     assert (listed["exception_id"], listed["state"]) == (made["exception_id"], "in force")
     assert (listed["scope"], listed["up_to"], listed["reason"]) == ({"actor": token}, 95.0, "CHG-2231")
     assert listed["owner"] == system.keyring.token("default", "actor", "wu.ling").hex()
+
+
+def test_the_console_says_of_exceptions_models_and_changes_what_the_commands_say(
+    system: System, reader: ClickHouse
+) -> None:
+    scope = ("--actor", "svc.job", "--detector", "break_glass")
+    first = system.seal("svc.job", "rule:break_glass")
+    desk = ConsoleEvidence(load(system.file, {}), reader, system.keyring)
+    draft = ExceptionDraft(scope={"actor": desk.named("actor", "svc.job").tokens[0]}, detectors=("break_glass",))
+    (ahead,) = system.command("preview", *scope, "--json")
+    seen = desk.preview(draft)
+    assert (seen.reaching, seen.held_back, dict(seen.alerts)) == (
+        ahead["events_reaching"], ahead["events_held_back"], ahead["alerts_held_back"],
+    )  # fmt: skip
+    assert seen.held_back == 3
+    owned = ("--owner", "wu.ling", *system.person, "--reason", "a nightly job")
+    (made,) = system.command("add", *scope, *owned, "--days", "7", "--json")
+    system.seal("svc.job", f"exception:{made['exception_id']}", "rule:break_glass", previous=first)
+    view = desk.rules(time.time_ns() // 1000)
+    [one] = view.exceptions
+    (listed,) = system.command("list", "--json")
+    assert (one.exception.exception_id, one.state, one.hits) == (listed["exception_id"], listed["state"], 3)
+    assert one.exception.owner == listed["owner"]
+    assert [change.kind for change in view.changes] == ["exception", "first"]
+    assert view.changes[0].by_token == system.keyring.token("default", "actor", "lin.meng").hex()
+    assert view.changes[0].parts_changed == ["exceptions"]
+    [model] = view.models
+    statements = small_model()
+    assert (model.threshold, model.rule_threshold) == (statements.threshold, statements.rule_threshold)
+    assert model.model_id == view_model_id(reader, system.topic)
+    assert dict(model.cuts) == dict(statements.rule_cuts)
+    system.command("end", made["exception_id"], *system.person, "--reason", "moved", "--json")
+    [ended] = desk.rules(time.time_ns() // 1000).exceptions
+    assert (ended.state, ended.ended_because, ended.hits) == ("ended", "moved", 3)
+
+
+def view_model_id(reader: ClickHouse, topic: str) -> str:
+    sql = "SELECT parts['model'] FROM accesstrail.version_activations WHERE topic = {topic:String} LIMIT 1"
+    return str(reader.query(sql, {"topic": topic})[0][0])
+
+
+def test_readers_see_a_model_s_manifest_and_none_of_its_trees(system: System, reader: ClickHouse) -> None:
+    model_id = view_model_id(reader, system.topic)
+    [(content,)] = reader.query(
+        "SELECT base64Encode(content) FROM accesstrail.version_contents "
+        "WHERE artefact_id = toFixedString(unhex({id:String}), 32)",
+        {"id": model_id},
+    )
+    said = json.loads(base64.b64decode(content))
+    assert said["threshold"] == small_model().threshold
+    kinds = reader.query("SELECT DISTINCT kind FROM accesstrail.version_contents")
+    assert {kind for (kind,) in kinds} <= {"exceptions", "policy", "versions", "model"}

@@ -15,10 +15,10 @@ from detectors.base import MODEL_DETECTOR
 from pipeline.cli import incident_actions, incident_desk
 from pipeline.cli.incident_desk import Outcome, in_words
 from pipeline.cli.incident_feedback import ExceptionWish
-from pipeline.cli.incident_words import LANGUAGES, STATES, TRANSITIONS, VERDICTS, why_not
 from pipeline.errors import EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, UsageError
 from pipeline.incidents.decision import CODES
 from pipeline.incidents.model import STATES as ENGINE_STATES
+from pipeline.incidents.words import LANGUAGES, STATES, TRANSITIONS, VERDICTS, why_not
 from tests.incident_desk import Office, view
 from tests.incident_logs import ACTOR, KEY, OTHER_KEY, TENANT, alert, command
 

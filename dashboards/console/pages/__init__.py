@@ -1,0 +1,1 @@
+"""Handlers of pages: plain functions from a visit to an answer, named in `routes.py`."""

@@ -1,0 +1,36 @@
+"""One identity behind one token, for the one role that may, with a reason; told of before it is shown.
+
+Place in the flow: a form on the pages of accounts and data subjects. Who is known today stands in the directory: every
+account it lists, data subjects only where `subjects.csv` or an account's own ids name them. Whom nobody knows stays a
+token, and the page says so. One at a time: more than one takes two people and is not offered here.
+"""
+
+from __future__ import annotations
+
+from dashboards.console.visit import Answer, Evidence, Page, Visit
+from pipeline.audit.search import token_of
+from pipeline.errors import UsageError
+
+KINDS = ("actor", "subject")
+SHORTEST_REASON, LONGEST_REASON = 10, 2_000
+
+
+def reveal(visit: Visit) -> Answer:
+    """The identity of a token, or that nobody knows it."""
+    kind, token = visit.form.text("kind", longest=20), token_of(visit.form.text("token", longest=64))
+    if kind not in KINDS or token is None:
+        raise UsageError("name one token of an account or a data subject", code="bad_search")
+    reason = visit.form.text("reason", longest=LONGEST_REASON)
+    if len(reason) < SHORTEST_REASON:
+        raise UsageError(f"say why, in {SHORTEST_REASON} characters or more", code="short_reason")
+    visit.parts.reveals.take(visit.who.name, visit.now_us)
+    identity = visit.parts.evidence.identities.of(kind, token)
+    values = {
+        "title": "reveal.title", "kind": kind, "token": token, "identity": identity, "reason": reason,
+        "back": f"/{kind}s/{token}",
+    }  # fmt: skip
+    return Evidence(
+        page=Page("identity.html", values), look="reveal", rows=1 if identity else 0, about=f"{kind}:{token}",
+        reason=reason, subject_ids=(identity,) if identity and kind == "subject" else (),
+        unmasked=(f"{kind}_id",) if identity else (), case_ref=visit.kept.ticket,
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Who touched one data subject: per account, with the period, what explains it, and a count of the evidence beside it.
+
+Place in the flow: what auditors and data protection officers are asked for. Reached by a token; the search form makes
+one of an id.
+"""
+
+from __future__ import annotations
+
+from dashboards.console.pages.actor import token_in_path
+from dashboards.console.pages.search import DAY_US, ROWS, SPANS, address_of, fingerprint, hidden, number, subject_ids
+from dashboards.console.visit import Answer, Evidence, Page, Redirect, Visit
+from pipeline.audit.export import FORMATS, MOST_EXPORTED
+from pipeline.audit.search import Question
+from pipeline.errors import UsageError
+
+DEFAULT_SPAN = 90
+_LONGEST_ID, _LONGEST_TICKET = 512, 128
+
+
+def ask(visit: Visit) -> Answer:
+    """An id or a token that was typed becomes an address."""
+    named = visit.parts.evidence.named("subject", visit.form.text("subject", longest=_LONGEST_ID + 3))
+    if named.identifier:
+        visit.kept.remember(named.tokens[0], named.identifier)
+    visit.kept.ticket = visit.form.text("ticket", longest=_LONGEST_TICKET)
+    return Redirect(f"/subjects/{named.tokens[0]}")
+
+
+def subject_page(visit: Visit) -> Answer:
+    """The data subject of a token."""
+    token = token_in_path(visit)
+    span = round(number(visit.query.text("span", str(DEFAULT_SPAN), longest=8)))
+    if span not in SPANS:
+        raise UsageError("there is no such period", code="bad_field")
+    desk = visit.parts.evidence
+    until_us = visit.now_us + 1
+    from_us = until_us - span * DAY_US
+    history = desk.subject(token, from_us, until_us)
+    question = Question(tenant=desk.tenant, from_us=from_us, until_us=until_us, subjects=(token,))
+    accesses = desk.found(question, ROWS, None)
+    values = {
+        "title": "subject.title", "token": token, "history": history, "rows": accesses.rows, "span": span,
+        "spans": SPANS, "from_us": from_us, "until_us": until_us, "ticket": visit.kept.ticket,
+        "next": address_of(question, after=accesses.after.text()) if accesses.after else "",
+        "can_reveal": visit.may("reveal_identity"), "hidden": hidden(question), "formats": tuple(FORMATS),
+        "most": MOST_EXPORTED, "by_actor": {
+            one.actor_token: address_of(
+                Question(tenant=desk.tenant, from_us=from_us, until_us=until_us, subjects=(token,),
+                         actors=(one.actor_token,))
+            ) for one in history.touchers
+        },
+    }  # fmt: skip
+    return Evidence(
+        page=Page("subject.html", values), look="subject", rows=history.accesses, about=f"subject:{token}",
+        subject_ids=subject_ids(visit, (token,)), case_ref=visit.kept.ticket, fingerprint=fingerprint(question),
+    )  # fmt: skip

@@ -1,0 +1,204 @@
+"""Templates to HTML: Jinja2 with escaping always on, words and times of the viewer, nothing inline.
+
+Place in the flow: called by `guard.py` with a handler's `Page`, in the handler's thread. Templates get `t` (words),
+`visit`, `me` (account or None), `csrf`, `notes`, and the page's values. Filters: `moment` (UTC µs to <time>), `risk`
+(hundredths), `token` (shortened), `number` (digits in groups).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from dashboards.console.visit import Page, Visit
+from dashboards.console.words import TAGS, WORDS, Language, said
+from pipeline.breach.model import COUNT_WORDS
+from pipeline.incidents.words import TRANSITIONS, VERDICTS, why_not, word
+from pipeline.time_zones import zone_data
+
+MENU = (
+    ("/overview", "nav.overview", ""),
+    ("/incidents", "nav.incidents", "read_incidents"),
+    ("/search", "nav.search", "search_evidence"),
+    ("/rules", "nav.models", "search_evidence"),
+    ("/health", "nav.pipeline", "read_status"),
+    ("/settings", "nav.settings", ""),
+    ("/help", "nav.help", ""),
+)
+"""The main menu: path, key of the words, action of the matrix it takes ("": any account)."""
+_SHOWN_TOKEN = 12
+_DAY_ZERO = date(1970, 1, 1)
+_STATIC = Path(__file__).parent / "static"
+
+
+@lru_cache(maxsize=128)
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its IANA name, UTC where there is none of that name."""
+    try:
+        zone_data(name)
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is a time zone of that name."""
+    return name == "UTC" or zone_of(name).key == name
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """HTML and what its headers need."""
+
+    html: str
+    status: int
+    language: Language
+
+
+class Renderer:
+    """Shared between threads: Jinja2's environment is."""
+
+    def __init__(self) -> None:
+        self._versions = {
+            str(file.relative_to(_STATIC)): hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            for file in _STATIC.rglob("*")
+            if file.suffix in (".css", ".js", ".svg")
+        }
+        self._environment = Environment(
+            loader=PackageLoader("dashboards.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters |= {
+            "moment": _moment, "risk": _risk, "token": _token, "number": _number, "day": _day, "span": _span,
+            "date": _date,
+        }  # fmt: skip
+
+    def render(self, page: Page, visit: Visit) -> Rendered:
+        """One page for one visit; notes that waited for it are taken."""
+        session = visit.session
+        notes = [] if visit.is_fragment or session is None else _taken(session.notes)
+        values: dict[str, object] = {
+            **page.values,
+            "visit": visit,
+            "me": visit.account,
+            "t": partial(_said, visit.language),
+            "either": partial(_either, visit.language),
+            "say": partial(_say, visit.language),
+            "term": partial(term, visit.language),
+            "static": self._static,
+            "word_of": partial(_word_of, visit.language),
+            "count_words": tuple(COUNT_WORDS.items()),
+            "menu": MENU,
+            "lang": TAGS[visit.language],
+            "csrf": session.csrf if session else "",
+            "notes": notes,
+        }
+        template = "error_part.html" if page.template == "error.html" and visit.is_fragment else page.template
+        html = self._environment.get_template(template).render(values)
+        return Rendered(html, page.status, visit.language)
+
+    def part(self, template: str, language: Language, values: Mapping[str, object]) -> str:
+        """A part that is the same for every viewer of a language: no visit, no session."""
+        given = {**values, "t": partial(_said, language), "either": partial(_either, language)}
+        return self._environment.get_template(template).render(given)
+
+    def _static(self, name: str) -> str:
+        """Address of a file of the package, another one whenever its content is."""
+        return f"/static/{name}?v={self._versions[name]}"
+
+
+def _taken(notes: list[object]) -> list[object]:
+    taken = notes[:]
+    del notes[: len(taken)]
+    return taken
+
+
+def _said(language: Language, key: str, *values: object) -> Markup:
+    """The words of a key; what is put into their places is escaped unless it is HTML of ours."""
+    text = escape(said(key, language))
+    return text.format(*values) if values else text
+
+
+def _say(language: Language, text: str) -> str:
+    """The words of a key, or the text itself where it is a sentence of the layer below."""
+    return said(text, language) if text in WORDS else text
+
+
+def _word_of(language: Language, kind: str, name: str) -> str:
+    """The word of the incident engine for a name: a transition, a verdict, or why nothing changed."""
+    if kind == "code":
+        return why_not(name, language)
+    return word(TRANSITIONS if kind == "transition" else VERDICTS, name, language)
+
+
+def term(language: Language, kind: str, name: str) -> str:
+    """The word for what an event or an incident says (`action`, `outcome`, `severity`, …); the name where none is."""
+    key = f"{kind}.{name}"
+    return said(key, language) if key in WORDS else name
+
+
+def _either(language: Language, english: str, chinese: str) -> str:
+    return chinese if language == "zh" else english
+
+
+@pass_context
+def _moment(context: Context, at_us: int, seconds: bool = False) -> str | Markup:
+    """A time of day in the viewer's zone, the exact instant in `datetime`; "–" for 0."""
+    if not at_us:
+        return "–"
+    zone = zone_of(context["visit"].zone)
+    at = datetime.fromtimestamp(at_us / 1e6, zone)
+    shown = at.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(
+        at.isoformat(timespec="seconds"), shown
+    )  # fmt: skip
+
+
+@pass_context
+def _day(context: Context, at_us: int) -> str:
+    zone = zone_of(context["visit"].zone)
+    return datetime.fromtimestamp(at_us / 1e6, zone).strftime("%Y-%m-%d")
+
+
+def _date(day: int) -> str:
+    """A local day counted since 1970."""
+    return (_DAY_ZERO + timedelta(days=day)).isoformat()
+
+
+@pass_context
+def _span(context: Context, span_us: int) -> str:
+    """How long, in its two largest units."""
+    chinese = context["lang"] == TAGS["zh"]
+    minutes = max(0, span_us) // 60_000_000
+    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
+    words = ("天", "小时", "分钟") if chinese else ("d", "h", "min")
+    parts = [(days, words[0]), (hours, words[1]), (minutes, words[2])]
+    first = next((place for place, (count, _) in enumerate(parts) if count), 2)
+    return " ".join(f"{count} {word}" for count, word in parts[first : first + 2])
+
+
+def _risk(hundredths: int) -> str:
+    return f"{hundredths / 100:.0f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _token(token: str) -> str | Markup:
+    if not token:
+        return "–"
+    return Markup('<code class="token" title="{0}">{1}</code>').format(token, token[:_SHOWN_TOKEN])

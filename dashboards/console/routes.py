@@ -1,0 +1,98 @@
+"""The one table of routes: method, path, what it takes, which function answers, whether evidence is shown.
+
+Place in the flow: read by `app.py`, which puts `guard.py` in front of each row; `tests/test_console_routes.py` walks
+every row with every role and with nobody. A page that is not here does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dashboards.console.pages import (
+    actor,
+    entry,
+    health,
+    incident,
+    incidents,
+    overview,
+    own_account,
+    reading_guide,
+    reveal,
+    rules,
+    search,
+    subject,
+)
+from dashboards.console.visit import Answer, Visit
+
+PUBLIC = "public"
+"""Anybody, signed in or not."""
+UNFINISHED = "unfinished"
+"""Whoever has given a password, also before a second factor or a password of their own is set."""
+SIGNED_IN = "signed in"
+"""Every account that is set up, whatever its roles."""
+
+Handler = Callable[[Visit], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row. `needs`: PUBLIC, UNFINISHED, SIGNED_IN or a name of `permissions.ACTIONS`.
+
+    `shows_evidence`: the handler answers `Evidence`, which is told to the read trail before it is sent. `is_login`: it
+    checks a password, and few of these a minute are taken from an address.
+    """
+
+    method: str
+    path: str
+    needs: str
+    handler: Handler
+    shows_evidence: bool = False
+    is_login: bool = False
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/login", PUBLIC, entry.login_page),
+    Route("POST", "/login", PUBLIC, entry.login, is_login=True),
+    Route("POST", "/logout", UNFINISHED, entry.logout),
+    Route("GET", "/first/{secret}", PUBLIC, entry.first_page),
+    Route("POST", "/first/{secret}", PUBLIC, entry.make_first, is_login=True),
+    Route("POST", "/language", PUBLIC, entry.choose_language),
+    Route("GET", "/welcome", UNFINISHED, entry.welcome),
+    Route("POST", "/welcome/password", UNFINISHED, entry.set_password, is_login=True),
+    Route("POST", "/welcome/totp", UNFINISHED, entry.confirm_totp, is_login=True),
+    Route("GET", "/settings", SIGNED_IN, own_account.settings_page),
+    Route("POST", "/settings/password", "manage_own_account", own_account.change_password, is_login=True),
+    Route("POST", "/settings/zone", SIGNED_IN, own_account.choose_zone),
+    Route("POST", "/settings/tokens/{prefix}/revoke", "manage_own_account", own_account.revoke_token),
+    Route("POST", "/settings/channels/{name}/test", "test_channel", own_account.test_channel),
+    Route("GET", "/help", SIGNED_IN, reading_guide.help_page),
+    Route("GET", "/incidents", "read_incidents", incidents.list_page),
+    Route("POST", "/incidents/acknowledge", "acknowledge_incident", incidents.acknowledge_several),
+    Route("GET", "/incidents/{incident_id}", "read_incidents", incident.incident_page),
+    Route("GET", "/incidents/{incident_id}/evidence", "search_evidence", incident.evidence, shows_evidence=True),
+    Route("POST", "/incidents/{incident_id}/acknowledge", "acknowledge_incident", incident.acknowledge),
+    Route("POST", "/incidents/{incident_id}/assign", "assign_incident", incident.assign),
+    Route("POST", "/incidents/{incident_id}/comment", "comment_incident", incident.comment),
+    Route("POST", "/incidents/{incident_id}/resolve", "resolve_incident", incident.resolve),
+    Route("POST", "/incidents/{incident_id}/reopen", "resolve_incident", incident.reopen),
+    Route("POST", "/incidents/{incident_id}/contain", "contain_actor", incident.contain),
+    Route("POST", "/incidents/{incident_id}/link", "link_incident", incident.link),
+    Route("POST", "/incidents/{incident_id}/suspect", "suspect_breach", incident.suspect),
+    Route("GET", "/overview", SIGNED_IN, overview.overview_page),
+    Route("GET", "/live", SIGNED_IN, overview.live),
+    Route("GET", "/overview/figures/{uid}", "read_incidents", overview.figure),
+    Route("GET", "/overview/panels/{uid}", "search_evidence", overview.evidence_panel, shows_evidence=True),
+    Route("GET", "/search", "search_evidence", search.form_page),
+    Route("POST", "/search", "search_evidence", search.ask),
+    Route("GET", "/search/results", "search_evidence", search.results, shows_evidence=True),
+    Route("POST", "/search/export", "export_evidence", search.export, shows_evidence=True),
+    Route("POST", "/subjects", "search_evidence", subject.ask),
+    Route("GET", "/subjects/{token}", "search_evidence", subject.subject_page, shows_evidence=True),
+    Route("GET", "/actors/{token}", "search_evidence", actor.actor_page, shows_evidence=True),
+    Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
+    Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
+    Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),
+    Route("GET", "/health", "read_status", health.health_page),
+    Route("GET", "/", SIGNED_IN, entry.home),
+)

@@ -1,0 +1,85 @@
+"""Whom a token stands for, as far as the directory says: every account it lists, few data subjects.
+
+Place in the flow: asked by the reveal page and by looks at data subjects, never by the pipeline. Tokens cannot be
+turned back; here the names that the directory's files hold are turned into tokens, and compared. Data subjects are
+known only where `subjects.csv` lists them (flags, region) or an account names them as its own: for everybody else the
+vault is needed, where identities are kept encrypted, and there is none yet.
+
+The files are read again when they change. What is read stays in this process's memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pipeline.errors import DirectoryError
+from pipeline.privacy.keys import Keyring
+from pipeline.privacy.tokens import Tokeniser
+
+_FILES = ("actors.csv", "subjects.csv")
+_OWN = "own_subject_ids"
+_Known = dict[tuple[str, str], str]
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class DirectoryIdentities:
+    """Identities of one tenant; safe between threads. `accounts`: names of accesstrail's own accounts, asked anew."""
+
+    def __init__(
+        self, folder: Path, keyring: Keyring, tenant: str, accounts: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        self._folder, self._accounts = folder, accounts
+        self._tokenisers = {kind: Tokeniser(keyring, tenant, kind) for kind in ("actor", "subject")}
+        self._lock = threading.Lock()
+        self._stamp: _Stamp | None = None
+        self._known: _Known = {}
+
+    def of(self, kind: str, token: str) -> str | None:
+        """The identifier behind a token (hex); None: nobody here knows it. Raises: DirectoryError."""
+        with self._lock:
+            stamp = self._files_stamp()
+            if stamp != self._stamp:
+                self._known, self._stamp = dict(self._read()), stamp
+            found = self._known.get((kind, token))
+        if found is None and kind == "actor":
+            return next((name for name in self._accounts() if self._token(kind, name) == token), None)
+        return found
+
+    def _token(self, kind: str, identifier: str) -> str:
+        return self._tokenisers[kind](identifier).hex()
+
+    def _files_stamp(self) -> _Stamp:
+        """Changes whenever one of the files does, also where another one is put in its place."""
+        found = []
+        for name in _FILES:
+            try:
+                facts = (self._folder / name).stat()
+                found.append((facts.st_ino, facts.st_mtime_ns, facts.st_size))
+            except OSError:
+                found.append((0, 0, 0))
+        return tuple(found)
+
+    def _read(self) -> Iterator[tuple[tuple[str, str], str]]:
+        for row in self._rows("actors.csv"):
+            identifier = (row.get("actor_id") or "").strip()
+            if identifier:
+                yield ("actor", self._token("actor", identifier)), identifier
+            for own in (row.get(_OWN) or "").split(";"):
+                if own.strip():
+                    yield ("subject", self._token("subject", own.strip())), own.strip()
+        for row in self._rows("subjects.csv"):
+            identifier = (row.get("subject_id") or "").strip()
+            if identifier:
+                yield ("subject", self._token("subject", identifier)), identifier
+
+    def _rows(self, name: str) -> Iterator[dict[str, str]]:
+        try:
+            with (self._folder / name).open(encoding="utf-8-sig", newline="") as lines:
+                yield from csv.DictReader(lines)
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, csv.Error):  # its words could hold what the file holds
+            raise DirectoryError(f"{name} of the directory cannot be read") from None

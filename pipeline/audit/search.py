@@ -1,0 +1,205 @@
+"""A question to the log of accesses, and the accesses that answer it, page by page.
+
+Place in the flow: asked by the console's search and by exports, answered by `adapters/access_reading.py`. Identifiers
+are tokens here: whoever asks turns them into tokens in its own process, so no identity stands in SQL, addresses or
+logs. The newest access comes first; of one moment the log's position decides. A page goes on behind the last access of
+the one before, so what arrives meanwhile neither repeats nor hides anything. Risk in hundredths, times UTC
+microseconds, counts -1 where a source gave none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from pipeline.columns import TOKEN_BYTES
+from pipeline.errors import UsageError
+from pipeline.events import ACTIONS, EXPLAINED, OUTCOMES
+
+MOST_ROWS = 1_000
+"""At most so many accesses on one page."""
+TOKEN_KINDS = ("actor", "subject", "resource", "case")
+"""What can be asked for by identifier."""
+NO_RISK, HIGHEST_RISK = 0, 10_000
+_LONGEST_TEXT, _MOST_TOKENS = 256, 4
+_TOKEN = re.compile(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}").fullmatch
+_LONGEST_CURSOR = 1_000
+
+
+def token_of(text: str) -> str | None:
+    """A text that is a token already, in small letters; None: it is none."""
+    plain = text.strip().lower()
+    return plain if _TOKEN(plain) else None
+
+
+class Cursor(NamedTuple):
+    """Where a page ended: the last access shown. As text it travels in addresses; it names positions only."""
+
+    event_time_us: int
+    topic: str
+    incarnation: str
+    partition: int
+    offset: int
+
+    def text(self) -> str:
+        """As it stands in an address."""
+        return base64.urlsafe_b64encode(json.dumps(list(self), separators=(",", ":")).encode()).decode().rstrip("=")
+
+    @classmethod
+    def from_text(cls, text: str) -> Cursor:
+        """The cursor whose `text()` this is. Raises: UsageError: it is none."""
+        try:
+            if len(text) > _LONGEST_CURSOR:
+                raise ValueError
+            values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            event_time_us, topic, incarnation, partition, offset = values
+            whole = (event_time_us, partition, offset)
+            if not all(isinstance(one, str) for one in (topic, incarnation)) or not all(type(n) is int for n in whole):
+                raise ValueError
+            if not 0 <= partition < 2**32 or not 0 <= offset < 2**64 or not -(2**62) < event_time_us < 2**62:
+                raise ValueError
+        except (ValueError, TypeError, binascii.Error):
+            raise UsageError("this page of the search cannot be found: search again", code="bad_cursor") from None
+        return cls(event_time_us, topic, incarnation, partition, offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is looked for; everything given must hold, "" and () mean any. Tokens in hex, several: any of them.
+
+    `from_us` is included, `until_us` is not.
+    """
+
+    tenant: str
+    from_us: int
+    until_us: int
+    actors: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
+    purpose: str = ""
+    resource_type: str = ""
+    actions: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    explained: tuple[str, ...] = ()
+    least_risk: int = NO_RISK
+
+    def tokens(self) -> Mapping[str, tuple[str, ...]]:
+        """The tokens asked for, by kind; kinds that are not asked for are left out."""
+        by_kind = {
+            "actor": self.actors, "subject": self.subjects, "resource": self.resources, "case": self.cases,
+        }  # fmt: skip
+        return {kind: tokens for kind, tokens in by_kind.items() if tokens}
+
+
+def checked(question: Question) -> Question:
+    """The question as it is. Raises: UsageError: it cannot be asked, with every fault; never repeats a value."""
+    faults = [
+        *_faults_of_words(question),
+        *_faults_of_tokens(question),
+        *(
+            f"{name} may have {_LONGEST_TEXT} characters"
+            for name in ("purpose", "resource_type")
+            if len(getattr(question, name)) > _LONGEST_TEXT
+        ),
+    ]
+    if not question.tenant or len(question.tenant) > _LONGEST_TEXT:
+        faults.append("the tenant has no name")
+    if question.from_us >= question.until_us:
+        faults.append("the period must end after it begins")
+    if not NO_RISK <= question.least_risk <= HIGHEST_RISK:
+        faults.append("a risk lies between 0 and 100")
+    if faults:
+        raise UsageError("this cannot be searched for: " + "; ".join(faults), code="bad_search")
+    return question
+
+
+def _faults_of_words(question: Question) -> list[str]:
+    known = {"actions": ACTIONS, "outcomes": OUTCOMES, "explained": EXPLAINED}
+    return [
+        f"there is no such word among the {name}"
+        for name, words in known.items()
+        if not set(getattr(question, name)) <= set(words)
+    ]
+
+
+def _faults_of_tokens(question: Question) -> list[str]:
+    return [
+        f"{kind}: at most {_MOST_TOKENS} tokens of {2 * TOKEN_BYTES} hexadecimal digits"
+        for kind, tokens in question.tokens().items()
+        if len(tokens) > _MOST_TOKENS or any(_TOKEN(one) is None for one in tokens)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRow:
+    """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were."""
+
+    event_time_us: int
+    received_us: int
+    topic: str
+    incarnation: str
+    partition: int
+    offset: int
+    event_id: str
+    tenant_id: str
+    actor_token: str
+    actor_type: str
+    actor_org: str
+    actor_dept: str
+    actor_role: str
+    on_behalf_of_token: str
+    action: str
+    outcome: str
+    channel: str
+    app_id: str
+    source_system: str
+    endpoint: str
+    resource_type: str
+    resource_token: str
+    resource_id: str
+    purpose: str
+    case_token: str
+    explained: str
+    justification: str
+    denial_reason: str
+    src_country: str
+    src_city: str
+    network_kind: str
+    records_returned: int
+    subject_count: int
+    subject_tokens: Sequence[str]
+    data_categories: Sequence[str]
+    fields_unmasked: Sequence[str]
+    risk: int
+    score_status: str
+    reasons: Sequence[str]
+    is_duplicate: bool
+
+    @property
+    def cursor(self) -> Cursor:
+        """Its place in the order of answers."""
+        return Cursor(self.event_time_us, self.topic, self.incarnation, self.partition, self.offset)
+
+
+ROW_FIELDS = tuple(one.name for one in fields(AccessRow))
+"""Names of an access's values, in the order of a row of `adapters/access_reading.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPage:
+    """Some accesses, newest first. `after`: where the next page goes on; None: this was the last."""
+
+    rows: Sequence[AccessRow]
+    after: Cursor | None
+
+
+def page_of(rows: Sequence[AccessRow], limit: int) -> AccessPage:
+    """The page of the first `limit` rows; the reader is asked for one more than are shown."""
+    shown = rows[:limit]
+    return AccessPage(shown, shown[-1].cursor if len(rows) > limit and shown else None)

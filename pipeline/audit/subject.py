@@ -1,0 +1,67 @@
+"""Who touched a data subject: per account how often, when, what for, and whether work explains it.
+
+Place in the flow: answered by `adapters/subject_reading.py`. What explains an access is the final verdict where a day
+has passed (`access_explanations`), else what the stream said. The count comes from `subject_access`, a table made from
+the evidence; the evidence itself is counted beside it, and the page says when the two differ. Times UTC microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXPLAINED, CLAIMED, UNEXPLAINED, OPEN = "explained", "claimed", "unexplained", "not_yet_explained"
+MOST_ACTORS = 500
+"""At most so many accounts are listed; the sums count all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toucher:
+    """One account that touched the subject. `open`: not explained yet, the day after has not come."""
+
+    actor_token: str
+    department: str
+    accesses: int
+    first_us: int
+    last_us: int
+    explained: int
+    claimed: int
+    unexplained: int
+    open: int
+    denied: int
+    highest_risk: int
+    actions: Sequence[str]
+    purposes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossCheck:
+    """The same question asked of the evidence itself. `in_evidence`: accesses that name the subject.
+
+    `unlisted`: accesses of anybody in the period that touched more data subjects than they list: whether this one is
+    among them, nobody can tell from the events alone.
+    """
+
+    in_evidence: int
+    unlisted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectHistory:
+    """Everybody who touched a subject in a period. `check` None: the evidence could not be counted in time."""
+
+    actors: int
+    accesses: int
+    repeated: int
+    touchers: Sequence[Toucher]
+    check: CrossCheck | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the evidence holds another number of accesses than the table by subject."""
+        return self.check is not None and self.check.in_evidence != self.accesses
+
+    @property
+    def unexplained(self) -> int:
+        """Accesses that nothing explains, or nothing yet; of the accounts that are listed."""
+        return sum(one.unexplained + one.open for one in self.touchers)

@@ -1,0 +1,99 @@
+"""The console's page of pipeline health: what `accesstrail status` says, and what the store knows beside it.
+
+Place in the flow: under `console_evidence.py`. Whatever does not answer is a sentence among the problems; the rest is
+told all the same. Kafka and the store are asked with short limits, since somebody waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pipeline.adapters.directory import read_directory
+from pipeline.adapters.health_reading import HealthReader
+from pipeline.audit.health import HealthView, PartitionView, ProcessView
+from pipeline.cli.stack_status import collect
+from pipeline.config import Settings
+from pipeline.directory.snapshot import SourceRow
+from pipeline.errors import AccesstrailError
+from pipeline.health.troubles import explain
+from pipeline.privacy.keys import Keyring
+
+_DAY_US = 86_400_000_000
+_LIMIT_MS = 3_000
+Found = TypeVar("Found")
+
+
+def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthView:
+    """Everything on the page; never fails for a dependency that is away."""
+    document = collect(settings, _LIMIT_MS)
+    problems = [str(one) for one in _listed(document.get("problems"))]
+
+    def told(ask: Callable[[], Found], otherwise: Found) -> Found:
+        try:
+            return ask()
+        except AccesstrailError as exc:
+            if str(exc) not in problems:
+                problems.append(str(exc))
+            return otherwise
+
+    since_us = now_us - _DAY_US
+    listed = told(lambda: _sources(settings), list[SourceRow]())
+    events, unscored = told(lambda: reader.events(since_us), (0, 0))
+    return HealthView(
+        ready=not problems,
+        partitions=_partitions(document),
+        processes=_processes(document),
+        sources=told(lambda: reader.sources(now_us, listed), []),
+        dead_letters=told(lambda: reader.dead_letters(since_us), []),
+        runs=told(lambda: reader.runs(since_us), []),
+        channels=told(lambda: reader.channels(since_us), []),
+        problems=problems, unscored=unscored, events=events,
+    )  # fmt: skip
+
+
+def _sources(settings: Settings) -> list[SourceRow]:
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    return list(read_directory(settings.detection.directory, keyring).sources)
+
+
+def _partitions(document: Mapping[str, Any]) -> list[PartitionView]:
+    said = {
+        entry.get("partition"): entry
+        for worker in _listed(document.get("workers"))
+        for entry in _listed(worker.get("partitions"))
+    }
+    return [_partition(one, said.get(one["partition"], {})) for one in _listed(document.get("partitions"))]
+
+
+def _partition(one: Mapping[str, Any], said: Mapping[str, Any]) -> PartitionView:
+    sealed, lag = one.get("sealed_offset"), one.get("lag")
+    return PartitionView(
+        partition=one["partition"], incarnation=str(one.get("incarnation", "")), lag=-1 if lag is None else lag,
+        sealed_offset=-1 if sealed is None else sealed, state=str(said.get("state", "")),
+        last_sealed_us=round(_number(said.get("last_sealed_at")) * 1e6), unscored=int(_number(said.get("unscored"))),
+    )  # fmt: skip
+
+
+def _processes(document: Mapping[str, Any]) -> list[ProcessView]:
+    return [
+        ProcessView(
+            kind=kind, pid=int(_number(one.get("pid"))), since=str(one.get("started_at", "")),
+            ready=not _listed(one.get("reasons")),
+            troubles=[(code, explain(code).english, explain(code).chinese) for code in _codes(one)],
+        )
+        for kind, name in (("worker", "workers"), ("scheduler", "schedulers"), ("responder", "responders"))
+        for one in _listed(document.get(name))
+    ]  # fmt: skip
+
+
+def _codes(one: Mapping[str, Any]) -> list[str]:
+    return [str(reason.get("code")) for reason in _listed(one.get("reasons"))]
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
