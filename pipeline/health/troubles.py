@@ -408,6 +408,57 @@ TROUBLES: Mapping[str, Trouble] = {
     "accounts_busy": Trouble(
         "Another command is changing accounts.", "try again.", "另一条命令正在修改账户。", "稍后重试。",
     ),
+    "no_channel": Trouble(
+        "There is no channel of that name.", "look at `accesstrail notify channels`.",
+        "没有该名称的渠道。", "见 `accesstrail notify channels`。",
+    ),
+    "grafana_url": Trouble(
+        "The address of Grafana cannot be used.", "give https://HOST in [grafana] url, plain http to 127.0.0.1 only.",
+        "Grafana 地址不可用。", "在 [grafana] url 中填写 https://HOST；http 仅限 127.0.0.1。",
+    ),
+    "grafana_token": Trouble(
+        "Grafana does not know the token, or its file cannot be read.",
+        "make a service account's token and put it into [grafana] token_file, mode 0600.",
+        "Grafana 不认识该令牌，或令牌文件不可读。", "创建服务账号令牌，存入 [grafana] token_file，权限 0600。",
+    ),
+    "grafana_role": Trouble(
+        "The token may not do that in Grafana.", "give its service account the role Admin.",
+        "该令牌在 Grafana 中无此权限。", "为其服务账号授予 Admin 角色。",
+    ),
+    "grafana_version": Trouble(
+        "Grafana is too old, or does not tell its version.", "upgrade it to 11.6 or newer; check [grafana] url.",
+        "Grafana 版本过旧或未告知版本。", "升级到 11.6 以上；检查 [grafana] url。",
+    ),
+    "grafana_not_there": Trouble(
+        "Grafana has nothing under that name.", "publish again with `accesstrail dashboards publish`.",
+        "Grafana 中没有该对象。", "重新执行 `accesstrail dashboards publish`。",
+    ),
+    "grafana_conflict": Trouble(
+        "Somebody else changed it in Grafana, or provisioning files own it.",
+        "look with `accesstrail dashboards diff`, then publish again.",
+        "他人已在 Grafana 中改动，或由配置文件管理。", "先执行 `accesstrail dashboards diff`，再重新发布。",
+    ),
+    "grafana_refused": Trouble(
+        "Grafana refuses what was sent.", "read Grafana's log.", "Grafana 拒绝了所发内容。", "查看 Grafana 日志。",
+    ),
+    "grafana_garbage": Trouble(
+        "What answers there is no Grafana.", "check [grafana] url, and what stands in between.",
+        "应答方不是 Grafana。", "检查 [grafana] url 及中间设备。",
+    ),
+    "grafana_tls": Trouble(
+        "The certificate of Grafana is not trusted.", "check the address, or name the authority in [grafana] ca_file.",
+        "Grafana 证书不受信任。", "检查地址，或在 [grafana] ca_file 中指定证书机构。",
+    ),
+    "grafana_slow": Trouble(
+        "Grafana does not answer in time.", "try again.", "Grafana 未及时应答。", "稍后重试。",
+    ),
+    "grafana_away": Trouble(
+        "Grafana does not answer.", "check that it runs, and [grafana] url.",
+        "Grafana 无应答。", "检查其是否运行及 [grafana] url。",
+    ),
+    "grafana_busy": Trouble(
+        "Grafana cannot serve now.", "try again; else read its log.", "Grafana 暂时无法服务。", "稍后重试，或查看其日志。",
+    ),
     "error": Trouble(
         "Something failed that has no code of its own.", "read the message.", "发生了没有专属代码的错误。", "阅读提示信息。",
     ),

@@ -34,7 +34,7 @@ def _classes(base: type[AccesstrailError]) -> Iterator[type[AccesstrailError]]:
 def _written_codes() -> set[str]:
     """Every literal that is given as `code=…` to an error, a reason or a probe anywhere in the product."""
     found = set()
-    for folder in ("pipeline", "detectors", "deploy"):
+    for folder in ("pipeline", "detectors", "dashboards/grafana", "deploy"):
         for path in (REPOSITORY / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
