@@ -355,6 +355,23 @@ TROUBLES: Mapping[str, Trouble] = {
         "it is kept and passed over; look for another writer of the topic.",
         "通知主题中的一条记录不是有效通知，或含任何渠道都无法发送的内容。", "该记录已保留并跳过；请检查是否有其他程序写入该主题。",
     ),
+    # -- reading
+    "bad_search": Trouble(
+        "A search cannot be asked: a token, a period or a word is none.", "correct what the message names.",
+        "检索条件无效：假名、时间或取值有误。", "更正提示中指出的内容。",
+    ),
+    "bad_cursor": Trouble(
+        "The address of a search's page was cut or changed.", "search again.",
+        "检索页的网址不完整或被改动。", "重新检索。",
+    ),
+    "bad_field": Trouble(
+        "A field of a form holds something that it may not.", "correct what the message names.",
+        "表单中有字段的内容无效。", "更正提示中指出的内容。",
+    ),
+    "no_model": Trouble(
+        "No model is in force, so nothing can alert.", "train a model and put it in force: see docs/guides/models.md.",
+        "没有启用的模型，不会产生告警。", "训练并启用模型，参见 docs/guides/models.md。",
+    ),
     # -- accounts
     "forbidden": Trouble(
         "The account may not do this, or a second person is missing.",

@@ -101,7 +101,8 @@ class World:
         return sorted(found, key=lambda row: (row["event_time"], row["offset"]), reverse=True)
 
     def question(self, **given: Any) -> Question:
-        return Question(**{"tenant": self.tenant, "from_us": FROM_US, "until_us": NOW_US} | given)
+        plain: dict[str, Any] = {"tenant": self.tenant, "from_us": FROM_US, "until_us": NOW_US}
+        return Question(**plain | given)
 
 
 @pytest.fixture
