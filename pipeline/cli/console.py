@@ -100,8 +100,9 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     reader = IncidentReader(pool)
     outbox = CommandOutbox(settings.state_dir / FILE_NAME, sender)
     clock = Desk(settings, reader, IncidentEvidence(pool), lambda: producer)
-    trail = _Trail(open_read_announcer(kafka.bootstrap_servers, kafka.events_topic).tell, outages)
-    with closing(pool), closing(producer), closing(outbox):
+    announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
+    trail = _Trail(announcer.tell, outages)
+    with closing(pool), closing(producer), closing(outbox), closing(announcer):
         outbox.start()
         yield Parts(
             accounts=accounts,
