@@ -36,6 +36,7 @@ GRAFANA_NEVER = {
     "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
+    "version_contents": ("content",),
 }
 GRAFANA_SEES = {
     # made by the system from tokens and numbers
