@@ -34,7 +34,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
-    # Exceptions hold reasons and owners.
+    # Exceptions with the reasons that people gave for them.
     "version_contents": ("content",),
 }
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Protocol
 
 from pipeline.adapters.kafka import EventProducer
 from pipeline.audit.reads import Read, read_event
@@ -18,10 +19,18 @@ LIMIT_MS = 3_000
 RETRY_AFTER_S = 2.0
 
 
+class Sender(EventSender, Protocol):
+    """What it sends by."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
 class ReadAnnouncer:
     """Role of the console's read trail; may be shared between threads."""
 
-    def __init__(self, sender: EventSender, retry_after_s: float = RETRY_AFTER_S) -> None:
+    def __init__(self, sender: Sender, retry_after_s: float = RETRY_AFTER_S) -> None:
         self._sender, self._retry_after_s = sender, retry_after_s
         self._lock = threading.Lock()
         self._closed_until_s = 0.0
@@ -43,6 +52,10 @@ class ReadAnnouncer:
             raise
         with self._lock:
             self._closed_until_s = 0.0
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._sender.close()
 
     def _may_try(self) -> bool:
         """Whether Kafka is asked now; where it did not answer, the first to come after the pause asks for all."""

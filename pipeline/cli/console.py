@@ -77,7 +77,7 @@ class ConsoleChannels:
         """Sends one test message; "" where it arrived, else a code. Raises: UsageError; ConfigError."""
         response = read_response(self._settings.response, self._settings.source.parent)
         if name not in response.channels:
-            raise UsageError("there is no such channel", code="no_channel")
+            raise UsageError("there is no such channel")
         message = test_notification(name, by, tenant_id=_TENANT, created_us=now_us())
         sent = sender_of(response.channels[name]).send(message, 1, now_us())
         return "" if sent.outcome == DELIVERED else sent.code
@@ -100,8 +100,9 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     reader = IncidentReader(pool)
     outbox = CommandOutbox(settings.state_dir / FILE_NAME, sender)
     clock = Desk(settings, reader, IncidentEvidence(pool), lambda: producer)
-    trail = _Trail(open_read_announcer(kafka.bootstrap_servers, kafka.events_topic).tell, outages)
-    with closing(pool), closing(producer), closing(outbox):
+    announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
+    trail = _Trail(announcer.tell, outages)
+    with closing(pool), closing(producer), closing(outbox), closing(announcer):
         outbox.start()
         yield Parts(
             accounts=accounts,

@@ -353,7 +353,7 @@ def test_a_test_message_says_whether_it_arrived(world: World) -> None:
     world.channels.code = "http_404"
     post(client, "/settings/channels/chat/test")
     assert "did not take the test message: http_404" in client.get("/settings").text
-    assert post(client, "/settings/channels/nope/test").status_code == 400
+    assert post(client, "/settings/channels/nope/test").status_code == 404
     assert "Channels" not in world.signed_in("auditor").get("/settings").text
 
 

@@ -1,0 +1,106 @@
+"""The evidence pages over the real store, broker and worker: a search finds the look that came before it."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyotp
+import pytest
+from starlette.testclient import TestClient
+
+from dashboards.console.app import console_app
+from dashboards.console.ports import Parts
+from pipeline.adapters.account_secrets import Credentials
+from pipeline.adapters.accounts import open_accounts
+from pipeline.cli.console import console_parts
+from pipeline.cli.console_accounts import ConsoleAccounts
+from pipeline.events import DEFAULT_TENANT
+from pipeline.privacy.keys import Keyring
+from tests.accounts import cheap_passwords
+from tests.conftest import Stack
+from tests.console import ORIGIN, PASSWORD, post
+from tests.systems import System
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+NOW_US = 1_790_000_000_000_000
+
+
+@pytest.fixture
+def system(stack: Stack, tmp_path: Path) -> Iterator[System]:
+    made = System(stack, tmp_path / "system", f"console.{uuid.uuid4().hex[:8]}", partitions=2)
+    (made.folder / "directory" / "actors.csv").write_text(
+        "actor_id,actor_type,org,department,role,manager_id,site,hired_on,leaves_on,status,mfa_required\n"
+        "actor-3,employee,bank,retail,advisor,,,,,active,true\n",
+        encoding="utf-8",
+    )
+    yield made
+    made.close()
+
+
+def _signed_in(system: System, parts: Parts, name: str, role: str) -> TestClient:
+    """A client of a real console, as an account with one role and a second factor."""
+    accounts = ConsoleAccounts(system.settings.state_dir, cheap_passwords())
+    at_us = NOW_US
+    if accounts.is_empty():
+        accounts.add_first("wu.ling", PASSWORD, at_us)
+    with open_accounts(system.settings.state_dir, passwords=cheap_passwords()) as register:
+        register.add("wu.ling", name, [role], "the password of another", "test", at_us)
+        register.logins.change_password(name, Credentials("the password of another"), PASSWORD, at_us)
+    secret = accounts.begin_totp(name, PASSWORD, at_us).partition("secret=")[2].partition("&")[0]
+    code = pyotp.TOTP(secret)
+    now_us = time.time_ns() // 1000
+    accounts.confirm_totp(name, PASSWORD, code.at(now_us // 1_000_000 - 60), now_us - 60_000_000)
+    client = TestClient(console_app(parts), base_url=ORIGIN, headers={"Origin": ORIGIN}, follow_redirects=False)
+    answer = client.post("/login", data={"name": name, "password": PASSWORD, "code": code.now()})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+def _searched(client: TestClient, **form: str) -> str:
+    answer = post(client, "/search", {"span": "1095", **form})
+    assert answer.status_code == 303, answer.text
+    page = client.get(answer.headers["location"])
+    assert page.status_code == 200, page.text
+    return html.unescape(page.text)
+
+
+def test_a_search_finds_accesses_and_then_itself(system: System) -> None:
+    system.produce(40, subject_ids=["c-18823"], resource_type="customer_profile", action="read")
+    keyring = Keyring.load(system.settings.protection.token_keys_file)
+    with console_parts(system.settings) as parts, system.worker():
+        system.await_sealed(40)
+        client = _signed_in(system, parts, "lin.meng", "auditor")
+        found = _searched(client, subject="c-18823")
+        subject = keyring.token(DEFAULT_TENANT, "subject", "c-18823").hex()
+        assert found.count("customer_profile") == 40
+        assert subject in found
+        who = client.get(f"/subjects/{subject}?span=1095").text
+        assert re.search(r"40 accounts touched this data subject 40 times", who)
+        assert "the same number" in who
+        system.await_sealed(42)
+        mine = _searched(client, actor="lin.meng")
+        assert mine.count("evidence.search") == 1
+        assert mine.count("evidence.subject") == 1
+        assert "query the audit log" in mine
+        profile = client.get(f"/actors/{keyring.token(DEFAULT_TENANT, 'actor', 'lin.meng').hex()}")
+        assert "evidence.subject" in profile.text
+        for path in ("/rules", "/health"):
+            assert client.get(path).status_code == 200, path
+        dpo = _signed_in(system, parts, "he.fang", "dpo")
+        for name in ("actor-3", "lin.meng"):
+            token = keyring.token(DEFAULT_TENANT, "actor", name).hex()
+            form = {"kind": "actor", "token": token, "reason": "asked by the works council"}
+            assert f'<b class="identity">{name}</b>' in post(dpo, "/reveal", form).text
+        # search, subject, search, actor, rules; two reveals
+        system.await_sealed(40 + 7)
+    told = system.reader.query(
+        "SELECT toString(action), count() FROM accesstrail.access_events WHERE topic = {topic:String} "
+        "AND source_system = 'accesstrail' AND startsWith(resource_type, 'evidence.') GROUP BY action ORDER BY action",
+        {"topic": system.topic},
+    )
+    assert sorted(told) == [("audit_query", 4), ("read", 1), ("unmask", 2)]
