@@ -26,6 +26,8 @@ SCHEDULER = "scheduler"
 """The role of scheduled detectors: only a system that runs them needs its password."""
 RESPONDER = "responder"
 """The role of incident handling and notifications: likewise."""
+GRAFANA = "grafana"
+"""The role of Grafana's data source: only whoever publishes it needs its password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,25 @@ class ConsoleSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrafanaSettings:
+    """Where dashboards are published to, and how Grafana reaches the store. `url` "": nowhere.
+
+    `contact_file` holds the address that alert rules tell; None: Grafana's default policy decides.
+    """
+
+    url: str
+    token_file: Path | None
+    ca_file: Path | None
+    viewers: str
+    store_host: str
+    store_port: int
+    store_tls: bool
+    contact: str
+    contact_file: Path | None
+    silence_after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration; immutable, checked."""
 
@@ -142,6 +163,7 @@ class Settings:
     recovery: RecoverySettings
     health: HealthSettings
     response: ResponseSettings
+    grafana: GrafanaSettings
     source: Path
     console: ConsoleSettings = ConsoleSettings()
 
@@ -264,7 +286,7 @@ def _kafka(reader: _Reader) -> KafkaSettings:
 
 def _clickhouse(reader: _Reader) -> ClickHouseSettings:
     password_files = {role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES}
-    for role in (SCHEDULER, RESPONDER):
+    for role in (SCHEDULER, RESPONDER, GRAFANA):
         if reader.text("clickhouse", f"{role}_password_file", "", empty_ok=True):
             password_files[role] = reader.path("clickhouse", f"{role}_password_file", kind="secret")
     return ClickHouseSettings(
@@ -311,6 +333,30 @@ def _is_address(text: str) -> bool:
     return scheme == "https" and bool(rest) and not set(rest) & set("/?#@ ")
 
 
+def _grafana(reader: _Reader) -> GrafanaSettings:
+    url = reader.text("grafana", "url", "", empty_ok=True).rstrip("/")
+    ca = reader.text("grafana", "ca_file", "", empty_ok=True)
+    contact = reader.choice("grafana", "contact", ("none", "email", "webhook"))
+    token = reader.text("grafana", "token_file", "", empty_ok=True)
+    address = reader.text("grafana", "contact_file", "", empty_ok=True)
+    if url and not token:
+        reader.faults.append("[grafana] token_file is missing: the file with a service account's token")
+    if contact != "none" and not address:
+        reader.faults.append("[grafana] contact_file is missing: the file with the address that is told")
+    return GrafanaSettings(
+        url=url,
+        token_file=reader.path("grafana", "token_file", kind="secret") if token else None,
+        ca_file=reader.path("grafana", "ca_file", kind="file") if ca else None,
+        viewers=reader.choice("grafana", "viewers", ("editors", "everyone")),
+        store_host=reader.text("grafana", "store_host", "", empty_ok=True),
+        store_port=reader.whole("grafana", "store_port", 0, 0, 65535),
+        store_tls=reader.choice("grafana", "store_tls", ("off", "on")) == "on",
+        contact=contact,
+        contact_file=reader.path("grafana", "contact_file", kind="secret") if address else None,
+        silence_after_s=reader.whole("grafana", "silence_after_s", 86_400, 60, 30 * 86_400),
+    )
+
+
 def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str, str]) -> Settings:
     """Builds settings from parsed TOML; `source` anchors relative paths.
 
@@ -349,6 +395,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
             port=reader.whole("response", "port", 0, 0, 65535),
             containment=reader.text("response", "containment", "", empty_ok=True),
         ),
+        grafana=_grafana(reader),
         source=source,
         console=_console(reader),
     )

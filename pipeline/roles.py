@@ -26,6 +26,13 @@ _SCHEDULED_TABLES = (
     "artefacts", "version_activations",
 )  # fmt: skip
 _RESPONSE_TABLES = ("incident_log", "incidents", "deliveries", "evidence_holds")
+# What people wrote, or what others' systems call things: words in which anything may stand, though masked. A dashboard
+# needs none of them, and whoever may look at one may send any SQL to its data source.
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
+    "dead_letters": ("payload",),
+    "incident_log": ("why", "changes", "detail"),
+}
 _ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
 
 
@@ -36,6 +43,8 @@ class Limit:
     setting: str
     value: int
     range: tuple[int, int] | None = None
+    in_readonly: bool = False
+    """May be changed within its range although the role is `readonly = 1`; a server knows that, a local engine not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class Role:
     about: str
     grants: tuple[str, ...]
     limits: tuple[Limit, ...]
+    revokes: tuple[str, ...] = ()
+    """REVOKE statements without their `FROM`: columns taken out of what the grants give."""
 
 
 ROLES: tuple[Role, ...] = (
@@ -118,6 +129,21 @@ ROLES: tuple[Role, ...] = (
             Limit("max_threads", 2, (1, 4)),
         ),
     ),
+    Role(
+        "grafana",
+        "Reads the views for dashboards, without what people wrote; strictly read-only.",
+        (f"GRANT SELECT ON {VIEW_DATABASE}.*", "GRANT SELECT ON system.one"),
+        (
+            # 1: no setting at all may be changed, but for the one that Grafana's plugin sends with every query.
+            Limit("readonly", 1),
+            Limit("max_execution_time", 30, (1, 300), in_readonly=True),
+            Limit("max_memory_usage", _GIB),
+            Limit("max_memory_usage_for_user", 2 * _GIB),
+            Limit("max_result_rows", 100_000),
+            Limit("max_threads", 2),
+        ),
+        tuple(f"REVOKE SELECT({', '.join(names)}) ON {VIEW_DATABASE}.{view}" for view, names in _WORDS.items()),
+    ),
 )
 
 
@@ -146,7 +172,13 @@ def render_users_xml(password_sha256_hex: Mapping[str, str], *, launcher_grants:
 
 
 def _profile_xml(role: Role) -> str:
-    values = "".join(f"<{limit.setting}>{limit.value}</{limit.setting}>" for limit in role.limits)
+    # The local engine reads users before it reads that limits may be changed in this mode, and then does not start. In
+    # mode 2 every limit holds that stands here; settings that do not may be changed.
+    loose = any(limit.in_readonly for limit in role.limits)
+    values = "".join(
+        f"<{limit.setting}>{2 if loose and limit.setting == 'readonly' else limit.value}</{limit.setting}>"
+        for limit in role.limits
+    )
     bounds = "".join(f"<{limit.setting}>{_bounds_xml(limit)}</{limit.setting}>" for limit in role.limits)
     constraints = f"<constraints>{bounds}</constraints>" if bounds else ""
     return f"    <{role.name}>{values}{constraints}</{role.name}>"
@@ -165,7 +197,8 @@ def _grants_xml(grants: tuple[str, ...]) -> str:
 def _user_xml(role: Role, password_sha256_hex: str) -> str:
     return (
         f"    <{role.name}><password_sha256_hex>{escape(password_sha256_hex)}</password_sha256_hex>{_NETWORKS}"
-        f"<profile>{role.name}</profile><quota>default</quota>{_grants_xml(role.grants)}</{role.name}>"
+        f"<profile>{role.name}</profile><quota>default</quota>"
+        f"{_grants_xml((*role.grants, *role.revokes))}</{role.name}>"
     )
 
 
@@ -187,13 +220,15 @@ def render_sql(password_sha256_hex: Mapping[str, str], *, on_cluster: str = "") 
             f"'{_hex(password_sha256_hex[role.name])}' SETTINGS PROFILE {profile}"
         )
         statements += [f"{grant.replace('GRANT', f'GRANT{cluster}', 1)} TO {role.name}" for grant in role.grants]
+        statements += [f"{one.replace('REVOKE', f'REVOKE{cluster}', 1)} FROM {role.name}" for one in role.revokes]
     return statements
 
 
 def _setting_sql(limit: Limit) -> str:
     if limit.range is None:
         return f"{limit.setting} = {limit.value} READONLY"
-    return f"{limit.setting} = {limit.value} MIN {limit.range[0]} MAX {limit.range[1]}"
+    bounds = f"{limit.setting} = {limit.value} MIN {limit.range[0]} MAX {limit.range[1]}"
+    return f"{bounds} CHANGEABLE_IN_READONLY" if limit.in_readonly else bounds
 
 
 def _hex(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.adapters.account_secrets import Passwords
-from pipeline.cli.demo_incident import account_with_token
+from pipeline.cli.demo_accounts import account_with_token
 
 ADMIN = "root.admin"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -116,17 +117,19 @@ class Broadcast:
         try:
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._run())
-            last = ""
+            clock, last = asyncio.get_running_loop().time, ""
+            heard_s = clock()
             while not self._is_closing and await run_in_threadpool(self._still_in, visit):
                 changed = self._changed
                 text = self._texts.get((visit.language, visit.may("read_incidents")), "")
                 if text and text != last:
-                    last = text
+                    last, heard_s = text, clock()
                     yield _event("verdict", text)
-                try:
-                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
-                except TimeoutError:
+                elif clock() - heard_s >= HEARTBEAT_S:  # snapshots that change nothing come all the time
+                    heard_s = clock()
                     yield ": still here\n\n"
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
             yield _event("over", "")
         finally:
             self._viewers[name] -= 1

@@ -58,7 +58,7 @@ WHO = Panel(
     question=Words("Which accounts, how often, first and last?", "哪些账号、多少次、首次与最近何时？"),
     decision=Words("Open the account that has no business with this person.", "查看与此人无业务往来的账号。"),
     sql=(
-        "SELECT lower(hex(actor_token)) AS actor, any(actor_dept) AS department, count() AS accesses, "
+        "SELECT lower(hex(actor_token)) AS actor, argMax(actor_dept, (event_time, partition, offset)) AS department, count() AS accesses, "
         f"min(event_time) AS first_at, max(event_time) AS last_at, countIf({UNEXPLAINED}) AS unexplained, "
         f"max(risk) / 100 AS highest_risk {_HERE} GROUP BY actor_token ORDER BY accesses DESC, last_at DESC, actor LIMIT 100"
     ),

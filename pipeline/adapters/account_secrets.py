@@ -138,6 +138,11 @@ def enrolment(secret: str, account: str) -> Enrolment:
     return Enrolment(pyotp.TOTP(secret, interval=CODE_STEP_S).provisioning_uri(name=account, issuer_name=ISSUER))
 
 
+def code_of(enrolled: Enrolment, at_us: int) -> str:
+    """What an authenticator app that read the enrolment shows at a moment (UTC microseconds): six digits."""
+    return str(pyotp.parse_uri(enrolled.uri).generate_otp(at_us // (CODE_STEP_S * 1_000_000)))
+
+
 def accepted_step(secret: str, code: str, at_us: int, last_step: int) -> int | None:
     """The time step of a right code, None where it is wrong or was used: steps up to `last_step` are gone for good."""
     if len(code) != 6 or not (code.isascii() and code.isdigit()):

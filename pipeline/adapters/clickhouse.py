@@ -16,7 +16,7 @@ from clickhouse_driver import errors as driver_errors
 from pipeline.adapters.block import BlockClient, native_rows
 from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ColumnSpec
-from pipeline.config import SCHEDULER, ClickHouseSettings
+from pipeline.config import GRAFANA, SCHEDULER, ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 
 OLDEST_SERVER = (26, 7)
@@ -147,7 +147,7 @@ class ClickHouse:
             settings.host,
             port=settings.native_port,
             # People name views without a database; writer and migrator name everything in full.
-            database=settings.database if role == "reader" else "",
+            database=settings.database if role in ("reader", GRAFANA) else "",
             user=role,
             password=password,
             connect_timeout=min(settings.timeout_s, 10),
@@ -316,5 +316,5 @@ def refuse_old(version: str) -> None:
 
 
 def connect(settings: ClickHouseSettings, role: str) -> ClickHouse:
-    """A connection as one of the roles migrator, writer, scheduler, responder, reader; connects at the first use."""
+    """A connection as one of the roles of `pipeline.roles`; connects at the first use."""
     return ClickHouse(settings, role)

@@ -1,7 +1,7 @@
 """Answers of panels as every surface shows them, and what a statement must say of itself to be asked.
 
-Place in the flow: made by `adapters/panel_reading.py`; shown by the console and `accesstrail dashboards show`, looked
-at by tests. A panel (`dashboards/panels/panel.py`) is one `Statement`; adapters do not know panels.
+Place in the flow: made by `adapters/panel_reading.py`; shown by the console and by `accesstrail dashboards show`, and
+looked at by tests. A panel (`dashboards/panels/panel.py`) is one `Statement`; adapters do not know panels.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class ConsoleChannels:
         """Sends one test message; "" where it arrived, else a code. Raises: UsageError; ConfigError."""
         response = read_response(self._settings.response, self._settings.source.parent)
         if name not in response.channels:
-            raise UsageError("there is no such channel", code="no_channel")
+            raise UsageError("there is no such channel")
         message = test_notification(name, by, tenant_id=_TENANT, created_us=now_us())
         sent = sender_of(response.channels[name]).send(message, 1, now_us())
         return "" if sent.outcome == DELIVERED else sent.code

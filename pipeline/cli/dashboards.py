@@ -19,6 +19,7 @@ from dashboards.panels.boards import BOARDS, board
 from dashboards.panels.panel import Board, Panel, Words
 from pipeline.adapters.panel_reading import PanelReader, open_panel_reader
 from pipeline.audit.panels import PanelAnswer
+from pipeline.cli.grafana import diff_command, export_command, provision_command, publish_command
 from pipeline.cli.incident_desk import language_option, reading_options
 from pipeline.cli.options import moment
 from pipeline.cli.panel_text import heading, panel_lines
@@ -33,7 +34,7 @@ _HEADS = {"en": ("board", "title", "panels", "about"), "zh": ("看板", "名称"
 
 @click.group("dashboards")
 def dashboards_command() -> None:
-    """Show the boards of console and Grafana: each panel answers one question that somebody acts on."""
+    """Show the boards of console and Grafana, put them into Grafana; each panel answers a question somebody acts on."""
 
 
 @dashboards_command.command("list")
@@ -144,3 +145,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  any value of an answer
 
 def _both(words: Words) -> dict[str, str]:
     return {"en": words.en, "zh": words.zh}
+
+
+for _command in (export_command, provision_command, publish_command, diff_command):
+    dashboards_command.add_command(_command)

@@ -8,6 +8,7 @@ over HTTP from the responder.
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,11 +30,13 @@ import msgspec
 from deploy.local.configuration import choose_ports, config_file, prepare_folder, write_config
 from deploy.local.ports import PortWish, choose
 from detectors.model import save
-from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import EventProducer
+from pipeline.adapters.status_file import read_workers
+from pipeline.cli.demo_accounts import SignIn, demo_accounts, show_codes_when_asked, show_sign_in
+from pipeline.cli.demo_chapters import Alert, Told, await_alerts, tell, tell_links
 from pipeline.cli.demo_desk import Desk
-from pipeline.cli.demo_incident import demo_account, handle_incident
+from pipeline.cli.demo_incident import handle_incident, incident_of
 from pipeline.cli.options import settings_of
 from pipeline.cli.simulate import days_before, today_in_china, write_simulation
 from pipeline.cli.stack_run import model_key, model_keys
@@ -41,20 +44,16 @@ from pipeline.config import Settings
 from pipeline.errors import LocalStackError, UsageError
 from pipeline.offline import read_events, train_model
 from pipeline.privacy.keys import Keyring
-from pipeline.sources.simulate import Simulation, draw_company, live_story
+from pipeline.sources.simulate import Simulation, Story, demo_story, draw_company, goes_on, write_directory
+from pipeline.sources.simulate.live import HARVEST
+from pipeline.timestamps import utc_us
 from pipeline.version_sets.model_signature import signing
 
 _MARKER = "demo.json"
-_COMPANY_SEED, _ACTORS, _DAYS = 7, 50, 24
-_LIVE_SECONDS = 12
-_PATIENCE_S = 120
-_SHOWN = 3
-_ALERTS = (
-    "SELECT hex(actor_token), formatDateTime(event_time, '%F %T', 'Asia/Shanghai'), risk / 100, toString(severity), "
-    "detector, explanation_en, explanation_zh FROM accesstrail.alerts "
-    "WHERE event_time >= fromUnixTimestamp64Micro({since:Int64}) AND NOT startsWith(detector, 'system:') "
-    "ORDER BY risk DESC, event_time LIMIT 50"
-)
+_COMPANY_SEED, _ACTORS, _DAYS = 6, 50, 24
+_LIVE_SECONDS = 20
+_AHEAD_S = 60
+"""The story's minutes begin so long before the demo starts: when they are sent, none of them is in the future."""
 
 
 @dataclass(slots=True)
@@ -78,8 +77,9 @@ class _Clock:
 def demo_command(state_dir: Path, once: bool, as_json: bool) -> int:
     """Run the whole system on this machine and show a first finding.
 
-    Real Apache Kafka, a real ClickHouse engine, a model trained on a simulated company's history, ordinary work and two
-    attacks live. Ctrl-C ends everything.
+    Real Apache Kafka, a real ClickHouse engine, a model trained on a simulated company's history, ordinary work and
+    three attacks: a partner's agent harvests at night, an insider takes a little every day, somebody is curious about a
+    well-known customer. Ctrl-C ends everything.
 
     \b
     Examples:
@@ -88,10 +88,10 @@ def demo_command(state_dir: Path, once: bool, as_json: bool) -> int:
     """
     clock = _Clock()
     say = _Say(quiet=as_json)
-    _make_anew(state_dir)
+    accounts = _make_anew(state_dir)
     with _interruptible():
         try:
-            return _story(state_dir, clock, say, once=once or as_json, as_json=as_json)
+            return _story(state_dir, accounts, clock, say, once=once or as_json, as_json=as_json)
         except KeyboardInterrupt:
             say("\nstopping …")
             return 0
@@ -99,40 +99,55 @@ def demo_command(state_dir: Path, once: bool, as_json: bool) -> int:
             _stack(["down"], state_dir, check=False)
 
 
-def _story(state_dir: Path, clock: _Clock, say: _Say, *, once: bool, as_json: bool) -> int:
+def _story(state_dir: Path, accounts: Sequence[SignIn], clock: _Clock, say: _Say, *, once: bool, as_json: bool) -> int:
     say("1/4  a company: 50 accounts, 24 ordinary days, tickets, partners, services …")
-    company = draw_company(_COMPANY_SEED, _ACTORS)
-    simulation = Simulation(company, days_before(today_in_china(), _DAYS), _DAYS, 1, attacks_per_scenario=0)
-    history = state_dir / "company"
-    counts = write_simulation(simulation, history)
-    shutil.copytree(history / "directory", state_dir / "directory", dirs_exist_ok=True)
+    simulation, story, counts = _company(state_dir)
     say(f"2/4  training on {counts['events']:,} events of history (isolation forest, peers, alert budget) …")
-    events = read_events([str(history / "events.ndjson.zst")])
+    events = read_events([str(state_dir / "company" / "events.ndjson.zst")])
     model = train_model(events, read_directory(state_dir / "directory", Keyring.offline()), "Asia/Shanghai")
     save(model, state_dir / "model", signing(model_key(state_dir)))
     clock.mark("trained_s")
-    say("3/4  starting Apache Kafka, ClickHouse, worker and responder …")
+    say("3/4  starting Apache Kafka, ClickHouse, worker, scheduler and responder …")
     desk = Desk(state_dir)
     _configure(state_dir, desk)
     _stack(["up", "--detach", "--signed-models"], state_dir, check=True)
     clock.mark("stack_ready_s")
     settings = settings_of(state_dir, None, os.environ)
-    say("4/4  history through the pipeline, then live work with two attacks in it …")
+    console = _console_address(settings)
+    show_sign_in(console, accounts, say)
+    say("4/4  history through the pipeline, then live work with three attacks in it …")
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
-    _send(producer, events.lines)
-    live_from = datetime.now(UTC) - timedelta(minutes=3)
-    sent = _send_live(producer, list(live_story(simulation.company, live_from, 1, life=simulation.life)))
-    alerts = _await_alerts(settings, int(live_from.timestamp() * 1e6), clock)
-    _tell(alerts, clock, len(events) + sent, say)
-    incident = handle_incident(desk, state_dir, alerts[0]["severity"], clock.mark, say)
+    _send(producer, _merged(events.lines, story.past))
+    _send_live(producer, story.live)
+    _ask_scheduler(settings)
+    since_us = min(one.first_ms for one in story.chapters if one.scenario == HARVEST) * 1000
+    alerts, told = await_alerts(settings, story.chapters, since_us, lambda: clock.mark("first_alert_s"))
+    sent = len(events) + len(story.past) + len(story.live)
+    _tell(alerts, told, clock, sent, say)
+    tell_links(console, told, say)
+    harvest = next(one for one in told if one.chapter.scenario == HARVEST)
+    incident = handle_incident(desk, state_dir, incident_of(settings, harvest.actor_token), clock.mark, say)
     if as_json:
-        found = {"events": len(events) + sent, **clock.marks, "alerts": alerts, "incident": incident}
+        chapters = [one.summary() for one in told]
+        found = {"events": sent, **clock.marks, "alerts": alerts, "chapters": chapters, "incident": incident}
         click.echo(json.dumps(found, ensure_ascii=False))
         return 0
-    _tell_more(state_dir, incident["incident_id"], say)
-    while not once:
-        time.sleep(1)
+    _tell_more(state_dir, story, incident["incident_id"], say)
+    if not once:
+        show_sign_in(console, accounts, say)
+        _go_on(producer, simulation, show_codes_when_asked(accounts, say))
     return 0
+
+
+def _company(state_dir: Path) -> tuple[Simulation, Story, dict[str, int]]:
+    """A company with its history and the story that is coming; its directory knows the work items of both."""
+    company, folder = draw_company(_COMPANY_SEED, _ACTORS), state_dir / "company"
+    simulation = Simulation(company, days_before(today_in_china(), _DAYS), _DAYS, 1, attacks_per_scenario=0)
+    counts = write_simulation(simulation, folder)
+    start_at = datetime.now(UTC) - timedelta(seconds=_AHEAD_S)
+    story = demo_story(simulation.company, start_at, 1, minutes=1, life=simulation.life)
+    write_directory(simulation.company, state_dir / "directory", [*simulation.desk.work_items, *story.work_items])
+    return simulation, story, counts
 
 
 class _Say:
@@ -146,8 +161,8 @@ class _Say:
             click.echo(text)
 
 
-def _make_anew(state_dir: Path) -> None:
-    """Removes an earlier demo's folder, never anything else."""
+def _make_anew(state_dir: Path) -> Sequence[SignIn]:
+    """Removes an earlier demo's folder, never anything else; the accounts of the new one."""
     if state_dir.exists() and any(state_dir.iterdir()):
         if not (state_dir / _MARKER).is_file():
             raise UsageError(f"{state_dir} is not empty and is no demo's folder: choose another --state")
@@ -155,8 +170,8 @@ def _make_anew(state_dir: Path) -> None:
         shutil.rmtree(state_dir)
     prepare_folder(state_dir)
     model_keys(state_dir)
-    demo_account(state_dir)
     (state_dir / _MARKER).write_text("{}\n", encoding="utf-8")
+    return demo_accounts(state_dir)
 
 
 def _stack(words: list[str], state_dir: Path, *, check: bool) -> None:
@@ -188,35 +203,45 @@ def _send(producer: EventProducer, lines: Iterable[bytes]) -> None:
     producer.flush()
 
 
-def _send_live(producer: EventProducer, events: list[dict[str, Any]]) -> int:
-    """Sends the story at about the pace of a few minutes pressed into seconds."""
-    pause_s = _LIVE_SECONDS / max(1, len(events) / 50)
+def _merged(history: Iterable[bytes], past: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    """History and what attackers did meanwhile, in the order of their times."""
+    numbered = ((utc_us(str(msgspec.json.decode(line)["event_time"])), line) for line in history)
+    told = ((utc_us(str(event["event_time"])), msgspec.json.encode(event)) for event in past)
+    yield from (line for _, line in heapq.merge(numbered, told, key=lambda one: one[0]))
+
+
+def _send_live(producer: EventProducer, events: Sequence[Mapping[str, Any]]) -> None:
+    """Sends the night and the minutes of the story pressed into seconds."""
+    step = max(1, len(events) // (_LIVE_SECONDS * 5))
     for number, event in enumerate(events, start=1):
-        producer.send(event["actor_id"].encode(), msgspec.json.encode(event))
-        if number % 50 == 0:
+        producer.send(str(event["actor_id"]).encode(), msgspec.json.encode(event))
+        if number % step == 0:
             producer.flush()
-            time.sleep(pause_s)
+            time.sleep(0.2)
     producer.flush()
-    return len(events)
 
 
-def _await_alerts(settings: Settings, since_us: int, clock: _Clock) -> list[dict[str, Any]]:
-    """Reads alerts until some are there and no new ones come for three seconds."""
-    reader = connect(settings.clickhouse, "reader")
-    found: list[dict[str, Any]] = []
-    last_change = time.monotonic()
-    while time.monotonic() - last_change < (3.0 if found else _PATIENCE_S):
-        rows = reader.query(_ALERTS, {"since": since_us})
-        if len(rows) > len(found):
-            if not found:
-                clock.mark("first_alert_s")
-            names = ("actor", "event_time", "risk", "severity", "detector", "en", "zh")
-            found = [dict(zip(names, row, strict=True)) for row in rows]
-            last_change = time.monotonic()
-        time.sleep(0.25)
+def _console_address(settings: Settings) -> str:
+    found = [str(one["address"]) for one in read_workers(settings.state_dir / "run", "console") if one.get("address")]
     if not found:
-        raise LocalStackError("no alert appeared: see the worker's log in the state folder", code="demo_silent")
-    return found
+        raise LocalStackError("the console did not start: see logs/console.log", code="demo_silent")
+    return found[0].rstrip("/")
+
+
+def _ask_scheduler(settings: Settings) -> None:
+    """Has the scheduler look at the day so far, as one does after an import; else it would within half an hour."""
+    for one in read_workers(settings.state_dir / "run", "scheduler"):
+        os.kill(int(one["pid"]), signal.SIGHUP)
+
+
+def _go_on(producer: EventProducer, simulation: Simulation, meanwhile: Callable[[], None]) -> None:
+    """The company works on, at the pace of its day, until somebody presses Ctrl-C; `meanwhile`: once a second."""
+    for due_ms, event in goes_on(simulation.company, datetime.now(UTC), 2, life=simulation.life):
+        while (wait_s := due_ms / 1000 - time.time()) > 0:
+            meanwhile()
+            time.sleep(min(wait_s, 1.0))
+        producer.send(str(event["actor_id"]).encode(), msgspec.json.encode(event))
+        producer.flush()
 
 
 def _configure(state_dir: Path, desk: Desk) -> None:
@@ -227,23 +252,18 @@ def _configure(state_dir: Path, desk: Desk) -> None:
         file.write(desk.settings(page_port))
 
 
-def _tell(alerts: list[dict[str, Any]], clock: _Clock, events: int, say: _Say) -> None:
+def _tell(alerts: Sequence[Alert], told: Sequence[Told], clock: _Clock, events: int, say: _Say) -> None:
     marks = clock.marks
     after = marks["first_alert_s"] - marks["stack_ready_s"]
-    say(
-        "\nThe story: among ordinary work, a partner's agent reads customers one by one in clear text, and an insider\n"
-        f"reveals phone numbers to copy them down. {events:,} events went in; this is what came out.\n"
-    )
-    first_of_each = {alert["actor"]: alert for alert in reversed(alerts)}
-    for alert in sorted(first_of_each.values(), key=lambda one: -one["risk"])[:_SHOWN]:
-        say(f"● {alert['event_time']}  risk {alert['risk']:.0f}  {alert['severity']}  ({alert['detector']})")
-        say(f"  {alert['en']}\n")
-        say(f"  {alert['zh']}\n")
+    say(f"\nThe story: three attacks among ordinary work. {events:,} events went in; this is what came out.\n")
+    tell(told, say)
     say(f"{len(alerts)} alerts. The first came {marks['first_alert_s']:.0f} s after the start,")
     say(f"{after:.0f} s after the stack was ready.\n")
 
 
-def _tell_more(state_dir: Path, incident_id: str, say: _Say) -> None:
+def _tell_more(state_dir: Path, story: Story, incident_id: str, say: _Say) -> None:
+    harvester = next(one.actor_id for one in story.chapters if one.scenario == HARVEST)
+    watched = next((one.subject_id for one in story.chapters if one.subject_id), None)
     say("While this runs, in another terminal:\n")
     for words in (
         f"accesstrail incidents list --state {state_dir}",
@@ -251,7 +271,8 @@ def _tell_more(state_dir: Path, incident_id: str, say: _Say) -> None:
         f"accesstrail alerts --state {state_dir}",
         f"accesstrail status --state {state_dir}",
         f"accesstrail sql 'SHOW TABLES FROM accesstrail' --state {state_dir}",
-        f"accesstrail search --actor partner0-agent0 --state {state_dir}",
+        f"accesstrail search --actor {harvester} --state {state_dir}",
+        *([f"accesstrail search --subject {watched} --state {state_dir}"] if watched else []),
     ):
         say(f"  .venv/bin/{words}")
     say("\nCtrl-C ends everything.")

@@ -18,7 +18,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from pipeline.events import SEVERITIES
 from pipeline.private_files import write_new
 
 CHANNEL = "desk"
@@ -80,10 +79,9 @@ class Desk:
         """The message of this kind about this incident; None: it did not come in time."""
         return self._await(lambda one: (one["action"], one["incident_id"]) == (action, incident_id), patience_s)
 
-    def await_severity(self, severity: str, patience_s: float) -> Mapping[str, Any] | None:
-        """The first message about an incident that is at least so grave; None: none came in time."""
-        grave = SEVERITIES[SEVERITIES.index(severity) :]
-        return self._await(lambda one: one["severity"] in grave and bool(one["incident_id"]), patience_s)
+    def await_incident(self, incident_id: str, patience_s: float) -> Mapping[str, Any] | None:
+        """The first message about this incident; None: none came in time."""
+        return self._await(lambda one: one["incident_id"] == incident_id, patience_s)
 
     def _await(self, wanted: Callable[[Mapping[str, Any]], bool], patience_s: float) -> Mapping[str, Any] | None:
         with self._changed:

@@ -1,73 +1,56 @@
 """The last act of `accesstrail demo`: the gravest incident is read, acknowledged and closed, as a responder would.
 
 Place in the flow: called by `demo.py` once alerts are there. It reads the channel (`demo_desk.py`) and runs the same
-commands as a person, as an account of its own that nobody can log in to: its passwords are random and thrown away, its
-token lies in the demo's folder (0600) and ends after a day.
+commands as a person, as an account of its own that nobody can log in to (`demo_accounts.py`): its token lies in the
+demo's folder (0600) and ends after a day.
 """
 
 from __future__ import annotations
 
-import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.adapters.account_secrets import Credentials, Passwords
-from pipeline.adapters.accounts import accounts_path, open_accounts
-from pipeline.cli.acting import now_us
+from pipeline.adapters.incident_reading import open_incident_reader
+from pipeline.cli.demo_accounts import TOKEN_NAME
 from pipeline.cli.demo_desk import CHANNEL, Desk
+from pipeline.config import Settings
 from pipeline.errors import LocalStackError
-from pipeline.private_files import write_new
 
-TOKEN_NAME = "demo.token"  # noqa: S105  a file's name
-_ADMIN, _RESPONDER = "demo.admin", "demo.responder"
-_ROLES = ("soc", "responder", "analyst")
-_REASON = "thrown away with the demo"
 _VERDICT_REASON = "asked the team: nobody knows of a script; the session is ended"
 _PATIENCE_S = 60.0
-_TOKEN_DAYS = 1
+_MOST_INCIDENTS = 500
 
 
-def account_with_token(
-    state_dir: Path, name: str, roles: Iterable[str], file: Path, *, admin: str = _ADMIN,
-    passwords: Passwords | None = None,
-) -> None:  # fmt: skip
-    """An account in a folder of one's own, its token in a new file of mode 0600; nobody knows its password.
-
-    The first one makes the account `admin` too, which has no token: nobody can act as it.
-    """
-    first, own = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-    is_new = not accounts_path(state_dir).exists()
-    with open_accounts(state_dir, create=is_new, passwords=passwords) as accounts:
-        if is_new:
-            accounts.add_first(admin, secrets.token_urlsafe(24), _REASON, now_us())
-        accounts.add(admin, name, roles, first, _REASON, now_us())
-        accounts.logins.change_password(name, Credentials(first, None), own, now_us())
-        token, _ = accounts.logins.new_token(
-            name, Credentials(own, None), label="demo", days=_TOKEN_DAYS, at_us=now_us()
-        )
-    write_new(file, token + "\n")
-
-
-def demo_account(state_dir: Path) -> None:
-    """The account that the demo acts as."""
-    account_with_token(state_dir, _RESPONDER, _ROLES, state_dir / TOKEN_NAME)
+def incident_of(settings: Settings, actor_token: str) -> str:
+    """The incident about an account, waited for. Raises: LocalStackError: there is none."""
+    deadline_s = time.monotonic() + _PATIENCE_S
+    reader = open_incident_reader(settings.clickhouse)
+    try:
+        while time.monotonic() < deadline_s:
+            for one in reader.listed(limit=_MOST_INCIDENTS):
+                if one.actor_token == actor_token:
+                    return one.incident_id
+            time.sleep(0.5)
+    finally:
+        reader.close()
+    raise LocalStackError("no incident was opened: see logs/responder.log", code="demo_silent")
 
 
 def handle_incident(
-    desk: Desk, state_dir: Path, severity: str, mark: Callable[[str], float], say: Callable[[str], None]
+    desk: Desk, state_dir: Path, incident_id: str, mark: Callable[[str], float], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """An incident of this severity as a responder handles it: read, acknowledged, closed; what became of it.
+    """An incident as a responder handles it: read, acknowledged, closed; what became of it.
 
     Raises: LocalStackError: no message came, or a command was not carried out.
     """
-    told = desk.await_severity(severity, _PATIENCE_S)
+    told = desk.await_incident(incident_id, _PATIENCE_S)
     if told is None:
         raise LocalStackError("no message reached the demo's channel: see logs/responder.log", code="demo_silent")
     mark("first_message_s")
-    incident_id = str(told["incident_id"])
     say(f"A message on the channel {CHANNEL}, one for each incident:\n")
     _show(told, say)
     commands = (

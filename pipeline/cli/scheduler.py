@@ -232,8 +232,9 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
     """Run the scheduled detectors in the foreground: SQL over sealed rows, alerts out.
 
     Several may run; one of them works at a time, the others stand by. Every run is a row of `scheduled_runs`; what
-    fails is repeated until it succeeds. SIGTERM ends it after the run under way. It answers GET /livez, /readyz and
-    /metrics at a free port of [health] host, which its status file in the folder `run` names.
+    fails is repeated until it succeeds. SIGTERM ends it after the run under way; SIGHUP has it ask about the running
+    hour and day at once, as one wants after an import. It answers GET /livez, /readyz and /metrics at a free port of
+    [health] host, which its status file in the folder `run` names.
 
     \b
     Examples:
@@ -244,9 +245,10 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
     78 configuration.
     """
     start_logging()
-    ended = threading.Event()
+    ended, asked = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    signal.signal(signal.SIGHUP, lambda *_: asked.set())
     name, began_s = uuid.uuid4().hex[:16], time.monotonic()
     pages = SchedulerPages(settings, name)
 
@@ -258,6 +260,9 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
         runner, nightly = build_runner(settings, name, go_on)
         pages.night = nightly.progress
         while not ended.is_set():
+            if asked.is_set():
+                asked.clear()
+                runner.ask_again()
             runner.tick()
             progress = runner.progress
             pages.turned(progress)

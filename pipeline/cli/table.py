@@ -68,9 +68,9 @@ def inner_types(kind: str) -> list[str]:
 
 def aligned(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
     """Lines of a table with a header; long cells are cut with an ellipsis."""
-    cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(_width(line[column]) for line in [list(names), *cells]) for column in range(len(names))]
-    for line in [list(names), *cells]:
+    lines = [[_cell(value) for value in row] for row in (names, *rows)]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(names))]
+    for line in lines:
         padded = (text + " " * (width - _width(text)) for text, width in zip(line, widths, strict=True))
         yield "  ".join(padded).rstrip()
 

@@ -264,6 +264,11 @@ class Runner:
             progress.code = exc.code
         progress.ticks += 1
 
+    def ask_again(self) -> None:
+        """The next turn asks about the open slots too, however lately they were asked: for after an import."""
+        for asked_us in self._asked_us.values():
+            asked_us.clear()
+
     def _turn(self) -> None:
         if not self._has_lease():
             self.progress.waiting = 0

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -53,6 +54,15 @@ def test_the_demo_shows_an_explained_alert_and_ctrl_c_leaves_nothing_behind(tmp_
     alerts = re.search(r"(\d+) alerts\. The first came", told)
     assert alerts is not None
     assert int(alerts[1]) <= _MOST_ALERTS, "ordinary work of a demo should not look like attacks"
+    for chapter in ("1. A partner's agent harvests", "2. An insider takes", "3. An employee looks up"):
+        assert chapter in told, told
+    assert "12,432 calls" in told
+    assert "Nothing found yet" not in told, "each attack of the story has its alert"
+    assert "(slow_drip)" in told
+    console = re.search(r"The console 控制台: (http://127\.0\.0\.1:\d+)", told)
+    assert console is not None
+    assert f"{console[1]}/incidents" in told
+    assert httpx.get(f"{console[1]}/login", timeout=10).status_code == 200
     assert "Next:" in told
     assert "下一步：" in told
     assert "accesstrail alerts --state" in told

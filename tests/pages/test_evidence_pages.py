@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from axe_core_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from dashboards.console.app import console_app

@@ -271,6 +271,19 @@ def test_a_finding_is_provisional_first_and_the_same_alert_is_final_later() -> N
     assert [risk for risk, *_ in store.alerts.values()] == [9100]
 
 
+def test_who_asks_again_hears_of_what_came_since_the_open_slot_was_asked() -> None:
+    """After an import nobody waits until the slot's turn comes round."""
+    store = Store()
+    made, published = runner(store)
+    advance(store, made, 0.5)
+    store.found("first", SLOT)
+    advance(store, made, 0.001)
+    assert published.told == []
+    made.ask_again()
+    advance(store, made, 0.001)
+    assert [stage for _, stage in published.told] == [PROVISIONAL]
+
+
 def test_what_the_final_result_does_not_hold_is_taken_back_and_incident_handling_hears_of_it() -> None:
     store = Store()
     made, published = runner(store)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dashboards.console.pages.entry import changed_password
 from dashboards.console.rendering import is_zone
 from dashboards.console.visit import Answer, Page, Redirect, Visit
+from pipeline.errors import UsageError
 
 ZONE_COOKIE = "accesstrail_zone"
 _REVOKED_BY_OWNER = "revoked by its owner in the console"
@@ -50,6 +51,8 @@ def choose_zone(visit: Visit) -> Answer:
 def test_channel(visit: Visit) -> Answer:
     """Sends one test message to a channel, past topic and flood guard."""
     name = visit.path["name"]
+    if name not in [known for known, _ in visit.parts.channels.listed()]:
+        raise UsageError("there is no such channel", code="no_channel")
     code = visit.parts.channels.test(name, visit.who.name)
     visit.note("channel.failed", name, code, kind="refused") if code else visit.note("channel.sent", name)
     return Redirect("/settings")

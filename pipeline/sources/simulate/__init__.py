@@ -13,7 +13,17 @@ from pipeline.sources.simulate.company import Company
 from pipeline.sources.simulate.directory import write_directory
 from pipeline.sources.simulate.draw import draw_company
 from pipeline.sources.simulate.life import Labelled
-from pipeline.sources.simulate.live import live_story
+from pipeline.sources.simulate.live import Chapter, Story, demo_story, goes_on
 from pipeline.sources.simulate.simulation import Simulation
 
-__all__ = ["Company", "Labelled", "Simulation", "draw_company", "live_story", "write_directory"]
+__all__ = [
+    "Chapter",
+    "Company",
+    "Labelled",
+    "Simulation",
+    "Story",
+    "demo_story",
+    "draw_company",
+    "goes_on",
+    "write_directory",
+]

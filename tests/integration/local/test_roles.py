@@ -23,6 +23,7 @@ SETTING_CONSTRAINT_VIOLATION = 452
 TOO_MANY_ROWS_OR_BYTES = 396
 MEMORY_LIMIT_EXCEEDED = 241
 AUTHENTICATION_FAILED = 516
+ACCESS_STORAGE_READONLY = 495
 UNKNOWN_TABLE_OR_NONE_READABLE = 636
 
 FILE = "SELECT * FROM file('/etc/passwd', 'LineAsString', 'line String')"
@@ -30,6 +31,23 @@ URL = "SELECT * FROM url('http://127.0.0.1:9/', 'LineAsString', 'line String')"
 REMOTE = "SELECT * FROM remote('127.0.0.1', 'system', 'one')"
 EXECUTABLE = "SELECT * FROM executable('x', 'TSV', 'line String')"
 OUTSIDE = [FILE, URL, REMOTE, EXECUTABLE]
+
+GRAFANA_NEVER = {
+    "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
+    "dead_letters": ("payload",),
+    "incident_log": ("why", "changes", "detail"),
+}
+GRAFANA_SEES = {
+    # made by the system from tokens and numbers
+    "alerts.explanation_en", "alerts.explanation_zh", "incidents.explanation_en", "incidents.explanation_zh",
+    "incidents.incident_key", "incident_log.incident_key", "evidence_holds.incident_key", "deliveries.notification_id",
+    "deliveries.dedup_key", "nightly_reports.report", "schema_migrations.name", "models.manifest",
+    "version_activations.parts",
+    # a person's words about the configuration, masked; the compliance board asks for them
+    "version_activations.reason",
+    # clear only for kinds of object that the directory declares so
+    "access_events.resource_id",
+}  # fmt: skip
 
 
 def connected(stack: Stack, role: str, password: str | None = None) -> Client:
@@ -175,6 +193,82 @@ def test_the_readers_limits_hold(stack: Stack, sql: str, code: int) -> None:
     assert code_of(stack, "reader", sql) == code
 
 
+def test_grafana_reads_every_view_without_what_people_wrote(stack: Stack) -> None:
+    migrator = connected(stack, "migrator")
+    rows = migrator.execute("SELECT table, name, type FROM system.columns WHERE database = 'accesstrail'")
+    tables = [row[0] for row in migrator.execute("SELECT name FROM system.tables WHERE database = 'accesstrail_raw'")]
+    migrator.disconnect()
+    hidden = {(view, name) for view, names in GRAFANA_NEVER.items() for name in names}
+    columns: dict[str, list[str]] = {}
+    for view, name, _ in rows:
+        if (view, name) not in hidden:
+            columns.setdefault(view, []).append(name)
+    assert len(columns) > 15
+    for view, names in columns.items():
+        quoted = ", ".join(f"`{name}`" for name in names)
+        assert code_of(stack, "grafana", f"SELECT {quoted} FROM accesstrail.{view} LIMIT 1") == 0, view
+    for view, name in hidden:
+        sql = f"SELECT `{name}` FROM accesstrail.{view} LIMIT 1"
+        assert code_of(stack, "grafana", sql) == NOT_ENOUGH_PRIVILEGES, sql
+        assert code_of(stack, "reader", sql) == 0, sql
+    for name in tables:
+        assert code_of(stack, "grafana", f"SELECT * FROM accesstrail_raw.`{name}` LIMIT 1") == NOT_ENOUGH_PRIVILEGES
+
+
+def test_a_new_column_of_free_text_is_a_decision_about_grafana(stack: Stack) -> None:
+    """Words of any kind are stored as plain texts; each that Grafana sees was looked at."""
+    migrator = connected(stack, "migrator")
+    found = migrator.execute(
+        "SELECT table, name FROM system.columns WHERE database = 'accesstrail' AND type IN ('String', "
+        "'Map(LowCardinality(String), String)')"
+    )
+    migrator.disconnect()
+    hidden = {(view, name) for view, names in GRAFANA_NEVER.items() for name in names}
+    seen = {f"{view}.{name}" for view, name in set(found) - hidden}
+    assert sorted(seen - GRAFANA_SEES) == []
+    assert sorted(GRAFANA_SEES - seen) == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO {table} SELECT 3",
+        "DROP VIEW accesstrail.ledger",
+        "DROP TABLE {table}",
+        "DROP DATABASE accesstrail",
+        "TRUNCATE TABLE {table}",
+        "ALTER TABLE {table} DELETE WHERE 1",
+        "CREATE VIEW accesstrail.mine AS SELECT 1",
+        "CREATE TEMPORARY TABLE mine (n Int64)",
+        "SYSTEM SHUTDOWN",
+        "SELECT * FROM system.processes",
+        "SELECT * FROM system.users",
+        *OUTSIDE,
+    ],
+)
+def test_grafana_may_do_nothing_but_read(stack: Stack, scratch: str, sql: str) -> None:
+    assert code_of(stack, "grafana", sql.format(table=scratch)) in (NOT_ENOUGH_PRIVILEGES, READONLY)
+
+
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        # What the plugin sends with every query: a time limit, within the bounds.
+        ("SELECT 1 SETTINGS max_execution_time = 60", 0),
+        ("SELECT 1 SETTINGS max_execution_time = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_execution_time = 100000", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS readonly = 0", READONLY),
+        ("SELECT 1 SETTINGS max_memory_usage = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_memory_usage_for_user = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT 1 SETTINGS max_result_rows = 0", SETTING_CONSTRAINT_VIOLATION),
+        ("SELECT number FROM numbers(200000)", TOO_MANY_ROWS_OR_BYTES),
+        ("SELECT groupArray(number) FROM numbers(1000000000)", MEMORY_LIMIT_EXCEEDED),
+    ],
+)
+def test_grafanas_limits_hold_and_its_plugin_can_work(stack: Stack, sql: str, code: int) -> None:
+    assert code_of(stack, "grafana", sql) == code
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -224,8 +318,14 @@ def test_the_sql_rendering_is_understood_by_the_engine_and_names_the_same_grants
     assert [sql for sql in statements if sql.startswith("GRANT")] == [
         f"{grant} TO {role.name}" for role in ROLES for grant in role.grants
     ]
-    assert len(statements) == len(grants) + 2 * len(ROLES)
+    revokes = [f"{revoke} FROM {role.name}" for role in ROLES for revoke in role.revokes]
+    assert [sql for sql in statements if sql.startswith("REVOKE")] == revokes
+    assert len(statements) == len(grants) + len(revokes) + 2 * len(ROLES)
     for sql in statements:
         # Grants are checked against our own rights first; anything but a refusal would be a syntax error.
-        assert code_of(stack, "migrator", sql) == NOT_ENOUGH_PRIVILEGES, sql
+        wanted = ACCESS_STORAGE_READONLY if sql.startswith("REVOKE") else NOT_ENOUGH_PRIVILEGES
+        assert code_of(stack, "migrator", sql) == wanted, sql
+    bounds = "readonly = 1 READONLY, max_execution_time = 30 MIN 1 MAX 300 CHANGEABLE_IN_READONLY"
+    assert any(sql.startswith("CREATE SETTINGS PROFILE OR REPLACE grafana_profile") and bounds in sql
+               for sql in statements)  # fmt: skip
     assert "ON CLUSTER east" in render_sql({role.name: digest for role in ROLES}, on_cluster="east")[-1]

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import stat
 from pathlib import Path
 
 import pytest
 
-from pipeline.adapters.accounts import open_accounts
-from pipeline.cli import account_news, demo_incident
+from pipeline.cli import account_news
 from pipeline.cli.account_news import tell_at_start, tell_of_accounts, tell_of_folder
-from pipeline.cli.acting import acting
-from pipeline.cli.demo_incident import TOKEN_NAME, account_with_token, demo_account
-from pipeline.errors import Forbidden
-from tests.accounts import ADMIN, cheap_passwords, token_file
+from tests.accounts import token_file
 from tests.unit.versions.deployment import Deployment, Topic
 
 
@@ -70,21 +65,3 @@ def test_a_folder_without_a_system_or_with_a_broken_one_stops_nothing(
     tell_of_folder(tmp_path)
     assert "(config)" in capsys.readouterr().err
     assert topic.acknowledged == []
-
-
-def test_the_demos_account_acts_by_its_token_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cheap(*arguments: object, **options: object) -> None:
-        account_with_token(*arguments, **{**options, "passwords": cheap_passwords()})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(demo_incident, "account_with_token", cheap)
-    demo_account(tmp_path)
-    file = tmp_path / TOKEN_NAME
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert acting(tmp_path, file, "contain_actor").name == "demo.responder"
-    for beyond in ("manage_accounts", "reveal_identity", "export_evidence", "run_system"):
-        with pytest.raises(Forbidden):
-            acting(tmp_path, file, beyond)
-    with open_accounts(tmp_path, passwords=cheap_passwords()) as accounts:
-        assert accounts.tokens("demo.admin") == ()
-        assert {one.name for one in accounts.all()} == {"demo.admin", "demo.responder"}
-        assert ADMIN not in {one.name for one in accounts.all()}

@@ -219,6 +219,30 @@ async def _watch(app: Any, world: World) -> None:
     assert app.state.broadcast.viewers == 0
 
 
+def test_a_stream_says_that_it_lives_also_while_snapshots_change_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a proxy closes it for idleness, and a viewer who is gone is never noticed."""
+    monkeypatch.setattr("dashboards.console.live.HEARTBEAT_S", 0.2)
+    monkeypatch.setattr("dashboards.console.live.EVERY_S", 0.02)
+    world.account("soc", "soc")
+    asyncio.run(_hear(console_app(world.parts()), world))
+
+
+async def _hear(app: Any, world: World) -> None:
+    signed = await _ask(app, "POST", "/login", body=f"name=soc&password={_quoted()}&code={world.code('soc')}")
+    cookie = dict(signed["headers"])[b"set-cookie"].decode().partition(";")[0]
+    sent: list[str] = []
+    ended = asyncio.create_task(_stream(app, cookie, sent))
+    deadline = asyncio.get_running_loop().time() + 5
+    while "".join(sent).count(": still here") < 2 and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.02)
+    app.state.broadcast.close()
+    await asyncio.wait_for(ended, 5)
+    assert "".join(sent).count(": still here") >= 2
+    assert "".join(sent).count("event: verdict") == 1
+
+
 def _quoted() -> str:
     return PASSWORD.replace(" ", "+")
 
@@ -329,7 +353,7 @@ def test_a_test_message_says_whether_it_arrived(world: World) -> None:
     world.channels.code = "http_404"
     post(client, "/settings/channels/chat/test")
     assert "did not take the test message: http_404" in client.get("/settings").text
-    assert post(client, "/settings/channels/nope/test").status_code == 400
+    assert post(client, "/settings/channels/nope/test").status_code == 404
     assert "Channels" not in world.signed_in("auditor").get("/settings").text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from dashboards.panels.panel import GIVEN, Board, Column, Panel, Words
 from tests.panel_engine import PanelEngine
 
 PANELS = [pytest.param(one, panel, id=f"{one.uid}/{panel.uid}") for one in BOARDS for panel in one.panels]
+REPOSITORY = Path(__file__).resolve().parents[3]
 UIDS = ("soc-overview", "incident-response", "actor", "subject-audit", "unexplained-access", "partners", "compliance",
         "pipeline-health")  # fmt: skip
 VALUES: dict[str, object] = {
@@ -77,6 +79,16 @@ def test_a_panel_says_what_it_asks_and_why_in_both_languages(one: Board, panel: 
     assert panel.question.zh.endswith("？")
     assert panel.decision.en.endswith(".")
     assert re.fullmatch(r"[a-z][a-z-]{1,39}", panel.uid)
+
+
+@pytest.mark.parametrize(("one", "panel"), PANELS)
+def test_a_command_that_a_panel_names_exists(one: Board, panel: Panel) -> None:
+    named = [
+        word for text in (panel.decision.en, panel.decision.zh) for word in re.findall(r"`accesstrail ([^`]+)`", text)
+    ]
+    page = (REPOSITORY / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    for command in named:
+        assert re.search(f"^#+ accesstrail {re.escape(command)}$", page, re.MULTILINE), command
 
 
 @pytest.mark.parametrize(("one", "panel"), PANELS)

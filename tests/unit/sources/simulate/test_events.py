@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
-from datetime import UTC, date, datetime, timedelta
+from collections import defaultdict
+from datetime import date
 from typing import Any
 
-import msgspec
-import numpy as np
 import pytest
 
-from pipeline.sources.simulate import Labelled, Simulation, draw_company, live_story
-from pipeline.stages.decode import decode_values
+from pipeline.sources.simulate import Labelled, Simulation, draw_company
 from pipeline.timestamps import utc_us
+from tests.unit.sources.simulate.checks import rejected
 from tests.unit.sources.simulate.runs import SEEDS, run
-
-ANY_TIME_US = 4_102_444_800_000_000
-
-
-def rejected(events: list[dict[str, Any]]) -> list[str]:
-    values = [msgspec.json.encode(event) for event in events]
-    return [one.reason for one in decode_values(values, np.full(len(values), ANY_TIME_US, np.int64)).rejected]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -91,29 +82,3 @@ def test_drawing_and_simulating_leaves_the_company_as_it_was() -> None:
 
 def test_only_the_named_scenarios_happen() -> None:
     assert {one.scenario for one in simulated(1, scenarios=("snooping",))} == {"", "snooping"}
-
-
-def test_the_live_story_tells_of_a_partners_agent_and_an_insider_in_order() -> None:
-    company, start = draw_company(7, 50), datetime(2026, 9, 9, 3, tzinfo=UTC)
-    events = list(live_story(company, start, 1))
-    assert rejected(events) == []
-    times = [datetime.fromisoformat(event["event_time"]) for event in events]
-    assert times == sorted(times)
-    assert times[0] >= start
-    assert times[-1] <= start + timedelta(minutes=3)
-    revealing = Counter(event["actor_id"] for event in events if event["action"] == "unmask")
-    assert revealing[company.partners[0].actor_id] > 200
-    assert max(count for actor, count in revealing.items() if not actor.startswith("partner")) >= 40
-
-
-def test_the_live_storys_ordinary_work_is_that_of_its_time_of_day() -> None:
-    """At three in the morning in China the office sleeps: what looks like an attack then would be the demo's fault."""
-    company = draw_company(7, 50)
-    office = {one.actor_id for one in company.people if one.department.duty != "service"}
-
-    def at_work(hour_utc: int) -> int:
-        events = live_story(company, datetime(2026, 9, 9, hour_utc, tzinfo=UTC), 1)
-        return sum(event["actor_id"] in office for event in events)
-
-    assert at_work(3) > 10
-    assert at_work(19) <= 2
