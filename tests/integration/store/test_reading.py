@@ -31,7 +31,7 @@ pytestmark = pytest.mark.stack
 
 DAY_US = 86_400_000_000
 NOW_US = 1_795_000_000_000_000
-"""2026-11-18T10:26:40Z; everything happens in the 35 days before."""
+"""2026-11-18T11:06:40Z; everything happens in the 35 days before."""
 FROM_US = NOW_US - 35 * DAY_US
 WORDS: Mapping[str, tuple[str, ...]] = {
     "action": events.ACTIONS, "outcome": events.OUTCOMES, "explained": events.EXPLAINED,
