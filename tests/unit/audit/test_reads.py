@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.adapters.read_announcements import ReadAnnouncer
 from pipeline.audit.reads import LOOKS, PAGE, Read, read_event
 from pipeline.errors import Away
 from pipeline.events import AccessEvent
+from pipeline.privacy.masks import mask_text
 
 
 def _read(**given: Any) -> Read:
@@ -72,6 +74,13 @@ def test_pages_of_daily_work_name_no_action_that_questions_about_somebody_have()
                                                ("testclient", None), ("", None)])  # fmt: skip
 def test_an_address_is_told_only_where_it_says_where_somebody_is(address: str, said: str | None) -> None:
     assert _said(_read(src_ip=address)).get("src_ip") == said
+
+
+def test_no_digest_is_masked_on_its_way_and_each_can_be_told_from_the_other() -> None:
+    digests = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(5000)]
+    said = [_said(_read(fingerprint=digest))["query_fingerprint"] for digest in digests]
+    assert all(mask_text(one) == one for one in said)
+    assert [one.translate(str.maketrans("ghijklmnop", "0123456789")) for one in said] == digests
 
 
 class Sender:
