@@ -63,8 +63,8 @@ class Read:
     `look`: a name of LOOKS, any other is a page. `about`: what was asked for: a token, an id, a digest of the question;
     never an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only
     where the viewer gave them or the directory names them; the pipeline makes tokens of them. `fingerprint`: SHA-256 of
-    the whole question, of an export that of the file, in hex. `src_ip`: loopback says nothing of where somebody is, and is left
-    out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
+    the whole question, of an export that of the file, in hex. `src_ip`: loopback says nothing of where somebody is, and
+    is left out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
     """
 
     look: str

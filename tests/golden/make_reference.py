@@ -65,8 +65,8 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         (*(spec for spec in ACTIVATION_COLUMNS if spec.name != "event"), _ANNOUNCED),
     ),
     "version_contents": (
-        "What events are judged by, as far as readers may see it: exceptions and policies in force, the parts of a set, "
-        "a model's manifest, none of its trees and statistics. JSON.",
+        "What events are judged by, as far as readers may see it: exceptions and policies in force, the parts of a "
+        "set, a model's manifest, none of its trees and statistics. JSON.",
         (*(spec for spec in ARTEFACT_COLUMNS if spec.name != "content"), _CREATED_AT, _CONTENT),
     ),
     "sources": ("What each source reported on each day.", SOURCES_COLUMNS),
