@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import itertools
+import string
 from typing import Any
 
 import pytest
@@ -19,13 +20,14 @@ from pipeline.audit.search import Cursor, Question, checked, token_of
 from pipeline.errors import UsageError
 from pipeline.privacy.keys import Key, Keyring
 
+_OF_TOPICS = string.ascii_letters + string.digits + "._-+"
 KEYRING = Keyring((Key(1, b"k" * 32),))
 
 
 @given(
     st.builds(
-        Cursor, st.integers(-(2**61), 2**61), st.text(max_size=60), st.text(max_size=60), st.integers(0, 2**32 - 1),
-        st.integers(0, 2**64 - 1),
+        Cursor, st.integers(-(2**61), 2**61), st.text(_OF_TOPICS, max_size=249), st.text(_OF_TOPICS, max_size=60),
+        st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1),
     )
 )  # fmt: skip
 def test_a_cursor_comes_back_from_its_text(cursor: Cursor) -> None:
