@@ -125,9 +125,16 @@ class EvidenceWorld:
         question = Question(tenant=self.tenant, from_us=from_us, until_us=until_us, subjects=(token,))
         rows = self.found(question, 10_000, None).rows
         touchers = [self._toucher(actor, rows) for actor in Counter(row.actor_token for row in rows)]
-        check = None if self.is_late else CrossCheck(in_evidence=len(rows), unlisted=2)
-        return SubjectHistory(
-            actors=len(touchers), accesses=len(rows) - self.missing, repeated=0, touchers=touchers, check=check
+        return SubjectHistory(actors=len(touchers), accesses=len(rows) - self.missing, repeated=0, touchers=touchers)
+
+    def check(self, token: str, from_us: int, until_us: int) -> CrossCheck | None:
+        question = Question(tenant=self.tenant, from_us=from_us, until_us=until_us, subjects=(token,))
+        rows = self.found(question, 10_000, None).rows
+        listed = len(rows) - self.missing
+        return (
+            None
+            if self.is_late
+            else CrossCheck(in_evidence=len(rows), in_table_before=listed, in_table_after=listed, unlisted=2)
         )
 
     def _toucher(self, actor: str, rows: Sequence[AccessRow]) -> Toucher:

@@ -16,7 +16,7 @@ from pipeline.audit.identifiers import Named
 from pipeline.audit.incidents import AlertView, IncidentView
 from pipeline.audit.rules import RulesView
 from pipeline.audit.search import AccessPage, Cursor, Question
-from pipeline.audit.subject import SubjectHistory
+from pipeline.audit.subject import CrossCheck, SubjectHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,10 @@ class EvidenceDesk(Protocol):
 
     def subject(self, token: str, from_us: int, until_us: int) -> SubjectHistory:
         """Who touched a data subject."""
+        ...
+
+    def check(self, token: str, from_us: int, until_us: int) -> CrossCheck | None:
+        """The same count, of the evidence itself; None: it takes longer than anybody waits for."""
         ...
 
     def actor(self, token: str, until_us: int, zone: str) -> ActorProfile:

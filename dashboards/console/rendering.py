@@ -8,6 +8,7 @@ Place in the flow: called by `guard.py` with a handler's `Page`, in the handler'
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,9 +20,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from dashboards.console.code_names import titled
 from dashboards.console.visit import Page, Visit
 from dashboards.console.words import TAGS, WORDS, Language, said
 from pipeline.breach.model import COUNT_WORDS
+from pipeline.health.troubles import explain
 from pipeline.incidents.words import TRANSITIONS, VERDICTS, why_not, word
 from pipeline.time_zones import zone_data
 
@@ -36,6 +39,7 @@ MENU = (
 )
 """The main menu: path, key of the words, action of the matrix it takes ("": any account)."""
 _SHOWN_TOKEN = 12
+_WHOLE_FROM, _MOST_PLACES = 1_000, 9
 _DAY_ZERO = date(1970, 1, 1)
 _STATIC = Path(__file__).parent / "static"
 
@@ -82,7 +86,7 @@ class Renderer:
             auto_reload=False,
         )
         self._environment.filters |= {
-            "moment": _moment, "risk": _risk, "token": _token, "number": _number, "day": _day, "span": _span,
+            "moment": _moment, "risk": _risk, "token": _token, "number": number_text, "day": _day, "span": _span,
             "date": _date,
         }  # fmt: skip
 
@@ -100,6 +104,9 @@ class Renderer:
             "term": partial(term, visit.language),
             "static": self._static,
             "word_of": partial(_word_of, visit.language),
+            "coded": partial(_coded, visit.language),
+            "trouble": partial(_trouble, visit.language),
+            "title_of": partial(_title_of, visit.language),
             "count_words": tuple(COUNT_WORDS.items()),
             "menu": MENU,
             "lang": TAGS[visit.language],
@@ -150,6 +157,22 @@ def term(language: Language, kind: str, name: str) -> str:
     return said(key, language) if key in WORDS else name
 
 
+def _coded(language: Language, kind: str, code: str) -> Markup:
+    """The title of a code in the viewer's language, the code itself for whoever points at it."""
+    return Markup('<span class="coded" title="{}">{}</span>').format(code, _title_of(language, kind, code))
+
+
+def _trouble(language: Language, code: str) -> str:
+    """What a code of an error means."""
+    found = explain(code)
+    return _either(language, found.meaning, found.meaning_zh)
+
+
+def _title_of(language: Language, kind: str, code: str) -> str:
+    """The same as plain text."""
+    return _either(language, *titled(kind, code))
+
+
 def _either(language: Language, english: str, chinese: str) -> str:
     return chinese if language == "zh" else english
 
@@ -194,8 +217,18 @@ def _risk(hundredths: int) -> str:
     return f"{hundredths / 100:.0f}"
 
 
-def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+def number_text(value: float) -> str:
+    """Digits in groups: whole from 1,000 on, below that four digits that count, never an exponent.
+
+    >>> number_text(12_500.0), number_text(2**62), number_text(3.14159), number_text(0.000012), number_text(999.96)
+    ('12,500', '4,611,686,018,427,387,904', '3.142', '0.000012', '1,000')
+    """
+    if isinstance(value, int) or (math.isfinite(value) and (abs(value) >= _WHOLE_FROM or value == round(value))):
+        return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
+    if not math.isfinite(value):
+        return "–"
+    places = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{min(places, _MOST_PLACES)}f}".rstrip("0").rstrip(".")
 
 
 def _token(token: str) -> str | Markup:

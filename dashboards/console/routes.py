@@ -89,6 +89,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/search/export", "export_evidence", search.export, shows_evidence=True),
     Route("POST", "/subjects", "search_evidence", subject.ask),
     Route("GET", "/subjects/{token}", "search_evidence", subject.subject_page, shows_evidence=True),
+    Route("GET", "/subjects/{token}/check", "search_evidence", subject.check, shows_evidence=True),
     Route("GET", "/actors/{token}", "search_evidence", actor.actor_page, shows_evidence=True),
     Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
     Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),

@@ -135,6 +135,7 @@ _SUBJECT: Mapping[str, tuple[str, str]] = {
         "该时间段内没有访问记录提及该主体。",
     ),
     "subject.check": ("Checked against the evidence", "与证据核对"),
+    "subject.check.go": ("Count the evidence", "核对证据数量"),
     "subject.check.same": (
         "The evidence itself holds {0} accesses that name this data subject: the same number.",
         "原始证据中提及该主体的访问同样为 {0} 次，数量一致。",

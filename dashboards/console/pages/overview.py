@@ -74,6 +74,6 @@ def answered(visit: Visit, board: Board, panel: Panel, parameters: Mapping[str, 
     until = datetime.fromtimestamp(now_s, UTC)
     asked = Asked(until - timedelta(seconds=board.range_s), until, visit.zone, parameters or {})
     answer = visit.parts.panels.run(panel, values_of(board, asked))
-    view = shown(panel, answer, visit.language, (asked.since.timestamp(), asked.until.timestamp()))
+    view = shown(panel, answer, visit.language, (asked.since.timestamp(), asked.until.timestamp()), visit.may)
     template = "panel.html" if visit.is_fragment else "panel_page.html"
     return Page(template, {"shown": view, "panel": panel, "title": "overview.title"}), len(answer.rows)

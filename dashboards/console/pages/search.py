@@ -145,16 +145,17 @@ def question_of(visit: Visit, fields: Fields) -> Question:
             tokens[f"{kind}s"] = found
     return checked(
         Question(
-            tenant=visit.parts.evidence.tenant, from_us=_whole(fields, "from_us"), until_us=_whole(fields, "until_us"),
+            tenant=visit.parts.evidence.tenant, from_us=whole(fields, "from_us"), until_us=whole(fields, "until_us"),
             **tokens, purpose=fields.text("purpose", longest=256),
             resource_type=fields.text("resource_type", longest=256),
             actions=fields.all("action", len(ACTIONS)), outcomes=fields.all("outcome", len(OUTCOMES)),
-            explained=fields.all("explained", len(EXPLAINED)), least_risk=_whole(fields, "risk"),
+            explained=fields.all("explained", len(EXPLAINED)), least_risk=whole(fields, "risk"),
         )
     )  # fmt: skip
 
 
-def _whole(fields: Fields, name: str) -> int:
+def whole(fields: Fields, name: str) -> int:
+    """A whole number of an address. Raises: UsageError: it is none."""
     text = fields.text(name, "0", longest=20)
     if not text.removeprefix("-").isascii() or not text.removeprefix("-").isdigit() or abs(int(text)) > 2**61:
         raise UsageError("this address is no search: search again", code="bad_search")

@@ -7,7 +7,17 @@ one of an id.
 from __future__ import annotations
 
 from dashboards.console.pages.actor import token_in_path
-from dashboards.console.pages.search import DAY_US, ROWS, SPANS, address_of, fingerprint, hidden, number, subject_ids
+from dashboards.console.pages.search import (
+    DAY_US,
+    ROWS,
+    SPANS,
+    address_of,
+    fingerprint,
+    hidden,
+    number,
+    subject_ids,
+    whole,
+)
 from dashboards.console.visit import Answer, Evidence, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED
 from pipeline.audit.search import Question
@@ -29,9 +39,7 @@ def ask(visit: Visit) -> Answer:
 def subject_page(visit: Visit) -> Answer:
     """The data subject of a token."""
     token = token_in_path(visit)
-    span = round(number(visit.query.text("span", str(DEFAULT_SPAN), longest=8)))
-    if span not in SPANS:
-        raise UsageError("there is no such period", code="bad_field")
+    span = _span(visit)
     desk = visit.parts.evidence
     until_us = visit.now_us + 1
     from_us = until_us - span * DAY_US
@@ -42,6 +50,7 @@ def subject_page(visit: Visit) -> Answer:
         "title": "subject.title", "token": token, "history": history, "rows": accesses.rows, "span": span,
         "spans": SPANS, "from_us": from_us, "until_us": until_us, "ticket": visit.kept.ticket,
         "next": address_of(question, after=accesses.after.text()) if accesses.after else "",
+        "check_at": f"/subjects/{token}/check?span={span}&until_us={until_us}",
         "can_reveal": visit.may("reveal_identity"), "hidden": hidden(question), "formats": tuple(FORMATS),
         "most": MOST_EXPORTED, "by_actor": {
             one.actor_token: address_of(
@@ -54,3 +63,23 @@ def subject_page(visit: Visit) -> Answer:
         page=Page("subject.html", values), look="subject", rows=history.accesses, about=f"subject:{token}",
         subject_ids=subject_ids(visit, (token,)), case_ref=visit.kept.ticket, fingerprint=fingerprint(question),
     )  # fmt: skip
+
+
+def _span(visit: Visit) -> int:
+    span = round(number(visit.query.text("span", str(DEFAULT_SPAN), longest=8)))
+    if span not in SPANS:
+        raise UsageError("there is no such period", code="bad_field")
+    return span
+
+
+def check(visit: Visit) -> Answer:
+    """The count of the evidence beside that of the table: a part of the page that comes when it is counted."""
+    token, span = token_in_path(visit), _span(visit)
+    until_us = whole(visit.query, "until_us")
+    if not 0 < until_us <= visit.now_us + 1:
+        raise UsageError("there is no such period", code="bad_field")
+    from_us = until_us - span * DAY_US
+    found = visit.parts.evidence.check(token, from_us, until_us)
+    values = {"title": "subject.check", "check": found}
+    template = "subject_check.html" if visit.is_fragment else "subject_check_page.html"
+    return Evidence(page=Page(template, values), look="page", rows=0, about=f"subject:{token}")

@@ -92,7 +92,7 @@ def test_a_look_is_in_the_ledger_with_tokens_in_place_of_names(system: System, a
     search, export, reveal = (found[one.read_id] for one in reads[:3])
     assert search["subjects"] == [keyring.token(DEFAULT_TENANT, "subject", "c-18823").hex()]
     assert search["justification"] == "asked by 138****5678"
-    assert search["query_fingerprint"] == "0f" * 32
+    assert search["query_fingerprint"] == "gf" * 32
     assert search["explained"] == "claimed"
     assert search["address"] == "::ffff:10.20.0.9"
     assert export["address"] == "::"

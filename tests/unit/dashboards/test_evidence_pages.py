@@ -240,19 +240,38 @@ def test_only_who_may_export_sees_the_form_and_gets_the_file(world: World) -> No
 # -- who touched
 
 
+def _check_address(world: World) -> tuple[str, str]:
+    """The page of a subject, and the address its count of the evidence comes from."""
+    text = world.signed_in("auditor").get(f"/subjects/{token('subject', SUBJECT)}").text
+    found = re.search(r'hx-get="([^"]+/check[^"]+)"', text)
+    assert found
+    return text, found[1].replace("&amp;", "&")
+
+
 def test_who_touched_says_the_numbers_and_that_they_agree_with_the_evidence(world: World) -> None:
-    page = world.signed_in("auditor").get(f"/subjects/{token('subject', SUBJECT)}").text
+    page, address = _check_address(world)
     assert "1 accounts touched this data subject 120 times" in page
-    assert "the same number" in page
-    assert "2 accesses of this period touched more people than they list" in page
+    client = world.signed_in("auditor")
+    whole, part = client.get(address).text, client.get(address, headers={"HX-Request": "true"}).text
+    for text in (whole, part):
+        assert "the same number" in text
+        assert "2 accesses of this period touched more people than they list" in text
+    assert "<html" not in part
+    assert [read.look for read in world.trail.told] == ["subject", "page", "page"]
 
 
-def test_who_touched_says_when_the_evidence_holds_another_number(world: World) -> None:
+def test_who_touched_says_when_the_evidence_holds_another_number_or_takes_too_long(world: World) -> None:
+    _, address = _check_address(world)
     world.looked.missing = 5
-    page = world.signed_in("auditor").get(f"/subjects/{token('subject', SUBJECT)}").text
-    assert "115 accesses, the evidence itself 120" in page
+    assert "115 accesses, the evidence itself 120" in world.signed_in("auditor").get(address).text
     world.looked.is_late = True
-    assert "too large to be counted" in world.signed_in("auditor").get(f"/subjects/{token('subject', SUBJECT)}").text
+    assert "too large to be counted" in world.signed_in("auditor").get(address).text
+
+
+@pytest.mark.parametrize("query", ["span=90&until_us=0", "span=91&until_us=5", "span=90", "span=90&until_us=9e9"])
+def test_a_check_of_no_period_is_refused(world: World, query: str) -> None:
+    path = f"/subjects/{token('subject', SUBJECT)}/check?{query}"
+    assert world.signed_in("auditor").get(path).status_code == 400
 
 
 def test_the_form_for_a_subject_leads_to_its_token(world: World) -> None:
