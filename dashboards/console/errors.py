@@ -11,7 +11,7 @@ from dashboards.console.words import WORDS
 from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
 
 TEMPLATE = "error.html"
-_NOT_THERE = frozenset({"no_incident", "no_panel", "no_channel"})
+_NOT_THERE = frozenset({"no_incident", "no_panel", "no_board", "no_channel"})
 
 
 def plain_error(status: int, code: str, *values: str) -> Page:

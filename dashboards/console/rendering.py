@@ -32,6 +32,7 @@ MENU = (
     ("/overview", "nav.overview", ""),
     ("/incidents", "nav.incidents", "read_incidents"),
     ("/search", "nav.search", "search_evidence"),
+    ("/boards", "nav.boards", ""),
     ("/rules", "nav.models", "search_evidence"),
     ("/health", "nav.pipeline", "read_status"),
     ("/settings", "nav.settings", ""),
