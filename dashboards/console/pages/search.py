@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from dashboards.console.errors import refusal
 from dashboards.console.rendering import zone_of
 from dashboards.console.visit import Answer, Download, Evidence, Fields, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED, exported
@@ -50,7 +51,7 @@ def ask(visit: Visit) -> Answer:
     try:
         question = _asked(visit)
     except UsageError as exc:
-        return form_page(visit, refused=str(exc))
+        return form_page(visit, refused=refusal(exc, visit.language))
     visit.kept.ticket = visit.form.text("ticket", longest=_LONGEST_TICKET)
     return Redirect(address_of(question))
 
