@@ -5,13 +5,19 @@ Place in the flow: made by `guard.py` from an error of our tree or from a refusa
 
 from __future__ import annotations
 
+import re
+
 from dashboards.console.outages import KAFKA, STORE, dependency_of
 from dashboards.console.visit import Page, Visit
-from dashboards.console.words import WORDS
+from dashboards.console.words import WORDS, Language, said
 from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
+from pipeline.health.troubles import TROUBLES
 
 TEMPLATE = "error.html"
-_NOT_THERE = frozenset({"no_incident", "no_panel", "no_channel"})
+_GENERIC = frozenset({Forbidden.code, UsageError.code})
+"""Codes that say nothing beyond the sentence."""
+_SECONDS = re.compile(r"([0-9]+) s$")
+_NOT_THERE = frozenset({"no_incident", "no_panel", "no_board", "no_channel"})
 
 
 def plain_error(status: int, code: str, *values: str) -> Page:
@@ -32,12 +38,26 @@ def not_done(error: AccesstrailError, visit: Visit) -> Page:
     if isinstance(error, Forbidden):
         if error.code == "login_refused":
             return Page(TEMPLATE, _values(error.code, "login.refused"), 403)
-        return Page(TEMPLATE, _values(error.code, "error.refused", str(error)), 403)
+        return Page(TEMPLATE, _values(error.code, "error.refused", refusal(error, visit.language)), 403)
     if isinstance(error, UsageError):
         if f"error.{error.code}" in WORDS:
             return plain_error(404 if error.code in _NOT_THERE else 400, error.code)
-        return Page(TEMPLATE, _values(error.code, "error.refused", str(error)), 400)
+        return Page(TEMPLATE, _values(error.code, "error.refused", refusal(error, visit.language)), 400)
     raise error
+
+
+def refusal(error: Forbidden | UsageError, language: Language) -> str:
+    """Why something is refused, in words: English as the layer below says it, Chinese by its code."""
+    if error.code == "login_refused":
+        return said("login.refused", language)
+    if error.code == "login_locked" and (found := _SECONDS.search(str(error))):
+        return said("login.locked", language, found[1])
+    if language == "en" or error.code in _GENERIC:
+        return str(error)
+    key = f"error.{error.code}"
+    if key in WORDS:
+        return said(key, language)
+    return TROUBLES[error.code].chinese if error.code in TROUBLES else str(error)
 
 
 def away_page(code: str, visit: Visit) -> Page:

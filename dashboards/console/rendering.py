@@ -32,6 +32,7 @@ MENU = (
     ("/overview", "nav.overview", ""),
     ("/incidents", "nav.incidents", "read_incidents"),
     ("/search", "nav.search", "search_evidence"),
+    ("/boards", "nav.boards", ""),
     ("/rules", "nav.models", "search_evidence"),
     ("/health", "nav.pipeline", "read_status"),
     ("/settings", "nav.settings", ""),
@@ -184,9 +185,9 @@ def _moment(context: Context, at_us: int, seconds: bool = False) -> str | Markup
         return "–"
     zone = zone_of(context["visit"].zone)
     at = datetime.fromtimestamp(at_us / 1e6, zone)
-    shown = at.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(
-        at.isoformat(timespec="seconds"), shown
+    # Day and time may stand below each other, but neither is broken.
+    return Markup('<time datetime="{0}" title="{0}"><span>{1}</span> <span>{2}</span></time>').format(
+        at.isoformat(timespec="seconds"), at.strftime("%Y-%m-%d"), at.strftime("%H:%M:%S" if seconds else "%H:%M")
     )  # fmt: skip
 
 
@@ -223,10 +224,12 @@ def number_text(value: float) -> str:
     >>> number_text(12_500.0), number_text(2**62), number_text(3.14159), number_text(0.000012), number_text(999.96)
     ('12,500', '4,611,686,018,427,387,904', '3.142', '0.000012', '1,000')
     """
-    if isinstance(value, int) or (math.isfinite(value) and (abs(value) >= _WHOLE_FROM or value == round(value))):
-        return f"{value:,.0f}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, int):
+        return f"{value:,}"
     if not math.isfinite(value):
         return "–"
+    if abs(value) >= _WHOLE_FROM or value == round(value):
+        return f"{value:,.0f}"
     places = 3 - math.floor(math.log10(abs(value)))
     return f"{value:,.{min(places, _MOST_PLACES)}f}".rstrip("0").rstrip(".")
 

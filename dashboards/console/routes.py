@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from dashboards.console.pages import (
     actor,
+    boards,
     entry,
     health,
     incident,
@@ -94,6 +95,17 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
     Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
     Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),
+    Route("GET", "/boards", SIGNED_IN, boards.list_page),
+    # The board of the pipeline names nobody: whoever may see how the pipeline is may see it. Before the others.
+    Route("GET", "/boards/pipeline-health", "read_status", boards.board_page),
+    Route("GET", "/boards/pipeline-health/figures/{panel}", "read_status", boards.figure),
+    Route("GET", "/boards/{uid}", "read_incidents", boards.board_page),
+    Route("POST", "/boards/{uid}", "search_evidence", boards.ask),
+    Route("GET", "/boards/{uid}/choices", "search_evidence", boards.choices, shows_evidence=True),
+    Route("GET", "/boards/{uid}/figures/{panel}", "read_incidents", boards.figure),
+    Route("GET", "/boards/{uid}/panels/{panel}", "search_evidence", boards.evidence_panel, shows_evidence=True),
+    Route("GET", "/boards/{uid}/of/{token}", "search_evidence", boards.about_page, shows_evidence=True),
+    Route("GET", "/boards/{uid}/of/{token}/panels/{panel}", "search_evidence", boards.about_panel, shows_evidence=True),
     Route("GET", "/health", "read_status", health.health_page),
     Route("GET", "/", SIGNED_IN, entry.home),
 )

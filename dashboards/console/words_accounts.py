@@ -18,7 +18,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Refused: account, password or one-time code is wrong, the code was used before, or the account is disabled.",
         "登录被拒绝：账户、密码或动态口令有误，口令已被使用，或账户已停用。",
     ),
-    "login.locked": ("Too many wrong passwords or codes: {0}", "密码或动态口令错误次数过多：{0}"),
+    "login.locked": (
+        "Too many wrong passwords or codes: try again in {0} s.", "密码或动态口令错误次数过多，请 {0} 秒后重试。",
+    ),
     "login.out": ("You are signed out.", "你已退出登录。"),
     "login.ended": ("Please sign in to go on.", "请登录后继续。"),
     "login.none": (

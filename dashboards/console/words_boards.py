@@ -5,6 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 WORDS: Mapping[str, tuple[str, str]] = {
+    "boards.title": ("Boards", "看板"),
+    "boards.lead": (
+        "Each panel says what it answers and what to do with the answer.", "每个面板都写明回答什么问题、答案用来做什么。",
+    ),
+    "boards.back": ("Back to the board", "返回看板"),
+    "boards.range": ("Range up to now", "时间范围（截至当前）"),
+    "boards.hours": ("{0} h", "{0} 小时"),
+    "boards.days": ("{0} days", "{0} 天"),
+    "boards.from": ("or from", "或起始"),
+    "boards.until": ("until", "截止"),
+    "boards.show": ("Show", "显示"),
+    "boards.shown": ("Shown:", "显示范围："),
+    "boards.who.actor": ("Account: id or token", "账号：标识或假名"),
+    "boards.who.subject": ("Person: id or token", "个人：标识或假名"),
+    "boards.who.hint": (
+        "An id is turned into its token here and stands in no address. Looking at somebody is recorded.",
+        "标识在此转换为假名，不会出现在地址中。查看某人将被记录。",
+    ),
+    "boards.choices": ("Accounts of recent incidents", "近期事件涉及的账号"),
+    "boards.choice": ("or an account of a recent incident", "或近期事件涉及的账号"),
+    "boards.nobody": ("Say whom it is about.", "请指定查看对象。"),
+    "boards.own.actor": ("The account's page", "账号页面"),
+    "boards.own.subject-audit": ("Who touched this person's data", "谁接触过该个人的数据"),
+    "boards.open": ("On a board", "在看板中查看"),
+    "error.no_board": ("There is no such board.", "没有该看板。"),
+    "error.bad_range": (
+        "A range ends after it begins and is at most three years long.", "时间范围的截止须晚于起始，且最长三年。",
+    ),
     "answer.yes": ("yes", "是"),
     "answer.no": ("no", "否"),
     "series.opened": ("opened", "新开启"),

@@ -11,6 +11,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "nav.overview": ("Overview", "总览"),
     "nav.incidents": ("Incidents", "事件"),
     "nav.search": ("Search", "检索"),
+    "nav.boards": ("Boards", "看板"),
     "nav.models": ("Rules and models", "规则与模型"),
     "nav.pipeline": ("Pipeline", "管道状态"),
     "nav.settings": ("Settings", "设置"),

@@ -88,10 +88,11 @@ def checked_name(text: str) -> str:
     """The name as it is. Raises: UsageError: not 2–32 of small ASCII letters, digits, `.`, `_`, `-`; or reserved."""
     if not _NAME(text):
         raise UsageError(
-            "an account's name has 2 to 32 characters: small letters a-z, digits, '.', '_' and '-', a letter first"
+            "an account's name has 2 to 32 characters: small letters a-z, digits, '.', '_' and '-', a letter first",
+            code="account_name",
         )
     if text in _RESERVED:
-        raise UsageError(f"the name {text} is reserved for accesstrail itself")
+        raise UsageError(f"the name {text} is reserved for accesstrail itself", code="account_name")
     return text
 
 
@@ -109,9 +110,13 @@ def checked_roles(names: Iterable[str]) -> frozenset[str]:
 def checked_password(password: str, account: str) -> str:
     """The password as it is. Raises: UsageError: too short, too long, or the account's name in other words."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise UsageError(f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} characters")
+        raise UsageError(
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD:,} characters", code="password_length"
+        )
     if len(set(password)) < SHORTEST_PASSWORD // 2 or account in password.lower():
-        raise UsageError("the password repeats few characters or holds the account's name: choose another one")
+        raise UsageError(
+            "the password repeats few characters or holds the account's name: choose another one", code="password_weak"
+        )
     return password
 
 

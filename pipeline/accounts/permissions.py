@@ -165,7 +165,12 @@ def require_second(action: str, first: str, second: str, second_roles: Collectio
     Raises: Forbidden: the same account twice, or one that may not second this.
     """
     if first == second:
-        raise Forbidden(f"{action} takes two people: {second} cannot second what it asked for itself")
+        raise Forbidden(
+            f"{action} takes two people: {second} cannot second what it asked for itself", code="second_person_same"
+        )
     seconders = ACTIONS[action].seconders
     if set(second_roles).isdisjoint(seconders):
-        raise Forbidden(f"{second} cannot second {action}: that takes the role {' or '.join(seconders) or 'of nobody'}")
+        raise Forbidden(
+            f"{second} cannot second {action}: that takes the role {' or '.join(seconders) or 'of nobody'}",
+            code="second_person_role",
+        )

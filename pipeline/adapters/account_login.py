@@ -82,7 +82,7 @@ class Logins:
         """The owner sets another password. Raises: Forbidden; UsageError: it is too weak, or the old one."""
         self.login(name, given, at_us)
         if new == given.password:
-            raise UsageError("the new password is the old one: choose another one")
+            raise UsageError("the new password is the old one: choose another one", code="password_unchanged")
         hashed = self._passwords.hashed(checked_password(new, name))
         with self._file.change() as connection:
             rows.allowed(connection, name, "manage_own_account")
@@ -106,7 +106,7 @@ class Logins:
                 (shared, name),
             ).rowcount
             if not changed:
-                raise UsageError(f"{name} has enrolled a second factor meanwhile")
+                raise UsageError(f"{name} has enrolled a second factor meanwhile", code="totp_not_begun")
             rows.record(connection, at_us, name, name, "totp_begun")
         return secret.enrolment(shared, name)
 
@@ -120,10 +120,16 @@ class Logins:
         with self._file.change() as connection:
             known = _known(connection, name)
             if known is None or known.totp_secret is None or known.totp_confirmed:
-                raise UsageError(f"no second factor is being enrolled: begin with accesstrail users totp {name}")
+                raise UsageError(
+                    f"no second factor is being enrolled: begin with accesstrail users totp {name}",
+                    code="totp_not_begun",
+                )
             step = secret.accepted_step(known.totp_secret, code, at_us, known.totp_last_step)
             if step is None:
-                raise UsageError("the one-time code is wrong: is the app's clock right, and was the newest code typed?")
+                raise UsageError(
+                    "the one-time code is wrong: is the app's clock right, and was the newest code typed?",
+                    code="totp_wrong",
+                )
             connection.execute(
                 "UPDATE accounts SET totp_confirmed = 1, totp_last_step = ? WHERE name = ?", (step, name)
             )

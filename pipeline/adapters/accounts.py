@@ -100,7 +100,7 @@ class Accounts:
         hashed = self._checked(name, password)
         with self._file.change() as connection:
             if rows.everybody(connection):
-                raise UsageError("this system has accounts: the first one can be made only once")
+                raise UsageError("this system has accounts: the first one can be made only once", code="accounts_exist")
             return self._insert(connection, name, frozenset({"admin"}), hashed, by=name, reason=reason, at_us=at_us)
 
     def add(self, by: str, name: str, roles: Iterable[str], password: str, reason: str, at_us: int) -> Account:

@@ -15,6 +15,7 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_rows import DELIVERY_FIELDS, delivery_row, id_text, selected
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.incidents import (
+    SUBJECTS_OF_ROW,
     AlertView,
     Arrivals,
     CommandOutcome,
@@ -53,7 +54,8 @@ _EVIDENCE = (
     "lower(hex(actor_token)), toString(action), toString(outcome), resource_type, resource_id, "
     "toInt64(if(subject_count < 0, length(subject_tokens), subject_count)), records_returned, purpose, "
     "toString(explained), toString(channel), toString(network_kind), src_country, app_id, endpoint, fields_unmasked, "
-    "justification, risk, topic, partition, offset"
+    "justification, risk, topic, partition, offset, "
+    f"arrayMap(x -> lower(hex(x)), arraySlice(subject_tokens, 1, {SUBJECTS_OF_ROW}))"
 )
 _NUMBERS = "count(), quantileExact(0.5)(took_s), quantileExact(0.9)(took_s)"
 
@@ -145,7 +147,8 @@ class IncidentReader:
         }  # fmt: skip
         names = [field.name for field in fields(EvidenceRow)]
         rows = (dict(zip(names, row, strict=True)) for row in self._reader.query(sql, given))
-        return [EvidenceRow(**one | {"fields_unmasked": tuple(one["fields_unmasked"])}) for one in rows]
+        lists = ("fields_unmasked", "subject_tokens")
+        return [EvidenceRow(**one | {name: tuple(one[name]) for name in lists}) for one in rows]
 
     def incident(self, id_or_prefix: str) -> IncidentView | None:
         """The incident whose id begins so, hyphens or not. Raises: UsageError: several do, or that says too little."""

@@ -119,9 +119,15 @@ class IncidentFilter:
     actor_token: str = ""
 
 
+SUBJECTS_OF_ROW = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceRow:
-    """One access of an alert, as stored: tokens and masks only. Counts -1 where the source gave none."""
+    """One access of an alert, as stored: tokens and masks only. Counts -1 where the source gave none.
+
+    `subject_tokens`: the first `SUBJECTS_OF_ROW` of those it lists.
+    """
 
     event_id: str
     event_time_us: int
@@ -146,6 +152,7 @@ class EvidenceRow:
     topic: str
     partition: int
     offset: int
+    subject_tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

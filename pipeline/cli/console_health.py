@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 from pipeline.adapters.directory import read_directory
 from pipeline.adapters.health_reading import HealthReader
-from pipeline.audit.health import HealthView, PartitionView, ProcessView
+from pipeline.audit.health import (
+    ChannelView,
+    DeadLetters,
+    HealthView,
+    PartitionView,
+    ProcessView,
+    RunView,
+    SourceView,
+)
 from pipeline.cli.stack_status import collect
 from pipeline.config import Settings
 from pipeline.directory.snapshot import SourceRow
@@ -42,10 +50,10 @@ def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthVi
     since_us = now_us - _DAY_US
     listed = told("sources", lambda: _sources(settings), list[SourceRow]())
     events, unscored = told("events", lambda: reader.events(since_us), (0, 0))
-    sources = told("sources", lambda: reader.sources(now_us, listed), [])
-    dead_letters = told("dead_letters", lambda: reader.dead_letters(since_us), [])
-    runs = told("runs", lambda: reader.runs(since_us), [])
-    channels = told("channels", lambda: reader.channels(since_us), [])
+    sources = told("sources", lambda: reader.sources(now_us, listed), list[SourceView]())
+    dead_letters = told("dead_letters", lambda: reader.dead_letters(since_us), list[DeadLetters]())
+    runs = told("runs", lambda: reader.runs(since_us), list[RunView]())
+    channels = told("channels", lambda: reader.channels(since_us), list[ChannelView]())
     partitions = _partitions(document)
     if not partitions or any(one.lag < 0 for one in partitions):
         unknown.append("partitions")

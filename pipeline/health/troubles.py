@@ -405,6 +405,42 @@ TROUBLES: Mapping[str, Trouble] = {
         "One account may not hold these roles together.", "give them to different people.",
         "同一账户不得同时拥有这些角色。", "请分配给不同的人。",
     ),
+    "account_name": Trouble(
+        "An account may not have this name: 2 to 32 of a-z, digits, '.', '_' and '-', a letter first, none reserved.",
+        "choose another one.",
+        "账户名不符合要求：2 至 32 个字符，限 a-z、数字、“.”、“_”、“-”，以字母开头，且不得为保留名称。", "另选名称。",
+    ),
+    "accounts_exist": Trouble(
+        "This system has accounts already: the first one can be made only once.", "sign in with an account.",
+        "系统已有账户：首个账户只能创建一次。", "请使用已有账户登录。",
+    ),
+    "password_length": Trouble(
+        "A password has 12 to 1,024 characters.", "choose a longer one, a sentence is good.",
+        "密码须为 12 至 1,024 个字符。", "请使用更长的密码，可用一句话。",
+    ),
+    "password_weak": Trouble(
+        "The password repeats few characters or holds the account's name.", "choose another one.",
+        "密码重复字符过多，或包含账户名。", "请另选密码。",
+    ),
+    "password_unchanged": Trouble(
+        "The new password is the old one.", "choose another one.", "新密码与当前密码相同。", "请另选密码。",
+    ),
+    "totp_wrong": Trouble(
+        "The one-time code is wrong.", "set the app's clock right and type the newest code.",
+        "动态口令有误。", "请校准验证器应用所在设备的时间，并输入最新口令。",
+    ),
+    "totp_not_begun": Trouble(
+        "No second factor is being enrolled.", "sign in again and begin anew.",
+        "当前没有正在设置的第二因素。", "请重新登录后再设置。",
+    ),
+    "second_person_same": Trouble(
+        "This takes two people, and the second one is who asks.", "ask somebody else.",
+        "此操作需要两人，第二人不能是申请人本人。", "请由另一人确认。",
+    ),
+    "second_person_role": Trouble(
+        "This takes two people, and the second one lacks the role for it.", "ask somebody whose role may second it.",
+        "此操作需要两人，第二人的角色无权确认。", "请由具备相应角色的人确认。",
+    ),
     "accounts_busy": Trouble(
         "Another command is changing accounts.", "try again.", "另一条命令正在修改账户。", "稍后重试。",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import segno
 
+from dashboards.console.errors import refusal
 from dashboards.console.first_link import is_valid
 from dashboards.console.outages import ACCOUNTS
 from dashboards.console.visit import Answer, Page, Redirect, Visit, same_site
@@ -31,9 +32,9 @@ def login_page(visit: Visit) -> Answer:
     return _login(visit, said=said)
 
 
-def _login(visit: Visit, *, said: str = "", refused: str = "", wait: str = "", status: int = 200) -> Page:
+def _login(visit: Visit, *, said: str = "", refused: str = "", status: int = 200) -> Page:
     values = {
-        "title": "login.title", "said": said, "refused": refused, "wait": wait,
+        "title": "login.title", "said": said, "refused": refused,
         "next": same_site(visit.query.text("next") or visit.form.text("next"), "/"),
         "is_empty": visit.parts.accounts.is_empty(),
     }  # fmt: skip
@@ -47,9 +48,7 @@ def login(visit: Visit) -> Answer:
     try:
         account = visit.parts.accounts.login(name, password, code, visit.now_us)
     except Forbidden as exc:
-        if exc.code == "login_locked":
-            return _login(visit, refused="login.locked", wait=str(exc).rpartition(": ")[2], status=403)
-        return _login(visit, refused="login.refused", status=403)
+        return _login(visit, refused=refusal(exc, visit.language), status=403)
     visit.parts.outages.worked(ACCOUNTS)
     return _signed_in(visit, account, password, same_site(visit.form.text("next"), "/"))
 
@@ -111,7 +110,7 @@ def make_first(visit: Visit) -> Answer:
     try:
         account = visit.parts.accounts.add_first(name, password, visit.now_us)
     except UsageError as exc:
-        return _first(visit, refused=str(exc), status=400)
+        return _first(visit, refused=refusal(exc, visit.language), status=400)
     return _signed_in(visit, account, password, "/")
 
 
@@ -174,9 +173,9 @@ def changed_password(visit: Visit) -> str:
     try:
         visit.parts.accounts.change_password(visit.who.name, visit.form.secret("old"), code, new, visit.now_us)
     except Forbidden as exc:
-        return "login.refused" if exc.code == "login_refused" else str(exc)
+        return refusal(exc, visit.language)
     except UsageError as exc:
-        return str(exc)
+        return refusal(exc, visit.language)
     return ""
 
 
@@ -188,9 +187,9 @@ def confirm_totp(visit: Visit) -> Answer:
     try:
         codes = visit.parts.accounts.confirm_totp(visit.who.name, password, code, visit.now_us)
     except Forbidden as exc:
-        return _totp(visit, refused="login.refused" if exc.code == "login_refused" else str(exc), status=400)
+        return _totp(visit, refused=refusal(exc, visit.language), status=400)
     except UsageError as exc:
-        return _totp(visit, refused=str(exc), status=400)
+        return _totp(visit, refused=refusal(exc, visit.language), status=400)
     account, _ = visit.parts.accounts.standing(visit.who.name)
     answer = _signed_in(visit, account, password, "/welcome")
     assert answer.signed_in is not None  # noqa: S101

@@ -7,7 +7,6 @@ trail; figures do not and are asked again by themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from dashboards.console.live import verdict_values
@@ -19,7 +18,7 @@ from dashboards.panels.panel import Board, Panel
 from pipeline.errors import UsageError
 
 BOARD = soc_overview.BOARD
-_STEP_S = 10
+STEP_S = 10
 """The end of the range moves in steps of this, so that viewers of the same moment ask the same question."""
 
 
@@ -41,14 +40,14 @@ def figure(visit: Visit) -> Answer:
     panel = panel_of(BOARD, visit.path["uid"])
     if is_evidence(panel):
         raise UsageError("there is no such figure", code="no_panel")
-    page, _ = answered(visit, BOARD, panel)
+    page, _ = panel_page(visit, BOARD, panel, newest(visit, BOARD), back="/overview")
     return page
 
 
 def evidence_panel(visit: Visit) -> Answer:
     """One panel whose rows name accounts."""
     panel = panel_of(BOARD, visit.path["uid"])
-    page, rows = answered(visit, BOARD, panel)
+    page, rows = panel_page(visit, BOARD, panel, newest(visit, BOARD), back="/overview")
     return Evidence(page=page, look="panel", rows=rows, about=f"{BOARD.uid}/{panel.uid}")
 
 
@@ -68,12 +67,16 @@ def is_evidence(panel: Panel) -> bool:
     return any(column.unit in ("token", "time") for column in panel.columns) and panel.view != "timeseries"
 
 
-def answered(visit: Visit, board: Board, panel: Panel, parameters: Mapping[str, str] | None = None) -> tuple[Page, int]:
-    """The part of a page that shows a panel over the board's own range, and how many rows it shows."""
-    now_s = visit.now_us // 1_000_000 // _STEP_S * _STEP_S
+def newest(visit: Visit, board: Board) -> Asked:
+    """The board's own range up to now."""
+    now_s = visit.now_us // 1_000_000 // STEP_S * STEP_S
     until = datetime.fromtimestamp(now_s, UTC)
-    asked = Asked(until - timedelta(seconds=board.range_s), until, visit.zone, parameters or {})
+    return Asked(until - timedelta(seconds=board.range_s), until, visit.zone)
+
+
+def panel_page(visit: Visit, board: Board, panel: Panel, asked: Asked, back: str) -> tuple[Page, int]:
+    """The part of a page that shows a panel over a range, and how many rows it shows. `back`: where it belongs."""
     answer = visit.parts.panels.run(panel, values_of(board, asked))
     view = shown(panel, answer, visit.language, (asked.since.timestamp(), asked.until.timestamp()), visit.may)
     template = "panel.html" if visit.is_fragment else "panel_page.html"
-    return Page(template, {"shown": view, "panel": panel, "title": "overview.title"}), len(answer.rows)
+    return Page(template, {"shown": view, "panel": panel, "title": "overview.title", "back": back}), len(answer.rows)

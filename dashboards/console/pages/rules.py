@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dashboards.console.errors import refusal
 from dashboards.console.evidence_ports import ExceptionDraft, PreviewView
 from dashboards.console.pages.search import number
 from dashboards.console.visit import Answer, Evidence, Page, Visit
@@ -33,7 +34,7 @@ def preview(visit: Visit) -> Answer:
         draft = _draft(visit)
         found = visit.parts.evidence.preview(draft)
     except UsageError as exc:
-        return _page(visit, refused=str(exc))
+        return _page(visit, refused=refusal(exc, visit.language))
     return _page(visit, found=found, draft=draft)
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from dashboards.console.errors import refusal
 from dashboards.console.rendering import zone_of
 from dashboards.console.visit import Answer, Download, Evidence, Fields, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED, exported
@@ -50,7 +51,7 @@ def ask(visit: Visit) -> Answer:
     try:
         question = _asked(visit)
     except UsageError as exc:
-        return form_page(visit, refused=str(exc))
+        return form_page(visit, refused=refusal(exc, visit.language))
     visit.kept.ticket = visit.form.text("ticket", longest=_LONGEST_TICKET)
     return Redirect(address_of(question))
 
@@ -97,12 +98,12 @@ def _period(visit: Visit) -> tuple[int, int]:
     span = number(visit.form.text("span", str(DEFAULT_SPAN), longest=8))
     if span not in SPANS:
         raise UsageError("there is no such period", code="bad_field")
-    until_us = _typed_time(visit, "until") or visit.now_us + 1
-    return _typed_time(visit, "from") or until_us - round(span) * DAY_US, until_us
+    until_us = typed_time(visit, visit.form.text("until", longest=32)) or visit.now_us + 1
+    return typed_time(visit, visit.form.text("from", longest=32)) or until_us - round(span) * DAY_US, until_us
 
 
-def _typed_time(visit: Visit, name: str) -> int:
-    text = visit.form.text(name, longest=32)
+def typed_time(visit: Visit, text: str) -> int:
+    """A time that was typed, in the viewer's zone where it names none; 0 for none. Raises: UsageError."""
     if not text:
         return 0
     try:

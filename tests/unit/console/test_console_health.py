@@ -71,7 +71,7 @@ def page(world: World, view: HealthView, monkeypatch: pytest.MonkeyPatch, langua
     monkeypatch.setattr(world.looked, "health", lambda now_us: view)
     client = world.signed_in("soc")
     client.cookies.set("accesstrail_language", language)
-    return client.get("/health").text.partition("<main")[2]
+    return str(client.get("/health").text).partition("<main")[2]
 
 
 def _good(world: World) -> HealthView:

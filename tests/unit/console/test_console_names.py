@@ -38,7 +38,7 @@ def world(tmp_path: Path) -> World:
     found = World(tmp_path)
     reasons = ("rule:bulk_export", "feature:denied_10m", "scheduled:provisional", "exception:3fa94c01d2e7")
     found.logs.put(alert(1, detector="bulk_export", reasons=reasons), alert(2, risk=95.0, severity="high"))
-    found.store.events = [EVENT]
+    found.store.events = [replace(EVENT, subject_tokens=(PERSON,))]
     found.looked.incidents = [found.store.incident(found.incident.incident_id)]  # type: ignore[list-item]
     found.looked.alerts = list(found.store.alerts_of(found.looked.incidents[0]))
     return found
@@ -84,7 +84,9 @@ def test_the_incident_page_leads_to_its_account_only_for_whoever_may_search(
     link = f'href="/actors/{ACTOR}"'
     client = world.signed_in("responder")
     assert link in client.get(path).text
-    assert link in client.get(f"{path}/evidence").text
+    evidence = client.get(f"{path}/evidence").text
+    assert link in evidence
+    assert f'href="/subjects/{PERSON}"' in evidence
     # Today the matrix gives both to the same roles; the page asks all the same.
     monkeypatch.setattr(dashboards.console.visit, "may", lambda roles, name: name != "search_evidence")
     page = client.get(path).text
