@@ -1,4 +1,4 @@
-"""The README tells what is true: its commands and options exist, its make targets too, its links lead somewhere."""
+"""README and guides tell what is true: their commands and options exist, make targets too, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -25,8 +25,17 @@ def _options(command: click.Command) -> set[str]:
     return {text for parameter in command.params for text in parameter.opts}
 
 
-@pytest.mark.parametrize("line", _lines())
-def test_every_command_line_of_the_readme_can_be_parsed(line: str) -> None:
+def _lines_of_guides() -> list[str]:
+    """Commands in indented blocks; one goes on behind a backslash, and where a quotation is open."""
+    found = []
+    for guide in sorted((ROOT / "docs" / "guides").glob("*.md")):
+        text = guide.read_text(encoding="utf-8").replace("\\\n", " ")
+        found += re.findall(r"^    (accesstrail (?:\"[^\"]*\"|'[^']*'|#.*|[^\n\"'#])*)", text, re.MULTILINE)
+    return found
+
+
+@pytest.mark.parametrize("line", [*_lines(), *_lines_of_guides()])
+def test_every_command_line_can_be_parsed(line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
     assert words[0] in COMMANDS
     command = accesstrail.get_command(click.Context(accesstrail), words[0])
@@ -41,6 +50,7 @@ def test_every_command_line_of_the_readme_can_be_parsed(line: str) -> None:
 
 def test_the_readme_shows_commands_at_all() -> None:
     assert len(_lines()) > 10
+    assert len(_lines_of_guides()) > 30
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "evaluate", "fmt", "help"])
