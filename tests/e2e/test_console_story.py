@@ -33,8 +33,8 @@ RESPONDER, PRIVACY = "demo.responder", "demo.privacy"
 REASON = "the partner asks which of its accounts was stopped"
 LOOKS = {
     r"/overview/panels/": "panel", r"/incidents/[\w-]+/evidence$": "incident", r"/search/results$": "search",
-    r"/subjects/[0-9a-f]{32}$": "subject", r"/actors/[0-9a-f]{32}$": "actor", r"/rules$": "rules",
-    r"/reveal$": "reveal",
+    r"/subjects/[0-9a-f]{32}$": "subject", r"/subjects/[0-9a-f]{32}/check$": "page",
+    r"/actors/[0-9a-f]{32}$": "actor", r"/rules$": "rules", r"/reveal$": "reveal",
 }  # fmt: skip
 """Addresses behind which evidence is, and what a look at each is called in the record."""
 _ON_RECORD = (
