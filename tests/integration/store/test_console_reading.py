@@ -12,7 +12,7 @@ from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.incident_store import open_incidents
 from pipeline.adapters.reader_pool import ReaderPool
 from pipeline.adapters.store import ClickHouseStore
-from pipeline.audit.incidents import IncidentFilter, IncidentPlace, IncidentView
+from pipeline.audit.incidents import SUBJECTS_OF_ROW, IncidentFilter, IncidentPlace, IncidentView
 from pipeline.cli.console_live import ConsoleLive
 from pipeline.events import SEVERITIES, LogPosition
 from tests.incident_logs import START_US
@@ -110,6 +110,8 @@ def test_the_accesses_behind_alerts_are_found_by_their_place_in_the_log(
     events = reader.events_of(alerts)
     assert [one.event_id for one in events] == [alerts[0].event_id]
     assert (events[0].actor_token, events[0].offset) == (alerts[0].actor_token, alerts[0].offset)
+    assert len(events[0].subject_tokens) == min(events[0].subjects, SUBJECTS_OF_ROW)
+    assert all(len(one) == 32 for one in events[0].subject_tokens)
     assert reader.events_of([]) == []
 
 
