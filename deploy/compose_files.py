@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deploy.local.clickhouse import GUARDS
 from pipeline.roles import PRIVATE_NETWORKS, ROLES, render_server_users_xml
 
 SECRETS = "/run/secrets"
@@ -58,16 +59,8 @@ _STORE = """<clickhouse>
   <default_profile>default</default_profile>
   <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
   <mark_cache_size>{mark_cache_bytes}</mark_cache_size>
-  <storage_configuration>
-    <disks><default><keep_free_space_bytes>{keep_free_bytes}</keep_free_space_bytes></default></disks>
-  </storage_configuration>
-  <access_control_improvements>
-    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
-    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
-  </access_control_improvements>
-  <send_crash_reports><enabled>false</enabled></send_crash_reports>
-</clickhouse>
-"""
+{guards}</clickhouse>
+""".replace("{guards}", GUARDS)
 _KAFKA = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}

@@ -6,15 +6,14 @@ every view. Rows are written into the raw tables, so that derived tables and vie
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from pipeline.adapters.embedded import open_session
 from pipeline.migrations.schema import PUBLIC, RAW
 from pipeline.migrations.steps import DATABASES, MIGRATIONS_TABLE, STEPS
 
@@ -38,13 +37,7 @@ class PanelEngine:
     def __enter__(self) -> PanelEngine:
         """Starts the engine in a new folder and applies every migration."""
         self._folder = tempfile.mkdtemp(prefix="panels-")
-        with _within(self._folder):
-            from chdb import session
-
-            open_session: Any = session.Session
-            self._session: Any = open_session(os.path.join(self._folder, "data"))
-        for name, value in _SETTINGS.items():
-            self.run(f"SET {name} = {value}")
+        self._session, _ = open_session(self._folder, _SETTINGS)
         for statement in (*DATABASES, MIGRATIONS_TABLE, *(text for _, _, text in STEPS)):
             self.run(statement.replace(_DEFINER, ""))
         return self
@@ -87,13 +80,3 @@ class PanelEngine:
         """What readers may read."""
         found = self.ask("SELECT name FROM system.tables WHERE database = {d:String}", {"d": PUBLIC})
         return {name for (name,) in found.rows}
-
-
-@contextlib.contextmanager
-def _within(folder: str) -> Iterator[None]:
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

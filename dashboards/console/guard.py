@@ -23,7 +23,6 @@ from starlette.types import Scope
 
 from dashboards.console.errors import not_done, plain_error
 from dashboards.console.ports import Parts
-from dashboards.console.rates import Rates
 from dashboards.console.rendering import Renderer, is_zone
 from dashboards.console.routes import PUBLIC, SIGNED_IN, UNFINISHED, Route
 from dashboards.console.security import ROUTE
@@ -34,6 +33,7 @@ from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
 from pipeline.audit.reads import Read
 from pipeline.errors import AccesstrailError
+from pipeline.web_requests import Rates
 
 _log = logging.getLogger(__name__)
 

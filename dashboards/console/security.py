@@ -17,8 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards.console.rates import Rates
 from pipeline.errors import AccesstrailError
+from pipeline.web_requests import Rates
 
 _log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from dashboards.console import (
     words_overview,
     words_rules,
 )
+from pipeline.web_requests import wanted_language
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, Language]] = ("en", "zh")
@@ -52,20 +53,7 @@ def said(key: str, language: Language, *values: object) -> str:
 
 
 def language_of(accept: str, chosen: str) -> Language:
-    """The language that was chosen, else what an Accept-Language header (RFC 9110 §12.5.4) wants more; else English."""
+    """The language that was chosen, else what the browser's Accept-Language wants."""
     if chosen in LANGUAGES:
         return "zh" if chosen == "zh" else "en"
-    wanted = {"zh": 0.0, "en": 0.0}
-    for part in accept[:500].split(",")[:20]:
-        tag, _, quality = part.strip().lower().partition(";q=")
-        name = tag.partition("-")[0].strip()
-        if name in wanted:
-            wanted[name] = max(wanted[name], _quality(quality))
-    return "zh" if wanted["zh"] > wanted["en"] else "en"
-
-
-def _quality(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text))) if text else 1.0
-    except ValueError:
-        return 0.0
+    return wanted_language(accept)

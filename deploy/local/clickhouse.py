@@ -30,6 +30,16 @@ _PREPARATION_CONFIG = """<clickhouse>
   <users_config>users.xml</users_config>
 </clickhouse>
 """
+GUARDS = """  <storage_configuration>
+    <disks><default><keep_free_space_bytes>{keep_free_bytes}</keep_free_space_bytes></default></disks>
+  </storage_configuration>
+  <access_control_improvements>
+    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
+    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
+  </access_control_improvements>
+  <send_crash_reports><enabled>false</enabled></send_crash_reports>
+"""
+"""Sections of every server's configuration: room on the disk, no look at what nobody granted, nothing sent out."""
 # No logger section: the engine's log would repeat statements, and statements may name people.
 _CONFIG = """<clickhouse>
   <listen_host>127.0.0.1</listen_host>
@@ -42,16 +52,8 @@ _CONFIG = """<clickhouse>
   <index_mark_cache_size>{mark_cache_size}</index_mark_cache_size>
   <mmap_cache_size>0</mmap_cache_size>
   <background_pool_size>4</background_pool_size>
-  <storage_configuration>
-    <disks><default><keep_free_space_bytes>{keep_free_bytes}</keep_free_space_bytes></default></disks>
-  </storage_configuration>
-  <access_control_improvements>
-    <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
-    <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
-  </access_control_improvements>
-  <send_crash_reports><enabled>false</enabled></send_crash_reports>
-</clickhouse>
-"""
+{guards}</clickhouse>
+""".replace("{guards}", GUARDS)
 
 
 def password_file(state: Path, role: str) -> Path:

@@ -22,6 +22,7 @@ from pipeline.adapters.small_server import Page, Request, SmallServer
 from pipeline.errors import AccesstrailError
 from pipeline.notifications.templates import SEVERITY_ZH, STATE_ZH
 from pipeline.response.links import PATH, LinkClaim, Links
+from pipeline.web_requests import Rates, wanted_language
 
 _log = logging.getLogger(__name__)
 
@@ -103,14 +104,14 @@ class AcknowledgeServer(SmallServer):
     ) -> None:  # fmt: skip
         """Binds; port 0, or a port that is taken, means a free one (`address` tells which)."""
         self._links, self._look, self._acknowledge, self._now_us = links, look, acknowledge, now_us
-        self._rates = _Rates(ASKED_A_MINUTE)
+        self._rates = Rates(ASKED_A_MINUTE)
         self._given = _Given()
         super().__init__(
             host, port, self._answer, name="links", methods=("GET", "HEAD", "POST"), max_body_bytes=MAX_BODY_BYTES
         )
 
     def _answer(self, request: Request) -> Page:
-        language = language_of(request.headers.get("accept-language", ""))
+        language = wanted_language(request.headers.get("accept-language", ""))
         if not self._rates.takes(_asking(request), self._now_us()):
             return _page(language, "busy", 429)
         token = request.path.removeprefix(PATH) if request.path.startswith(PATH) else ""
@@ -149,48 +150,11 @@ class _Given:
             self.ids.popitem(last=False)
 
 
-class _Rates:
-    """Requests by address in the running minute; those who asked longest ago are forgotten."""
-
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
-        self._lock = threading.Lock()
-        self._asked: OrderedDict[str, tuple[int, int]] = OrderedDict()
-
-    def takes(self, address: str, now_us: int) -> bool:
-        minute = now_us // 60_000_000
-        with self._lock:
-            last, count = self._asked.pop(address, (minute, 0))
-            count = count + 1 if last == minute else 1
-            self._asked[address] = minute, count
-            if len(self._asked) > _REMEMBERED:
-                self._asked.popitem(last=False)
-        return count <= self._a_minute
-
-
 def _asking(request: Request) -> str:
     """Who asks: where a proxy of this machine passes it on, whom it names last, since that is its own word."""
     if request.address not in _LOCAL:
         return request.address
     return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:64] or request.address
-
-
-def language_of(accept: str) -> str:
-    """`zh` or `en`, whichever an Accept-Language header (RFC 9110 §12.5.4) wants more; else English."""
-    wanted = {"zh": 0.0, "en": 0.0}
-    for part in accept.split(",")[:20]:
-        tag, _, quality = part.strip().lower().partition(";q=")
-        language = tag.partition("-")[0].strip()
-        if language in wanted:
-            wanted[language] = max(wanted[language], _quality(quality))
-    return "zh" if wanted["zh"] > wanted["en"] else "en"
-
-
-def _quality(text: str) -> float:
-    try:
-        return min(1.0, max(0.0, float(text))) if text else 1.0
-    except ValueError:
-        return 0.0
 
 
 def _page(language: str, note: str, status: int, incident: IncidentPage | None = None) -> Page:

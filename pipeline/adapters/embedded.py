@@ -51,15 +51,7 @@ class EmbeddedEngine:
         self._folder = tempfile.mkdtemp(prefix="accesstrail-")
         self._waiting: dict[str, list[bytes]] = {name: [] for name in _TABLES}
         self._waiting_rows = dict.fromkeys(_TABLES, 0)
-        with _within(self._folder):  # the import obeys a config.xml of the current directory
-            from chdb import session
-            from chdb._exceptions import ChdbError
-
-            self._error: type[Exception] = ChdbError
-            open_session: Any = session.Session
-            self._session: Any = open_session(os.path.join(self._folder, "data"))
-        for name, value in _SETTINGS.items():
-            self._session.query(f"SET {name} = {value}")
+        self._session, self._error = open_session(self._folder, _SETTINGS)
         self._session.query(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
         self.clear()
         return self
@@ -129,6 +121,19 @@ def _text(value: Value) -> str:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def open_session(folder: str, settings: Mapping[str, int]) -> tuple[Any, type[Exception]]:
+    """A session of the engine with its data in the folder, and the error that it raises."""
+    with _within(folder):  # the import obeys a config.xml of the current directory
+        from chdb import session
+        from chdb._exceptions import ChdbError
+
+        untyped: Any = session.Session
+        opened = untyped(os.path.join(folder, "data"))
+    for name, value in settings.items():
+        opened.query(f"SET {name} = {value}")
+    return opened, ChdbError
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Runs panels' statements as the database role reader: one connection a thread, values bound on the server.
+"""Runs panels' statements as the database role reader: values bound on the server.
 
 Place in the flow: handed to the console by the composition root, used by `accesstrail dashboards show`. What is read is
 bounded three times: by the statement's own LIMIT, by the limits here, by the role's.
@@ -7,8 +7,7 @@ bounded three times: by the statement's own LIMIT, by the limits here, by the ro
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,13 +22,10 @@ _LARGEST_ANSWER_BYTES = 16 << 20
 
 
 class PanelReader:
-    """Safe in several threads. `run` raises UsageError: a value is missing; Away; StoreRefused."""
+    """As safe in several threads as what it asks. `run` raises UsageError: a value is missing; Away; StoreRefused."""
 
-    def __init__(self, open_connection: Callable[[], Questions]) -> None:
-        self._open = open_connection
-        self._own = threading.local()
-        self._opened: list[Questions] = []
-        self._lock = threading.Lock()
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
 
     def run(self, panel: Statement, values: Mapping[str, object]) -> PanelAnswer:
         """The answer to one panel; values that it does not use are left out.
@@ -46,29 +42,18 @@ class PanelReader:
             "max_result_bytes": _LARGEST_ANSWER_BYTES,
             "result_overflow_mode": "throw",
         }
-        found = self._connection().measured(panel.sql, {name: values[name] for name in names}, limits)
+        found = self._questions.measured(panel.sql, {name: values[name] for name in names}, limits)
         rows = tuple(tuple(map(_plain, row)) for row in found.rows)
         return PanelAnswer(found.names, rows, found.rows_read, found.elapsed_ms)
 
     def close(self) -> None:
-        """Ends every thread's connection."""
-        with self._lock:
-            opened, self._opened = self._opened, []
-        for connection in opened:
-            connection.close()
-
-    def _connection(self) -> Questions:
-        found: Questions | None = getattr(self._own, "connection", None)
-        if found is None:
-            found = self._own.connection = self._open()
-            with self._lock:
-                self._opened.append(found)
-        return found
+        """Ends the connections."""
+        self._questions.close()
 
 
 def open_panel_reader(settings: ClickHouseSettings) -> PanelReader:
-    """Panels as the role reader; connects at the first question."""
-    return PanelReader(lambda: connect(settings, "reader"))
+    """Panels as the role reader on one connection, for one thread; it connects at the first question."""
+    return PanelReader(connect(settings, "reader"))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  any value a store can give

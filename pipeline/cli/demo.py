@@ -117,7 +117,9 @@ def _story(state_dir: Path, accounts: Sequence[SignIn], clock: _Clock, say: _Say
     show_sign_in(console, accounts, say)
     say("4/4  history through the pipeline, then live work with three attacks in it …")
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
-    _send(producer, _merged(events.lines, story.past))
+    for key, line in _merged(events.lines, story.past):
+        producer.send(key, line)
+    producer.flush()
     _send_live(producer, story.live)
     _ask_scheduler(settings)
     since_us = min(one.first_ms for one in story.chapters if one.scenario == HARVEST) * 1000
@@ -197,17 +199,15 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _send(producer: EventProducer, lines: Iterable[bytes]) -> None:
-    for line in lines:
-        producer.send(str(msgspec.json.decode(line)["actor_id"]).encode(), line)
-    producer.flush()
+def _merged(history: Iterable[bytes], past: Iterable[Mapping[str, Any]]) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of history's events and of what attackers did meanwhile, in the order of their times."""
+    numbered = (_keyed(msgspec.json.decode(line), line) for line in history)
+    told = (_keyed(event, msgspec.json.encode(event)) for event in past)
+    yield from (keyed[1:] for keyed in heapq.merge(numbered, told, key=lambda one: one[0]))
 
 
-def _merged(history: Iterable[bytes], past: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
-    """History and what attackers did meanwhile, in the order of their times."""
-    numbered = ((utc_us(str(msgspec.json.decode(line)["event_time"])), line) for line in history)
-    told = ((utc_us(str(event["event_time"])), msgspec.json.encode(event)) for event in past)
-    yield from (line for _, line in heapq.merge(numbered, told, key=lambda one: one[0]))
+def _keyed(event: Mapping[str, Any], line: bytes) -> tuple[int, bytes, bytes]:
+    return utc_us(str(event["event_time"])), str(event["actor_id"]).encode(), line
 
 
 def _send_live(producer: EventProducer, events: Sequence[Mapping[str, Any]]) -> None:

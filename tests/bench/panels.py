@@ -22,11 +22,10 @@ from dashboards.panels.boards import BOARDS
 from deploy.local.configuration import settings as state_settings
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.panel_reading import PanelReader
-from pipeline.adapters.reader_pool import Questions
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.config import Settings
 from pipeline.migrations.schema import RAW
-from tests.bench.store import PARTITIONS, Loader
+from tests.bench.store import PARTITIONS, Loader, size_options
 from tests.bench.workload import Workload, prepare
 
 BAR_MS = 300
@@ -74,18 +73,16 @@ def end_of(client: ClickHouse) -> datetime:
     return newest.replace(tzinfo=UTC) + timedelta(seconds=1)
 
 
-class _Uncached(PanelReader):
+def _uncached(settings: Settings) -> PanelReader:
     """A reader whose server does not remember which granules a condition left out the last time."""
-
-    def _connection(self) -> Questions:
-        connection = super()._connection()
-        connection.query("SET use_query_condition_cache = 0")
-        return connection
+    connection = connect(settings.clickhouse, "reader")
+    connection.query("SET use_query_condition_cache = 0")
+    return PanelReader(connection)
 
 
 def measured(settings: Settings, zone: str = _ZONE) -> Iterator[dict[str, object]]:
     """One line a panel: board, panel, milliseconds of the first and the middle of the next answers, rows read."""
-    reader = _Uncached(lambda: connect(settings.clickhouse, "reader"))
+    reader = _uncached(settings)
     plain = connect(settings.clickhouse, "reader")
     until = end_of(plain)
     who = _busiest(plain, until)
@@ -135,13 +132,7 @@ def _steps(options: argparse.Namespace) -> Iterator[dict[str, object]]:
 
 def main() -> None:
     """Loads what is missing, measures; prints one JSON object a panel and one of all."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.panels", description=__doc__)
-    parser.add_argument("--state", type=Path, default=Path("/tmp/accesstrail-bench-store"))  # noqa: S108
-    parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--actors", type=int, default=2_000)
-    parser.add_argument("--events-a-day", type=int, default=111_000)
-    parser.add_argument("--batch", type=int, default=5_000, help="events a batch (default 5000)")
-    for step in _steps(parser.parse_args()):
+    for step in _steps(size_options("tests.bench.panels", __doc__)):
         print(json.dumps(step), flush=True)
 
 

@@ -232,15 +232,20 @@ def _steps(options: argparse.Namespace) -> Iterator[dict[str, object]]:
         end(stack)
 
 
-def main() -> None:
-    """Loads, merges, measures; prints one JSON object a step."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.store", description=__doc__)
+def size_options(module: str, about: str | None) -> argparse.Namespace:
+    """The options of a bench over a store of many events: where it lies and how large it is."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
     parser.add_argument("--state", type=Path, default=Path("/tmp/accesstrail-bench-store"))  # noqa: S108
     parser.add_argument("--events", type=int, default=10_000_000)
     parser.add_argument("--actors", type=int, default=2_000)
     parser.add_argument("--events-a-day", type=int, default=111_000)
     parser.add_argument("--batch", type=int, default=5_000, help="events a batch (default 5000)")
-    for step in _steps(parser.parse_args()):
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Loads, merges, measures; prints one JSON object a step."""
+    for step in _steps(size_options("tests.bench.store", __doc__)):
         print(json.dumps(step, indent=1), flush=True)
 
 

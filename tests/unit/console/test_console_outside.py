@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from dashboards.console.outages import KAFKA, STORE, Outages, dependency_of
-from dashboards.console.rates import Rates
 from dashboards.panels import soc_overview
 from dashboards.panels.panel import Panel
 from pipeline.adapters.reader_pool import ReaderPool
@@ -143,16 +142,6 @@ def test_outages_are_dated_by_their_first_failure() -> None:
     outages.worked(STORE)
     assert outages.failed(STORE, 20) == 20
     assert (dependency_of("kafka_away"), dependency_of("store_busy"), dependency_of("away")) == (KAFKA, STORE, STORE)
-
-
-def test_rates_count_by_name_and_minute_and_forget_the_oldest() -> None:
-    rates = Rates(2)
-    assert [rates.takes("a", 0) for _ in range(3)] == [True, True, False]
-    assert rates.takes("b", 0)
-    assert rates.takes("a", 60_000_000)
-    for number in range(10_001):
-        rates.takes(f"n{number}", 60_000_000)
-    assert len(rates._asked) == 10_000
 
 
 def test_how_long_sources_may_be_silent_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
