@@ -8,30 +8,11 @@ and fails while a code has none. Reasons of dead letters are explained by `stage
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from pipeline.health.refusals import REFUSALS, Trouble
 
 AWAY_CODES: Mapping[str, str] = {"away": "store", "store_away": "store", "store_busy": "store", "kafka_away": "kafka"}
 """Codes of the class *away*, and the dependency each speaks of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What one code means and what to do; plain sentences, no names of people or payload."""
-
-    meaning: str
-    next_step: str
-    meaning_zh: str
-    next_step_zh: str
-
-    @property
-    def english(self) -> str:
-        """One text for an alert row."""
-        return f"{self.meaning} Next: {self.next_step}"
-
-    @property
-    def chinese(self) -> str:
-        """The same in Chinese."""
-        return f"{self.meaning_zh}下一步：{self.next_step_zh}"
 
 
 TROUBLES: Mapping[str, Trouble] = {
@@ -355,149 +336,7 @@ TROUBLES: Mapping[str, Trouble] = {
         "it is kept and passed over; look for another writer of the topic.",
         "通知主题中的一条记录不是有效通知，或含任何渠道都无法发送的内容。", "该记录已保留并跳过；请检查是否有其他程序写入该主题。",
     ),
-    # -- reading
-    "bad_search": Trouble(
-        "A search cannot be asked: a token, a period or a word is none.", "correct what the message names.",
-        "检索条件无效：假名、时间或取值有误。", "更正提示中指出的内容。",
-    ),
-    "bad_cursor": Trouble(
-        "The address of a search's page was cut or changed.", "search again.",
-        "检索页的网址不完整或被改动。", "重新检索。",
-    ),
-    "bad_field": Trouble(
-        "A field of a form holds something that it may not.", "correct what the message names.",
-        "表单中有字段的内容无效。", "更正提示中指出的内容。",
-    ),
-    "no_model": Trouble(
-        "No model is in force, so nothing can alert.", "train a model and put it in force: see docs/guides/models.md.",
-        "没有启用的模型，不会产生告警。", "训练并启用模型，参见 docs/guides/models.md。",
-    ),
-    # -- accounts
-    "forbidden": Trouble(
-        "The account may not do this, or a second person is missing.",
-        "ask an account with the role admin for the role the message names, or the second person for their token.",
-        "该账户无权执行此操作，或缺少第二人。", "请 admin 角色授予提示中的角色，或由第二人提供令牌。",
-    ),
-    "no_accounts": Trouble(
-        "This system has no accounts yet.", "make the first one with `accesstrail users add NAME --first`.",
-        "系统尚无账户。", "用 `accesstrail users add NAME --first` 建立第一个账户。",
-    ),
-    "no_token": Trouble(
-        "The command does not know who asks.", "give --token-file FILE or set ACCESSTRAIL_TOKEN_FILE.",
-        "命令不知道由谁发起。", "提供 --token-file FILE，或设置 ACCESSTRAIL_TOKEN_FILE。",
-    ),
-    "token_refused": Trouble(
-        "A personal token is unknown, expired or revoked, or its account is disabled.",
-        "make another one with `accesstrail users token NAME --out FILE`.",
-        "个人令牌未知、过期或已吊销，或其账户已停用。", "用 `accesstrail users token NAME --out FILE` 重新生成。",
-    ),
-    "login_refused": Trouble(
-        "Name, password or one-time code is wrong, or the account is disabled.",
-        "try again with a fresh code; an account with the role admin can reset the password.",
-        "名称、密码或动态口令有误，或账户已停用。", "换新口令重试；admin 角色可重置密码。",
-    ),
-    "login_locked": Trouble(
-        "Too many wrong passwords or codes: the account waits.",
-        "wait as long as the message says; if it was not you, tell the security team.",
-        "密码或口令错误次数过多，账户暂时锁定。", "按提示时间等待；若非本人操作，请通知安全团队。",
-    ),
-    "separation_of_duties": Trouble(
-        "One account may not hold these roles together.", "give them to different people.",
-        "同一账户不得同时拥有这些角色。", "请分配给不同的人。",
-    ),
-    "account_name": Trouble(
-        "An account may not have this name: 2 to 32 of a-z, digits, '.', '_' and '-', a letter first, none reserved.",
-        "choose another one.",
-        "账户名不符合要求：2 至 32 个字符，限 a-z、数字、“.”、“_”、“-”，以字母开头，且不得为保留名称。", "另选名称。",
-    ),
-    "accounts_exist": Trouble(
-        "This system has accounts already: the first one can be made only once.", "sign in with an account.",
-        "系统已有账户：首个账户只能创建一次。", "请使用已有账户登录。",
-    ),
-    "password_length": Trouble(
-        "A password has 12 to 1,024 characters.", "choose a longer one, a sentence is good.",
-        "密码须为 12 至 1,024 个字符。", "请使用更长的密码，可用一句话。",
-    ),
-    "password_weak": Trouble(
-        "The password repeats few characters or holds the account's name.", "choose another one.",
-        "密码重复字符过多，或包含账户名。", "请另选密码。",
-    ),
-    "password_unchanged": Trouble(
-        "The new password is the old one.", "choose another one.", "新密码与当前密码相同。", "请另选密码。",
-    ),
-    "totp_wrong": Trouble(
-        "The one-time code is wrong.", "set the app's clock right and type the newest code.",
-        "动态口令有误。", "请校准验证器应用所在设备的时间，并输入最新口令。",
-    ),
-    "totp_not_begun": Trouble(
-        "No second factor is being enrolled.", "sign in again and begin anew.",
-        "当前没有正在设置的第二因素。", "请重新登录后再设置。",
-    ),
-    "second_person_same": Trouble(
-        "This takes two people, and the second one is who asks.", "ask somebody else.",
-        "此操作需要两人，第二人不能是申请人本人。", "请由另一人确认。",
-    ),
-    "second_person_role": Trouble(
-        "This takes two people, and the second one lacks the role for it.", "ask somebody whose role may second it.",
-        "此操作需要两人，第二人的角色无权确认。", "请由具备相应角色的人确认。",
-    ),
-    "accounts_busy": Trouble(
-        "Another command is changing accounts.", "try again.", "另一条命令正在修改账户。", "稍后重试。",
-    ),
-    "no_channel": Trouble(
-        "There is no channel of that name.", "look at `accesstrail notify channels`.",
-        "没有该名称的渠道。", "见 `accesstrail notify channels`。",
-    ),
-    "grafana_url": Trouble(
-        "The address of Grafana cannot be used.", "give https://HOST in [grafana] url, plain http to 127.0.0.1 only.",
-        "Grafana 地址不可用。", "在 [grafana] url 中填写 https://HOST；http 仅限 127.0.0.1。",
-    ),
-    "grafana_token": Trouble(
-        "Grafana does not know the token, or its file cannot be read.",
-        "make a service account's token and put it into [grafana] token_file, mode 0600.",
-        "Grafana 不认识该令牌，或令牌文件不可读。", "创建服务账号令牌，存入 [grafana] token_file，权限 0600。",
-    ),
-    "grafana_role": Trouble(
-        "The token may not do that in Grafana.", "give its service account the role Admin.",
-        "该令牌在 Grafana 中无此权限。", "为其服务账号授予 Admin 角色。",
-    ),
-    "grafana_version": Trouble(
-        "Grafana is too old, or does not tell its version.", "upgrade it to 11.6 or newer; check [grafana] url.",
-        "Grafana 版本过旧或未告知版本。", "升级到 11.6 以上；检查 [grafana] url。",
-    ),
-    "grafana_not_there": Trouble(
-        "Grafana has nothing under that name.", "publish again with `accesstrail dashboards publish`.",
-        "Grafana 中没有该对象。", "重新执行 `accesstrail dashboards publish`。",
-    ),
-    "grafana_conflict": Trouble(
-        "Somebody else changed it in Grafana, or provisioning files own it.",
-        "look with `accesstrail dashboards diff`, then publish again.",
-        "他人已在 Grafana 中改动，或由配置文件管理。", "先执行 `accesstrail dashboards diff`，再重新发布。",
-    ),
-    "grafana_refused": Trouble(
-        "Grafana refuses what was sent.", "read Grafana's log.", "Grafana 拒绝了所发内容。", "查看 Grafana 日志。",
-    ),
-    "grafana_garbage": Trouble(
-        "What answers there is no Grafana.", "check [grafana] url, and what stands in between.",
-        "应答方不是 Grafana。", "检查 [grafana] url 及中间设备。",
-    ),
-    "grafana_tls": Trouble(
-        "The certificate of Grafana is not trusted.", "check the address, or name the authority in [grafana] ca_file.",
-        "Grafana 证书不受信任。", "检查地址，或在 [grafana] ca_file 中指定证书机构。",
-    ),
-    "grafana_slow": Trouble(
-        "Grafana does not answer in time.", "try again.", "Grafana 未及时应答。", "稍后重试。",
-    ),
-    "grafana_away": Trouble(
-        "Grafana does not answer.", "check that it runs, and [grafana] url.",
-        "Grafana 无应答。", "检查其是否运行及 [grafana] url。",
-    ),
-    "grafana_busy": Trouble(
-        "Grafana cannot serve now.", "try again; else read its log.", "Grafana 暂时无法服务。", "稍后重试，或查看其日志。",
-    ),
-    "error": Trouble(
-        "Something failed that has no code of its own.", "read the message.", "发生了没有专属代码的错误。", "阅读提示信息。",
-    ),
+    **REFUSALS,
 }  # fmt: skip
 
 
