@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.local import clickhouse, kafka
 from deploy.local.configuration import (
@@ -253,26 +254,35 @@ def stop(state: Path, *, timeout_s: float = _LAUNCH_STOP_TIMEOUT_S) -> bool:
     state = state.absolute()
     if not is_locked(state):
         return False
-    asked: int | None = None
+    asked: _Process | None = None
     deadline = time.monotonic() + timeout_s
-    while is_locked(state):
+    # Its lock is free before its process has ended: Python takes its time for that.
+    while is_locked(state) or (asked is not None and start_ticks(asked.pid) == asked.ticks):
         # Again and again until asked: a stack that is only starting has not yet said who it is.
         if asked is None:
             asked = _ask_to_stop(state)
         if time.monotonic() > deadline:
-            raise LocalStackError(f"the stack in {state} (process {asked}) did not stop within {timeout_s:.0f} s")
+            who = "unknown" if asked is None else asked.pid
+            raise LocalStackError(f"the stack in {state} (process {who}) did not stop within {timeout_s:.0f} s")
         time.sleep(_LAUNCH_POLL_S)
     return True
 
 
-def _ask_to_stop(state: Path) -> int | None:
+class _Process(NamedTuple):
+    """One process for good: ids are used again, ids with the time of their start are not."""
+
+    pid: int
+    ticks: int
+
+
+def _ask_to_stop(state: Path) -> _Process | None:
     """Signals the stack that the run file names; None where that is another process by now, or none."""
     facts = read_json(run_file(state)) or {}
     pid, ticks = facts.get("pid"), facts.get("start_ticks")
-    if not isinstance(pid, int) or start_ticks(pid) is None or start_ticks(pid) != ticks:
+    if not isinstance(pid, int) or not isinstance(ticks, int) or start_ticks(pid) != ticks:
         return None
     os.kill(pid, signal.SIGTERM)
-    return pid
+    return _Process(pid, ticks)
 
 
 def as_json(document: object) -> str:

@@ -27,6 +27,19 @@ fcntl.flock(lock, fcntl.LOCK_EX)
 print("locked", flush=True)
 sys.stdin.readline()
 """
+# The same, but lives on for a moment when its lock is free.
+LINGERER = """
+import fcntl, signal, sys, time
+lock = open(sys.argv[1], "ab")
+fcntl.flock(lock, fcntl.LOCK_EX)
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(1))
+print("locked", flush=True)
+while not ended:
+    time.sleep(0.01)
+lock.close()
+time.sleep(1.5)
+"""
 
 
 @pytest.fixture
@@ -80,3 +93,15 @@ def test_a_process_that_only_has_a_dead_stacks_number_is_not_signalled(
 
 def test_where_nothing_runs_nothing_is_stopped(state: Path) -> None:
     assert not stop(state)
+
+
+def test_stop_waits_for_the_end_of_the_process_and_not_only_of_its_lock(state: Path) -> None:
+    """Python takes its time to end; whoever starts again, or looks who is left, must not meet it."""
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", LINGERER, str(lock_file(state))], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        _say_who_runs(state, process.pid, start_ticks(process.pid))
+        assert stop(state)
+        assert start_ticks(process.pid) is None
