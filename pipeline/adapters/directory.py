@@ -65,6 +65,18 @@ def read_directory(
         raise DirectoryError(f"the directory folder holds a value that cannot be used ({type(exc).__name__})") from None
 
 
+def read_sources(folder: Path, keyring: Keyring, tenant: str = "default") -> tuple[SourceRow, ...]:
+    """What the folder says of sources, without reading the rest; accounts are read too, since an owner may be one.
+
+    Raises: DirectoryError: these files have faults.
+    """
+    reader = _FolderReader(folder, keyring, tenant)
+    reader.actors()
+    rows = reader.sources()
+    reader.faults.raise_if_any()
+    return rows
+
+
 def _snapshot(folder: Path, keyring: Keyring, tenant: str, time_zones: TimeZones) -> DirectorySnapshot:
     reader = _FolderReader(folder, keyring, tenant)
     snapshot = DirectorySnapshot(

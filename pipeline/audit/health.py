@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.audit.reads import SOURCE_SYSTEM
+
 HOUR_US = 3_600_000_000
 SILENT_AFTER_US = 24 * HOUR_US
 """A source that the directory names no bound for is pointed at after a day."""
@@ -41,7 +43,9 @@ class SourceView:
     owner: str
 
     def is_silent_at(self, now_us: int) -> bool:
-        """Whether it is silent for longer than its owner allows."""
+        """Whether it is silent for longer than its owner allows; accesstrail itself speaks only when it has to."""
+        if self.source_system == SOURCE_SYSTEM and not self.allowed_s:
+            return False
         bound_us = self.allowed_s * 1_000_000 or SILENT_AFTER_US
         return bool(self.last_us) and now_us - self.last_us > bound_us
 

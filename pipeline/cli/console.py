@@ -27,6 +27,7 @@ from dashboards.console.ports import Parts
 from pipeline.adapters.breach_counts import IncidentEvidence
 from pipeline.adapters.channels.registry import sender_of
 from pipeline.adapters.command_outbox import FILE_NAME, CommandOutbox
+from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.panel_reading import PanelReader
@@ -39,6 +40,7 @@ from pipeline.cli.console_accounts import FIRST_LINK, ConsoleAccounts
 from pipeline.cli.console_evidence import ConsoleEvidence
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents, SharedSender
 from pipeline.cli.console_live import ConsoleLive, ConsolePanels
+from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.incident_desk import Desk
 from pipeline.cli.options import settings_options
 from pipeline.cli.worker import start_logging
@@ -100,6 +102,8 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     reader = IncidentReader(pool)
     outbox = CommandOutbox(settings.state_dir / FILE_NAME, sender)
     clock = Desk(settings, reader, IncidentEvidence(pool), lambda: producer)
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    listed = ListedSources(settings.detection.directory, keyring)
     announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
     trail = _Trail(announcer.tell, outages)
     with closing(pool), closing(producer), closing(outbox), closing(announcer):
@@ -109,10 +113,12 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
             trail=trail,
             incidents=ConsoleIncidents(reader, clock),
             desk=ConsoleDesk(reader, sender, outbox),
-            live=ConsoleLive(settings.state_dir, settings.detection.directory, pool, reader, now_us),
+            live=ConsoleLive(
+                settings.state_dir, reader, HealthReader(pool, _TENANT, kafka.events_topic), listed, now_us
+            ),
             panels=ConsolePanels(PanelReader(pool)),
             channels=ConsoleChannels(settings),
-            evidence=ConsoleEvidence(settings, pool, Keyring.load(settings.protection.token_keys_file), accounts.names),
+            evidence=ConsoleEvidence(settings, pool, keyring, listed, accounts.names),
             now_us=now_us,
             two_people=settings.response.two_people,
             public_address=settings.console.public_address,

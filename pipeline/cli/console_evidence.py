@@ -30,6 +30,7 @@ from pipeline.audit.rules import ENDED, ExceptionView, ModelView, RulesView, cha
 from pipeline.audit.search import AccessPage, Cursor, Question
 from pipeline.audit.subject import CrossCheck, SubjectHistory
 from pipeline.cli.console_health import health_of
+from pipeline.cli.console_sources import ListedSources
 from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.events import DEFAULT_TENANT
@@ -49,12 +50,12 @@ class ConsoleEvidence:
     """Role `dashboards.console.evidence_ports.EvidenceDesk`."""
 
     def __init__(
-        self, settings: Settings, questions: Questions, keyring: Keyring, accounts: Callable[[], Iterable[str]] = tuple,
-        tenant: str = DEFAULT_TENANT,
+        self, settings: Settings, questions: Questions, keyring: Keyring, listed: ListedSources,
+        accounts: Callable[[], Iterable[str]] = tuple, tenant: str = DEFAULT_TENANT,
     ) -> None:  # fmt: skip
         self.tenant = tenant
         self.identities = DirectoryIdentities(settings.detection.directory, keyring, tenant, accounts)
-        self._settings, self._questions, self._keyring = settings, questions, keyring
+        self._settings, self._questions, self._keyring, self._listed = settings, questions, keyring, listed
         self._tokens = TokenMaker(keyring, tenant)
         self._versions = VersionsReader(questions, settings.kafka.events_topic)
 
@@ -89,7 +90,7 @@ class ConsoleEvidence:
     def health(self, now_us: int) -> HealthView:
         """How the pipeline is."""
         reader = HealthReader(self._questions, self.tenant, self._settings.kafka.events_topic)
-        return health_of(self._settings, reader, now_us)
+        return health_of(self._settings, reader, self._listed, now_us)
 
     # -- rules
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pipeline.adapters.directory import read_directory
 from pipeline.adapters.health_reading import HealthReader
 from pipeline.audit.health import (
     ChannelView,
@@ -20,19 +19,19 @@ from pipeline.audit.health import (
     RunView,
     SourceView,
 )
+from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.stack_status import collect
 from pipeline.config import Settings
 from pipeline.directory.snapshot import SourceRow
 from pipeline.errors import AccesstrailError
 from pipeline.health.troubles import explain
-from pipeline.privacy.keys import Keyring
 
 _DAY_US = 86_400_000_000
 _LIMIT_MS = 3_000
 Found = TypeVar("Found")
 
 
-def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthView:
+def health_of(settings: Settings, reader: HealthReader, listed: ListedSources, now_us: int) -> HealthView:
     """Everything on the page; never fails for a dependency that is away."""
     document = collect(settings, _LIMIT_MS)
     problems, unknown = [str(one) for one in _listed(document.get("problems"))], list[str]()
@@ -48,9 +47,9 @@ def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthVi
             return otherwise
 
     since_us = now_us - _DAY_US
-    listed = told("sources", lambda: _sources(settings), list[SourceRow]())
+    bounds = told("sources", lambda: list(listed.rows()), list[SourceRow]())
     events, unscored = told("events", lambda: reader.events(since_us), (0, 0))
-    sources = told("sources", lambda: reader.sources(now_us, listed), list[SourceView]())
+    sources = told("sources", lambda: reader.sources(now_us, bounds), list[SourceView]())
     dead_letters = told("dead_letters", lambda: reader.dead_letters(since_us), list[DeadLetters]())
     runs = told("runs", lambda: reader.runs(since_us), list[RunView]())
     channels = told("channels", lambda: reader.channels(since_us), list[ChannelView]())
@@ -63,11 +62,6 @@ def health_of(settings: Settings, reader: HealthReader, now_us: int) -> HealthVi
         dead_letters=dead_letters, runs=runs, channels=channels, problems=problems, unscored=unscored, events=events,
         unknown=unknown,
     )  # fmt: skip
-
-
-def _sources(settings: Settings) -> list[SourceRow]:
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    return list(read_directory(settings.detection.directory, keyring).sources)
 
 
 def _partitions(document: Mapping[str, Any]) -> list[PartitionView]:

@@ -1,12 +1,11 @@
 """What the console's overview is made of, gathered for all viewers at once: incidents, ingest, sources; and panels.
 
 Place in the flow: built by `console.py`. Ingest is what workers say in their status files, so that it is told also
-while the store is away; sources are compared with what `sources.csv` of the directory allows.
+while the store is away; silent sources are the same as on the page of pipeline health.
 """
 
 from __future__ import annotations
 
-import csv
 import threading
 import time
 from collections import OrderedDict
@@ -15,22 +14,18 @@ from pathlib import Path
 
 from dashboards.console.ports import LiveFacts
 from dashboards.panels.panel import Panel
+from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.panel_reading import PanelReader
-from pipeline.adapters.reader_pool import Questions
 from pipeline.adapters.status_file import read_workers
 from pipeline.audit.incidents import IncidentFilter
 from pipeline.audit.panels import PanelAnswer
+from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.stack_status import Document, troubles, unready
 from pipeline.incidents.words import STATES
 
 SHOWN_INCIDENTS = 5
 _ACTIVE = IncidentFilter(states=tuple(state for state in STATES if state != "resolved"))
-_HEARD = (
-    "SELECT source_system, source_instance, toUnixTimestamp64Micro(max(last_received_at)) FROM accesstrail.sources "
-    "WHERE day >= today() - 30 GROUP BY source_system, source_instance"
-)
-_SECOND_US = 1_000_000
 NO_WORKER = "not_assigned"
 
 
@@ -38,10 +33,11 @@ class ConsoleLive:
     """`dashboards.console.ports.LiveSource`."""
 
     def __init__(
-        self, state_dir: Path, directory: Path, store: Questions, reader: IncidentReader, now_us: Callable[[], int]
-    ) -> None:
-        self._run, self._sources = state_dir / "run", Allowed(directory / "sources.csv")
-        self._store, self._reader, self._now_us = store, reader, now_us
+        self, state_dir: Path, reader: IncidentReader, health: HealthReader, listed: ListedSources,
+        now_us: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._run, self._reader, self._health = state_dir / "run", reader, health
+        self._listed, self._now_us = listed, now_us
         self._counted: tuple[int, float] | None = None
 
     def facts(self) -> LiveFacts:
@@ -58,13 +54,9 @@ class ConsoleLive:
         )
 
     def _silent(self) -> Sequence[str]:
-        heard = {(str(system), str(instance)): int(at_us) for system, instance, at_us in self._store.query(_HEARD)}
         now_us = self._now_us()
-        return [
-            f"{system}/{instance}"
-            for (system, instance), allowed_us in self._sources.read().items()
-            if now_us - heard.get((system, instance), now_us) > allowed_us
-        ]
+        heard = self._health.sources(now_us, self._listed.latest())
+        return [f"{one.source_system}/{one.source_instance}" for one in heard if one.is_silent_at(now_us)]
 
     def _rate(self, workers: Sequence[Document]) -> float:
         """Events stored a second since the look before; workers count from their own start."""
@@ -74,31 +66,6 @@ class ConsoleLive:
         if before is None or total < before[0] or now_s <= before[1]:
             return 0.0
         return (total - before[0]) / (now_s - before[1])
-
-
-class Allowed:
-    """How long each source may be silent, microseconds, as `sources.csv` has it; read again when it changes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._changed_ns = -1
-        self._allowed: dict[tuple[str, str], int] = {}
-
-    def read(self) -> Mapping[tuple[str, str], int]:
-        """By system and instance; nothing where there is no such file."""
-        try:
-            changed_ns = self._path.stat().st_mtime_ns
-            if changed_ns != self._changed_ns:
-                with self._path.open(encoding="utf-8", newline="") as file:
-                    rows = list(csv.DictReader(file))
-                self._allowed = {
-                    (row["source_system"], row["source_instance"]): int(row["max_silence_s"]) * 1_000_000
-                    for row in rows
-                }
-                self._changed_ns = changed_ns
-        except (OSError, ValueError, KeyError):
-            return self._allowed  # half written, or none: the directory's own check says so
-        return self._allowed
 
 
 class ConsolePanels:

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.incident_store import open_incidents
 from pipeline.adapters.reader_pool import ReaderPool
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.audit.incidents import SUBJECTS_OF_ROW, IncidentFilter, IncidentPlace, IncidentView
 from pipeline.cli.console_live import ConsoleLive
+from pipeline.cli.console_sources import ListedSources
 from pipeline.events import SEVERITIES, LogPosition
+from pipeline.privacy.keys import Keyring
 from tests.incident_logs import START_US
 from tests.integration.store.test_breach_counts import ACTOR, Evidence
 from tests.integration.store.test_incidents import Company
@@ -138,7 +141,9 @@ def test_the_overviews_facts_come_from_the_store_and_the_workers_files(
         "source_system,source_instance,max_silence_s,owner\ncrm,never-heard,60,x\n", encoding="utf-8"
     )
     company.alert(1, severity="critical", risk=99.0)
-    live = ConsoleLive(tmp_path, tmp_path, pool, IncidentReader(pool), lambda: START_US)
+    health = HealthReader(pool, "default", "access.events")
+    listed = ListedSources(tmp_path, Keyring.offline())
+    live = ConsoleLive(tmp_path, IncidentReader(pool), health, listed, lambda: START_US)
     facts = live.facts()
     assert facts.open["critical", "open"] >= 1
     assert facts.gravest[0].severity == "critical"

@@ -25,6 +25,7 @@ from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.schedule import ClickHouseSchedule
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.console_evidence import ConsoleEvidence
+from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.exceptions import exceptions_command
 from pipeline.cli.incident_feedback import ExceptionWish, make_exception
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
@@ -185,7 +186,9 @@ def test_the_console_says_of_exceptions_models_and_changes_what_the_commands_say
 ) -> None:
     scope = ("--actor", "svc.job", "--detector", "break_glass")
     first = system.seal("svc.job", "rule:break_glass")
-    desk = ConsoleEvidence(load(system.file, {}), reader, system.keyring)
+    settings = load(system.file, {})
+    sources = ListedSources(settings.detection.directory, system.keyring)
+    desk = ConsoleEvidence(settings, reader, system.keyring, sources)
     draft = ExceptionDraft(scope={"actor": desk.named("actor", "svc.job").tokens[0]}, detectors=("break_glass",))
     (ahead,) = system.command("preview", *scope, "--json")
     seen = desk.preview(draft)

@@ -13,7 +13,9 @@ from pipeline.adapters.health_reading import HealthReader
 from pipeline.audit.health import HealthView, ProcessView
 from pipeline.cli import console_health
 from pipeline.cli.console_health import health_of
+from pipeline.cli.console_sources import ListedSources
 from pipeline.errors import StoreRefused
+from pipeline.privacy.keys import Keyring
 from tests.console import NOW_US, World
 from tests.unit.versions.deployment import Deployment
 
@@ -49,7 +51,8 @@ def _running(*_given: object) -> dict[str, Any]:
 
 def asked(folder: Path, refuses: str) -> HealthView:
     settings = Deployment(folder).settings()
-    return health_of(settings, HealthReader(Store(refuses), "default", "access.events"), NOW_US)
+    listed = ListedSources(settings.detection.directory, Keyring.offline())
+    return health_of(settings, HealthReader(Store(refuses), "default", "access.events"), listed, NOW_US)
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,19 @@ import pytest
 from dashboards.console.outages import KAFKA, STORE, Outages, dependency_of
 from dashboards.panels import soc_overview
 from dashboards.panels.panel import Panel
+from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.reader_pool import ReaderPool
 from pipeline.audit.panels import PanelAnswer
+from pipeline.cli import console_sources
 from pipeline.cli.console_incidents import SharedSender
-from pipeline.cli.console_live import Allowed, ConsolePanels
+from pipeline.cli.console_live import ConsoleLive, ConsolePanels
+from pipeline.cli.console_sources import ListedSources
 from pipeline.config import ClickHouseSettings
-from pipeline.errors import Away, StoreRefused
+from pipeline.directory.snapshot import SourceRow
+from pipeline.errors import Away, DirectoryError, StoreRefused
+from pipeline.privacy.keys import Keyring
 
+NOW_US = 1_795_000_000_000_000
 SETTINGS = ClickHouseSettings(
     host="h", native_port=1, http_port=2, database="d", password_files={}, timeout_s=300, commits_at_once=1
 )
@@ -144,11 +150,61 @@ def test_outages_are_dated_by_their_first_failure() -> None:
     assert (dependency_of("kafka_away"), dependency_of("store_busy"), dependency_of("away")) == (KAFKA, STORE, STORE)
 
 
-def test_how_long_sources_may_be_silent_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
-    path = tmp_path / "sources.csv"
-    allowed = Allowed(path)
-    assert allowed.read() == {}
-    path.write_text("source_system,source_instance,max_silence_s,owner\ncrm,eu,60,x\n")
-    assert allowed.read() == {("crm", "eu"): 60_000_000}
-    path.write_text("source_system,source_instance,max_silence_s,owner\ncrm,eu,soon,x\n")
-    assert allowed.read() == {("crm", "eu"): 60_000_000}  # half written: what was known holds
+def test_what_the_directory_says_of_sources_is_read_again_when_the_file_changes(tmp_path: Path) -> None:
+    path, head = tmp_path / "sources.csv", "source_system,source_instance,max_silence_s,owner\n"
+    listed = ListedSources(tmp_path, Keyring.offline())
+    assert listed.latest() == ()
+    path.write_text(f"{head}crm,eu,60,x\n")
+    known = [SourceRow("crm", "eu", 60, "x")]
+    assert list(listed.rows()) == known
+    path.write_text(f"{head}crm,eu,soon,x\n")
+    with pytest.raises(DirectoryError):
+        listed.rows()
+    assert list(listed.latest()) == known, "half written: what was known holds"
+    path.write_text(f"{head}crm,,61,x\n")
+    assert list(listed.rows()) == [SourceRow("crm", "", 61, "x")]
+
+
+def test_a_file_that_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def counted(folder: Path, keyring: Keyring) -> tuple[SourceRow, ...]:
+        asked.append(folder)
+        return ()
+
+    monkeypatch.setattr(console_sources, "read_sources", counted)
+    listed = ListedSources(tmp_path, Keyring.offline())
+    for _ in range(3):
+        listed.rows()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("system", "instance", "is_silent"),
+    [("crm", "eu", True), ("crm", "us", True), ("erp", "a", False), ("accesstrail", "console", False)],
+)
+def test_the_overview_counts_the_same_sources_as_silent_as_the_page_of_health(
+    system: str, instance: str, is_silent: bool, tmp_path: Path
+) -> None:
+    """A bound of a whole system, one of an instance, none (a day), and accesstrail's own events, which come rarely."""
+    (tmp_path / "sources.csv").write_text("source_system,source_instance,max_silence_s,owner\ncrm,,60,x\n")
+    last_us = {"crm": NOW_US - 61_000_000, "erp": NOW_US - 3_600_000_000, "accesstrail": NOW_US - 9 * 86_400_000_000}
+
+    class Asked:
+        def query(self, sql: str, parameters: Mapping[str, object] | None = None, settings: Any = None) -> list[Any]:
+            return [(system, instance, 1, 0, 0, last_us[system])] if ".sources " in sql else []
+
+    health = HealthReader(Asked(), "default", "access.events")  # type: ignore[arg-type]
+    listed = ListedSources(tmp_path, Keyring.offline())
+    live = ConsoleLive(tmp_path, Incidents(), health, listed, lambda: NOW_US)  # type: ignore[arg-type]
+    assert live.facts().silent == ([f"{system}/{instance}"] if is_silent else [])
+
+
+class Incidents:
+    """No incidents."""
+
+    def open_counts(self) -> Mapping[tuple[str, str], int]:
+        return {}
+
+    def page(self, *given: object) -> list[object]:
+        return []
