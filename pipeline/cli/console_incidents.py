@@ -13,9 +13,17 @@ from dataclasses import dataclass
 from dashboards.console.ports import BreachStanding, Handed
 from pipeline.adapters.command_outbox import CommandOutbox
 from pipeline.adapters.incident_reading import IncidentReader
-from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
+from pipeline.audit.incidents import (
+    AlertView,
+    CommandOutcome,
+    EvidenceRow,
+    IncidentFilter,
+    IncidentPlace,
+    IncidentView,
+    TimelineEntry,
+)
 from pipeline.cli.incident_clock import view_of
-from pipeline.cli.incident_desk import Desk
+from pipeline.cli.incident_desk import Desk, outcomes_of
 from pipeline.errors import Away
 from pipeline.incidents.records import Acknowledge, Command, encode_command
 from pipeline.notifications.policy import DeliveryRow
@@ -137,17 +145,15 @@ class ConsoleDesk:
         self._sender.flush()
 
     def _awaited(self, commands: Sequence[Command]) -> list[Handed]:
-        found: dict[str, Handed] = {}
-        for turn in range(max(1, round(self._wait_s / _POLL_S))):
-            if turn:
-                self._sleep(_POLL_S)
-            for one in commands:
-                name = str(one.command_id)
-                if name not in found and (outcome := self._reader.outcome_of(name)) is not None:
-                    found[name] = Handed(
-                        incident_id=outcome.incident_id or one.incident_id, transition=outcome.transition,
-                        code=outcome.code, state=outcome.state,
-                    )  # fmt: skip
-            if len(found) == len(commands):
-                break
-        return [found.get(str(one.command_id), Handed(incident_id=one.incident_id)) for one in commands]
+        names = [str(one.command_id) for one in commands]
+        found = outcomes_of(self._reader, names, self._wait_s, self._sleep, _POLL_S)
+        return [_handed(one.incident_id, found.get(name)) for name, one in zip(names, commands, strict=True)]
+
+
+def _handed(incident_id: str, outcome: CommandOutcome | None) -> Handed:
+    if outcome is None:
+        return Handed(incident_id=incident_id)
+    return Handed(
+        incident_id=outcome.incident_id or incident_id, transition=outcome.transition, code=outcome.code,
+        state=outcome.state,
+    )  # fmt: skip

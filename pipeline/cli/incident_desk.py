@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -21,7 +21,7 @@ from pipeline.adapters.breach_counts import IncidentEvidence
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.kafka import EventProducer
-from pipeline.audit.incidents import IncidentView
+from pipeline.audit.incidents import CommandOutcome, IncidentView
 from pipeline.cli.account_news import tell_of_accounts
 from pipeline.cli.acting import now_us
 from pipeline.cli.incident_words import said
@@ -105,12 +105,27 @@ class Desk:
         return self._awaited(str(command.command_id), command.incident_id)
 
     def _awaited(self, command_id: str, incident_id: str) -> Outcome:
-        for _ in range(max(1, round(self.wait_s / _POLL_S))):
-            found = self.reader.outcome_of(command_id)
-            if found is not None:
-                return Outcome(command_id, found[2] or incident_id, found[0], found[1], found[3])
-            self.sleep(_POLL_S)
-        return Outcome(command_id, incident_id)
+        found = outcomes_of(self.reader, [command_id], self.wait_s, self.sleep).get(command_id)
+        if found is None:
+            return Outcome(command_id, incident_id)
+        return Outcome(command_id, found.incident_id or incident_id, found.transition, found.code, found.state)
+
+
+def outcomes_of(
+    reader: IncidentReader, command_ids: Sequence[str], wait_s: float, sleep: Callable[[float], None],
+    poll_s: float = _POLL_S,
+) -> Mapping[str, CommandOutcome]:  # fmt: skip
+    """What commands led to, by id; those that nobody has handled within `wait_s` are missing. Raises: Away."""
+    found: dict[str, CommandOutcome] = {}
+    for turn in range(max(1, round(wait_s / poll_s))):
+        if turn:
+            sleep(poll_s)
+        for name in command_ids:
+            if name not in found and (outcome := reader.outcome_of(name)) is not None:
+                found[name] = outcome
+        if len(found) == len(command_ids):
+            break
+    return found
 
 
 @contextmanager
