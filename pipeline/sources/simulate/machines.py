@@ -197,6 +197,9 @@ def extend_contract(company: Company, org: str, first_day: date, days: int, limi
     main = standing_contract(company, org)
     last = first_day + timedelta(days=days)
     name = f"{main.contract_id}-{stamp(day_start_ms(first_day), 0)[:10]}"
+    taken = [one.contract_id for one in company.contracts if one.contract_id.startswith(name)]
+    if taken:  # two reasons on one day: the directory wants each contract once
+        name = f"{name}-{len(taken) + 1}"
     company.contracts.append(Contract(org, name, main.resource_types, main.purposes, limit, first_day, last))
 
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline.adapters.directory import read_directory
 from pipeline.privacy.keys import Keyring
 from pipeline.sources.simulate import Simulation, draw_company, write_directory
+from pipeline.sources.simulate.machines import extend_contract
 
 COLUMNS = {
     "actors.csv": "actor_id actor_type org department role manager_id site hired_on leaves_on status mfa_required "
@@ -47,3 +48,13 @@ def test_some_companies_do_not_know_all_their_accounts() -> None:
     unknown = [sum(not one.in_directory for one in draw_company(seed, 200).people) for seed in range(12)]
     assert any(unknown)
     assert not all(unknown)
+
+
+def test_two_larger_contracts_of_one_day_are_two_contracts(tmp_path: Path) -> None:
+    company, day = draw_company(5, 120), date(2026, 9, 9)
+    org = company.contracts[0].org
+    for limit in (900, 1_800, 2_700):
+        extend_contract(company, org, day, 2, limit)
+    write_directory(company, tmp_path, [])
+    snapshot = read_directory(tmp_path, Keyring.offline())
+    assert {900, 1_800, 2_700} <= {one.daily_subject_limit for one in snapshot.partners}
