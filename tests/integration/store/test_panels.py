@@ -17,6 +17,7 @@ from dashboards.panels.asked import Asked, values_of
 from dashboards.panels.boards import BOARDS, board
 from dashboards.panels.panel import Board, Panel
 from pipeline.adapters.panel_reading import PanelReader, open_panel_reader
+from pipeline.adapters.reader_pool import ReaderPool
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.dashboards import dashboards_command
 from pipeline.errors import Away, StoreRefused, UsageError
@@ -104,7 +105,9 @@ def test_raw_tables_are_out_of_reach(panels: PanelReader) -> None:
         panels.run(raw, {})
 
 
-def test_each_thread_has_a_connection_of_its_own(panels: PanelReader) -> None:
+def test_threads_ask_at_once_where_connections_are_shared_out(clickhouse_settings: Any) -> None:
+    """As in the console; one connection, as on a terminal, is for one thread."""
+    panels = PanelReader(ReaderPool(clickhouse_settings))
     one, panel = _panel("soc-overview", "accesses")
     found: list[int] = []
 
@@ -117,6 +120,7 @@ def test_each_thread_has_a_connection_of_its_own(panels: PanelReader) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    panels.close()
     assert found == [3] * 30
 
 
