@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE ?=
 
-.PHONY: help demo test check faults determinism bench bench-latency bench-notify bench-start bench-memory bench-outage bench-store bench-panels bench-handling soak evaluate fmt env lock clean
+.PHONY: help demo test check faults tamper determinism bench bench-latency bench-notify bench-start bench-memory bench-outage bench-store bench-panels bench-viewers bench-handling bench-verify soak evaluate fmt env lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ test: env ## check, and every test on the real local stack, side by side
 
 faults: env ## every fault at every gap, a thousand runs and more; RESUME=FILE goes on where it was interrupted
 	$(BIN)/python -m tests.faults $(if $(RESUME),--resume $(RESUME)) $(FAULTS_OPTIONS)
+
+tamper: env ## two hundred changes of each kind over every table and in bundles: verification must find each (an hour)
+	$(BIN)/python -m tests.tamper $(TAMPER_OPTIONS)
 
 determinism: env ## one topic read with kills every five seconds, and replayed; minutes longer than in make test
 	ACCESSTRAIL_LONG=1 $(BIN)/pytest -x tests/e2e/test_determinism.py
@@ -58,8 +61,14 @@ bench-store: env ## bytes per event and a subject's history at ten million event
 bench-panels: env ## milliseconds and rows read of every panel at ten million events (half an hour)
 	$(BIN)/python -m tests.bench.panels
 
+bench-viewers: env ## how long fifty viewers wait for the console at 5,000 events a second, and its first paint
+	$(BIN)/python -m tests.bench.viewers
+
 bench-handling: env ## CPU per alert of incident handling, and what an incident key costs in memory
 	$(BIN)/python -m tests.bench.handling
+
+bench-verify: env ## rows a second and core that verification of a store and of a bundle does
+	$(BIN)/python -m tests.bench.verification
 
 soak: env ## half an hour under load with a fault every minute
 	$(BIN)/python -m tests.bench.soak

@@ -36,12 +36,24 @@ http_port = {store_http_port}
 
 [protection]
 token_keys_file = "{secrets}/token-keys"
+vault_keys_file = "{secrets}/vault-keys"
 
 [detection]
 directory = "{directory}"
 # Made by `accesstrail train`; until there is one, events are stored unscored.
 model = "{state}/model"
 default_time_zone = "{zone}"
+
+[ledger]
+deployment = "accesstrail"
+# A folder that only the notary's container has.
+signing_key_file = "{ledger}/signing-key"
+public_keys_file = "{ledger}/ledger.pub"
+
+# Outside the store, but not outside this machine: docs/guides/evidence-keys.md says what to add.
+[ledger.anchors.file]
+kind = "file"
+file = "{ledger}/anchors/checkpoints.notes"
 
 [health]
 host = "127.0.0.1"
@@ -93,6 +105,7 @@ def config_toml(
     secrets: str = SECRETS,
     state: str = "/var/lib/accesstrail",
     directory: str = "/etc/accesstrail/directory",
+    ledger: str = "/var/lib/accesstrail-ledger",
     kafka: str = f"kafka:{KAFKA_PORT}",
     store_host: str = "clickhouse",
     store_port: int = STORE_PORT,
@@ -102,7 +115,7 @@ def config_toml(
     roles = [role.name for role in ROLES if role.name != "grafana"]
     return _CONFIG.format(
         state=state, kafka=kafka, partitions=PARTITIONS, store_host=store_host, store_port=store_port,
-        store_http_port=STORE_HTTP_PORT, secrets=secrets, directory=directory, zone=zone,
+        store_http_port=STORE_HTTP_PORT, secrets=secrets, directory=directory, zone=zone, ledger=ledger,
         password_files="\n".join(f'{role}_password_file = "{secrets}/clickhouse-{role}"' for role in roles),
     )  # fmt: skip
 

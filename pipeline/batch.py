@@ -20,7 +20,7 @@ from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS
 from pipeline.directory import DirectorySnapshot
 from pipeline.events import SCORE_STATUSES, Alert, LogPosition, codes
 from pipeline.ledger.append import BatchContent, seal
-from pipeline.ports import LedgerEntry
+from pipeline.ports import Identity, LedgerEntry
 from pipeline.privacy.protector import Protection
 from pipeline.stages.decide import alert_columns
 from pipeline.stages.duplicates import DuplicateWindow
@@ -100,6 +100,8 @@ class FormedBatch:
     features: ColumnBatch | None = None
     """Of some events: what the judgement stood on. Not evidence."""
     alerts: list[Alert] = field(default_factory=list)
+    identities: Sequence[Identity] = ()
+    """Who is behind tokens of this batch and may not be in the vault yet. Not evidence, and part of no token."""
 
     def token(self) -> str:
         """Names exactly this content at exactly this place: a retry is absorbed, another content never is."""
@@ -130,6 +132,7 @@ class Forming:
     gaps: ColumnBatch | None = None
     features: ColumnBatch | None = None
     alerts: list[Alert] = field(default_factory=list)
+    identities: Sequence[Identity] = ()
 
     def sealed(self, memory: PartitionMemory, versions_id: bytes, retention_class: str) -> FormedBatch:
         """Hashes the leaves in offset order, computes the ledger entry and writes its mark into every row."""
@@ -139,7 +142,15 @@ class Forming:
         for table in (*parts, *(one for one in (alert_rows, self.features) if one is not None)):
             seal_columns(table, entry, retention_class)
         return FormedBatch(
-            self.position, entry, self.events, self.dead_letters, self.gaps, alert_rows, self.features, self.alerts
+            self.position,
+            entry,
+            self.events,
+            self.dead_letters,
+            self.gaps,
+            alert_rows,
+            self.features,
+            self.alerts,
+            self.identities,
         )
 
     def leaves(self) -> list[bytes]:

@@ -10,12 +10,20 @@ from __future__ import annotations
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
+from pipeline.audit_settings import AuditSettings
 from pipeline.errors import ConfigError
+from pipeline.retention_settings import (
+    DEFAULT_PROVISION_DAYS,
+    LONGEST_DAYS,
+    PROFILES,
+    RetentionSettings,
+    retention_settings,
+)
 from pipeline.settings_table import SettingsTable
 from pipeline.time_zones import zone_data
 
@@ -26,6 +34,12 @@ SCHEDULER = "scheduler"
 """The role of scheduled detectors: only a system that runs them needs its password."""
 RESPONDER = "responder"
 """The role of incident handling and notifications: likewise."""
+NOTARY = "notary"
+"""The role that signs checkpoints: likewise."""
+VAULT = "vault"
+"""The role that keeps and reveals identities: only a system with a vault needs its password."""
+RETENTION = "retention"
+"""The role that deletes what has had its time: likewise, and only retention itself."""
 GRAFANA = "grafana"
 """The role of Grafana's data source: only whoever publishes it needs its password."""
 
@@ -60,10 +74,12 @@ class ClickHouseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionSettings:
-    """Keys of tokens and dead letters."""
+    """Keys of tokens, dead letters and the vault."""
 
     token_keys_file: Path
     attrs_allowed: tuple[str, ...]
+    vault_keys_file: Path | None = None
+    """Keys that wrap the data keys of identities; None: there is no vault, tokens stay tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +167,21 @@ class GrafanaSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """How the ledger is signed. `deployment`: begins every origin and names the key. `anchors`: tables as they stand
+    in the file, which `pipeline.notary.settings` reads. Files None: nothing is signed here.
+    """
+
+    deployment: str = "accesstrail"
+    signing_key_file: Path | None = None
+    public_keys_file: Path | None = None
+    checkpoint_interval_s: float = 1.0
+    anchor_interval_s: float = 10.0
+    anchor_age_alert_s: float = 30.0
+    anchors: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole configuration; immutable, checked."""
 
@@ -166,6 +197,9 @@ class Settings:
     grafana: GrafanaSettings
     source: Path
     console: ConsoleSettings = ConsoleSettings()
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
 
 class _Reader:
@@ -201,6 +235,9 @@ class _Reader:
     def whole(self, section: str, key: str, default: int, low: int, high: int) -> int:
         return self._table(section).whole(key, default, low, high)
 
+    def flag(self, section: str, key: str) -> bool:
+        return self._table(section).flag(key)
+
     def choice(self, section: str, key: str, words: tuple[str, ...]) -> str:
         """One of some words; the first is the default."""
         return self._table(section).choice(key, words)
@@ -221,6 +258,11 @@ class _Reader:
         table = SettingsTable(self._raw.get(section, {}), section, self.faults)
         self._elsewhere.add(section)
         return {key: self._raw[section][key] for key in table.said()}
+
+    def inner_tables(self, section: str, key: str) -> Mapping[str, Any]:
+        """The tables under a key, which somebody else reads; the environment says nothing to them."""
+        found = self._table(section).table(key).said()
+        return {name: self._raw[section][key][name] for name in found}
 
     def unknown(self) -> None:
         self.faults += [
@@ -286,7 +328,7 @@ def _kafka(reader: _Reader) -> KafkaSettings:
 
 def _clickhouse(reader: _Reader) -> ClickHouseSettings:
     password_files = {role: reader.path("clickhouse", f"{role}_password_file", kind="secret") for role in ROLES}
-    for role in (SCHEDULER, RESPONDER, GRAFANA):
+    for role in (SCHEDULER, RESPONDER, GRAFANA, NOTARY, VAULT, RETENTION):
         if reader.text("clickhouse", f"{role}_password_file", "", empty_ok=True):
             password_files[role] = reader.path("clickhouse", f"{role}_password_file", kind="secret")
     return ClickHouseSettings(
@@ -297,6 +339,15 @@ def _clickhouse(reader: _Reader) -> ClickHouseSettings:
         password_files=password_files,
         timeout_s=reader.whole("clickhouse", "timeout_s", 30, 1, 600),
         commits_at_once=reader.whole("clickhouse", "commits_at_once", 2, 1, 1000),
+    )
+
+
+def _protection(reader: _Reader) -> ProtectionSettings:
+    vault = reader.text("protection", "vault_keys_file", "", empty_ok=True)
+    return ProtectionSettings(
+        token_keys_file=reader.path("protection", "token_keys_file", kind="secret"),
+        attrs_allowed=reader.texts("protection", "attrs_allowed"),
+        vault_keys_file=reader.path("protection", "vault_keys_file", kind="secret") if vault else None,
     )
 
 
@@ -357,6 +408,32 @@ def _grafana(reader: _Reader) -> GrafanaSettings:
     )
 
 
+def _ledger(reader: _Reader) -> LedgerSettings:
+    deployment = reader.text("ledger", "deployment", "accesstrail")
+    if not deployment.isprintable() or any(letter.isspace() or letter == "+" for letter in deployment):
+        reader.faults.append("[ledger] deployment must be one word without plus signs")
+    private = reader.text("ledger", "signing_key_file", "", empty_ok=True)
+    public = reader.text("ledger", "public_keys_file", "", empty_ok=True)
+    return LedgerSettings(
+        deployment=deployment,
+        signing_key_file=reader.path("ledger", "signing_key_file", kind="any") if private else None,
+        public_keys_file=reader.path("ledger", "public_keys_file", kind="any") if public else None,
+        checkpoint_interval_s=reader.number("ledger", "checkpoint_interval_s", 1, 0.1, 3600),
+        anchor_interval_s=reader.number("ledger", "anchor_interval_s", 10, 0.1, 3600),
+        anchor_age_alert_s=reader.number("ledger", "anchor_age_alert_s", 30, 1, 86_400),
+        anchors=reader.inner_tables("ledger", "anchors"),
+    )
+
+
+def _retention(reader: _Reader) -> RetentionSettings:
+    return retention_settings(
+        reader.choice("retention", "profile", PROFILES),
+        reader.inner_tables("retention", "classes"),
+        reader.whole("retention", "provision_days", DEFAULT_PROVISION_DAYS, 1, LONGEST_DAYS),
+        reader.faults,
+    )
+
+
 def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str, str]) -> Settings:
     """Builds settings from parsed TOML; `source` anchors relative paths.
 
@@ -368,10 +445,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
         retention_class=reader.text("accesstrail", "retention_class", "standard"),
         kafka=_kafka(reader),
         clickhouse=_clickhouse(reader),
-        protection=ProtectionSettings(
-            token_keys_file=reader.path("protection", "token_keys_file", kind="secret"),
-            attrs_allowed=reader.texts("protection", "attrs_allowed"),
-        ),
+        protection=_protection(reader),
         detection=_detection(reader),
         recovery=RecoverySettings(
             snapshot_interval_s=reader.whole("recovery", "snapshot_interval_s", 30, 1, 3600),
@@ -398,8 +472,13 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
         grafana=_grafana(reader),
         source=source,
         console=_console(reader),
+        ledger=_ledger(reader),
+        retention=_retention(reader),
+        audit=AuditSettings(looks_need_account=reader.flag("audit", "looks_need_account")),
     )
     reader.unknown()
+    if settings.protection.vault_keys_file and VAULT not in settings.clickhouse.password_files:
+        reader.faults.append(f"[clickhouse] {VAULT}_password_file is missing: the vault has a role of its own")
     if reader.faults:
         raise ConfigError(reader.faults)
     return settings

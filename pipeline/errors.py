@@ -12,7 +12,8 @@
     │ ├ Fenced                  another writer sealed our position first
     │ ├ LedgerConflict          re-computed evidence differs from the sealed one
     │ ├ OtherVersion            what was judged by another version of the code cannot be judged so again
-    │ └ StoreRefused            rights or schema are wrong
+    │ ├ TreeRefused             a tree contradicts what was signed: the notary signs it no more
+ │ └ StoreRefused            rights or schema are wrong
     ├ LogIncomplete             the log lacks what a replay needs: exit 3
     ├ NoteRejected              a signed note is none, is not signed by a known key, or was changed: exit 65
     ├ NotificationRejected      a record of `access.notifications` is no notification, or no channel could send it
@@ -131,6 +132,15 @@ class OtherVersion(BrokenInvariant):
     code = "other_version"
 
 
+class TreeRefused(BrokenInvariant):
+    """A tree does not lead from what was signed to what the store holds now; `code` says how."""
+
+    code = "tree_changed"
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code=code)
+
+
 class StoreRefused(BrokenInvariant):
     """The store refuses us: missing rights, missing table, other schema, too old a server."""
 
@@ -149,6 +159,13 @@ class NoteRejected(AccesstrailError):
 
     code = "note_unsigned"
     exit_code = EXIT_DATA
+
+
+class BundleMalformed(AccesstrailError):
+    """A bundle of evidence, or a part of it, does not have the form of one."""
+
+    code = "bundle_malformed"
+    exit_code = EXIT_DIFFERENCES
 
 
 class NotificationRejected(AccesstrailError):

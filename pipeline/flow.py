@@ -4,9 +4,8 @@
     commit_batch                                                          numbered steps on ports (`ports.py`)
 
 `Chain.form` turns a run of Kafka records of one partition into a `FormedBatch` (`batch.py`): rows, dead letters, gaps,
-alerts and the ledger entry that would seal them. It changes nothing but the partition's own memory (profiles and the
-duplicate window), which `PartitionMemory.commit` keeps and `rollback` undoes. `commit_batch` makes it last.
-Every offset becomes exactly one leaf: an event, a dead letter, or part of a recorded gap.
+alerts and the ledger entry that would seal them, a leaf for every offset. It changes nothing but the partition's memory
+(profiles, duplicate window), which `PartitionMemory.commit` keeps and `rollback` undoes. `commit_batch` makes it last.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from pipeline.batch import AfterStep, FormedBatch, Forming, JudgedEvents, Judgement, PartitionMemory, nothing
 from pipeline.column_batch import FixedColumn
 from pipeline.events import RecordBatch
-from pipeline.ports import AlertPublisher, EvidenceStore
+from pipeline.ports import NO_VAULT, AlertPublisher, EvidenceStore, IdentityVault
 from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protectors
 from pipeline.reading import read_records
@@ -44,14 +43,13 @@ class Chain:
         rejected_offsets: frozenset[int] = frozenset(),
     ) -> FormedBatch:  # fmt: skip
         """Forms the batch of these records; `rejected_offsets`: what the store refused before.
-
         Records: offsets strictly increasing, all >= `memory.next_offset`; holes become gaps.
         """
         memory.profiles.begin()
-        protector = self._protectors.of(judgement.protection)
-        versions_id = judgement.versions.versions_id
+        protector, versions_id = self._protectors.of(judgement.protection), judgement.versions.versions_id
         read = read_records(records, judgement, protector, rejected_offsets)  # decode, protect
-        gaps, forming = find_gaps(memory.next_offset, records.offsets, records.received_at_us), Forming(memory.position)
+        gaps = find_gaps(memory.next_offset, records.offsets, records.received_at_us)
+        forming = Forming(memory.position, identities=read.identities)
         if read.protected is not None:
             done = self.judge(read.protected, read.rows, records, memory, judgement)
             forming.events, forming.alerts = done.columns, done.alerts
@@ -80,11 +78,12 @@ class Chain:
 
 
 def commit_batch(
-    batch: FormedBatch, store: EvidenceStore, publisher: AlertPublisher, writer: str, after_step: AfterStep = nothing
-) -> None:
+    batch: FormedBatch, store: EvidenceStore, publisher: AlertPublisher, writer: str, after_step: AfterStep = nothing,
+    vault: IdentityVault = NO_VAULT,
+) -> None:  # fmt: skip
     """Makes a formed batch last; may be repeated unchanged after any failure and after a crash at any point.
 
-    1. new identities → vault (none yet: the vault comes with the evidence features)
+    1. new identities → vault, before any row that names them by token; what is there stays as it is
     2. events → store, under a token that names exactly this content; so with 3, 4 and 5
     3. dead letters → store
     4. gaps → store
@@ -93,11 +92,12 @@ def commit_batch(
     7. ledger entry → store: the commit point; from here on the rows are visible
     8. acknowledge: the caller keeps the memory and tells the fetcher
 
-    Crash before 7: the rows are invisible; recovery forms the same range under the same versions, repeats 2–5 (a no-op)
+    Crash before 7: the rows are invisible; recovery forms the same range under the same versions, repeats 1–5 (a no-op)
     and 6 (the same alert ids) and seals. Crash after 7: recovery goes on behind the entry.
     Raises: Away: repeat unchanged; RejectedRow: bisect (`partition/refused_rows.py`); BrokenInvariant: stop.
     """
     token = batch.token()
+    vault.keep(batch.identities)
     after_step(1)
     if batch.events is not None:
         store.insert_events(batch.events, token)

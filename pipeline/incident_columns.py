@@ -1,8 +1,8 @@
 """The stored columns of incident handling and of sending messages, beside those of evidence in `columns.py`.
 
-Place in the flow: read by the migrations, by the adapter that writes them and by the generated reference. None of them
-is evidence: who handles an incident is told by events of its own. Times that have not come yet are 1970-01-01, ids that
-there are none of the zero UUID.
+Place in the flow: read by the migrations, by the adapter that writes them and by the generated reference. The log of
+incidents is evidence, all but who wrote a row: its rows are the leaves of a tree that the notary signs. The others are
+not. Times that have not come yet are 1970-01-01, ids that there are none of the zero UUID.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ _LOW, _TIME, _TOKEN = "LowCardinality(String)", "DateTime64(6, 'UTC')", f"FixedS
 _SEVERITY = enum8(SEVERITIES)
 
 
-def _of(origin: str, *columns: tuple[str, str, str]) -> tuple[ColumnSpec, ...]:
-    return tuple(ColumnSpec(name, kind, origin, about, evidence=False) for name, kind, about in columns)
+INCIDENT_LOG_CANON_VERSION = 1
+"""Version of the list of evidence columns of `incident_log`."""
 
 
-def _position(topic: str) -> tuple[ColumnSpec, ...]:
+def _of(origin: str, *columns: tuple[str, str, str], evidence: bool = False) -> tuple[ColumnSpec, ...]:
+    return tuple(ColumnSpec(name, kind, origin, about, evidence=evidence) for name, kind, about in columns)
+
+
+def _position(topic: str, *, evidence: bool = False) -> tuple[ColumnSpec, ...]:
     return _of(
         "position",
         ("topic", _LOW, f"Kafka topic, {topic}"),
         ("incarnation", _LOW, "life of the topic"),
         ("partition", "UInt32", "Kafka partition of the record"),
         ("offset", "UInt64", "Kafka offset of the record"),
+        evidence=evidence,
     )
 
 
 INCIDENT_LOG_COLUMNS: tuple[ColumnSpec, ...] = (
-    *_position("access.incidents"),
+    *_position("access.incidents", evidence=True),
     *_of(
         "incidents",
         ("received_at", _TIME, "the broker's timestamp of the record: the time that counts"),
@@ -49,8 +54,9 @@ INCIDENT_LOG_COLUMNS: tuple[ColumnSpec, ...] = (
         ("alert_id", "UUID", "the alert"),
         ("changes", "String", "JSON: how the state of the key differs afterwards, enough to fold it again"),
         ("detail", "String", "JSON: what else the record says"),
-        ("writer", _LOW, "the process that consumed the record"),
+        evidence=True,
     ),
+    *_of("incidents", ("writer", _LOW, "the process that consumed the record")),
 )
 """One row a consumed record; the incidents' states are a fold of them."""
 

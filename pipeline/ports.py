@@ -76,6 +76,45 @@ class ProfileSnapshot:
     states: Sequence[bytes]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is behind one token. `identifier` is kept out of any repr."""
+
+    tenant: str
+    kind: str
+    token: bytes
+    identifier: str
+
+    def __repr__(self) -> str:
+        return f"Identity({self.kind})"
+
+
+class IdentityVault(Protocol):
+    """Where identities are kept under encryption, and nowhere else."""
+
+    def keep(self, identities: Sequence[Identity]) -> None:
+        """Returns when all of them are kept; may be repeated. Raises: Away."""
+        ...
+
+
+class NoVault:
+    """A deployment without a vault: tokens stay tokens (role `IdentityVault`)."""
+
+    def keep(self, identities: Sequence[Identity]) -> None:
+        """Keeps nothing."""
+
+
+NO_VAULT = NoVault()
+
+
+class LegalHolds(Protocol):
+    """What must not be erased for now."""
+
+    def holding(self, tenant: str, kind: str, tokens: Sequence[str]) -> Sequence[str]:
+        """Names of the holds on any of these tokens (hex). Raises: Away."""
+        ...
+
+
 class EvidenceStore(Protocol):
     """What a partition needs of the store."""
 

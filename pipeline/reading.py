@@ -5,13 +5,15 @@ Place in the flow: the first thing `flow.Chain.form` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.batch import Judgement
 from pipeline.events import RecordBatch, Rejected
+from pipeline.ports import Identity
 from pipeline.privacy.protected import Protected
 from pipeline.privacy.protector import Protector
 from pipeline.stages.decode import RUN_VALUES, Decoded, decode
@@ -27,6 +29,8 @@ class ReadRecords:
     protected: Protected | None
     rows: npt.NDArray[np.int64]
     rejected: list[Rejected]
+    identities: Sequence[Identity] = field(default=(), repr=False)
+    """Whom the events name, as far as the vault may not hold them yet."""
 
 
 def read_records(
@@ -45,7 +49,9 @@ def read_records(
             rows.append(first + decoded.rows)
     if not parts:
         return ReadRecords(None, np.zeros(0, np.int64), rejected)
-    return ReadRecords(Protected.joined(parts), np.concatenate(rows), rejected)
+    protected = Protected.joined(parts)
+    identities = protector.known.unknown(protected.identities) if protector.known is not None else ()
+    return ReadRecords(protected, np.concatenate(rows), rejected, identities)
 
 
 def protect_events(decoded: Decoded, judgement: Judgement, protector: Protector) -> Protected:

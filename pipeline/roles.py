@@ -1,8 +1,10 @@
 """Who may do what in the store: one matrix, rendered to `users.xml` (local engine) and to SQL (a ClickHouse server).
 
-Two databases: `accesstrail_raw` holds the tables, `accesstrail` the views that people and their own SQL read. Views run
-with the migrator's rights (`SQL SECURITY DEFINER`), so a read role needs no right on any table. Nobody but the migrator
-may alter, drop or delete; nobody at all may read files, URLs or other servers from inside the store.
+Three databases: `accesstrail_raw` holds the tables, `accesstrail` the views that people and their own SQL read,
+`accesstrail_vault` the identities, which the role vault alone can read. Views run with the migrator's rights
+(`SQL SECURITY DEFINER`), so a read role needs no right on any table. Nobody but the migrator may alter or drop; nobody
+but the migrator and retention may delete, and of identities the vault; nobody at all may read files, URLs or other
+servers from inside the store.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from xml.sax.saxutils import escape
 
 RAW_DATABASE = "accesstrail_raw"
 VIEW_DATABASE = "accesstrail"
+VAULT_DATABASE = "accesstrail_vault"
 _GIB = 1 << 30
 # The user `default` needs next to nothing; without a limit any local process could fill the memory through it.
 _LAUNCHER_MEMORY_BYTES = 100 << 20
@@ -22,18 +25,31 @@ PRIVATE_NETWORKS = (*_LOOPBACK, "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 _SYSTEM_TABLES = (
     "columns", "databases", "disks", "merges", "mutations", "one", "parts", "server_settings", "tables",
 )  # fmt: skip
+# Where the engine keeps what was asked and said, if it does: the leak scan looks into them.
+_SYSTEM_LOGS = (
+    "asynchronous_insert_log", "crash_log", "error_log", "opentelemetry_span_log", "part_log",
+    "processors_profile_log", "query_log", "query_thread_log", "query_views_log", "session_log", "text_log",
+    "trace_log",
+)  # fmt: skip
 _SCHEDULED_TABLES = (
     "alerts", "access_explanations", "scheduled_runs", "scheduled_leases", "work_items", "nightly_reports",
     # Each night it may put another threshold in force.
     "artefacts", "version_activations",
 )  # fmt: skip
-_RESPONSE_TABLES = ("incident_log", "incidents", "deliveries", "evidence_holds")
+_DELETED_FROM = (
+    "access_events", "dead_letters", "subject_access", "features", "alerts", "access_explanations", "risk_actor_1h",
+    "risk_resource_1d", "sources", "pruned_leaves",
+)  # fmt: skip
+_RETENTION_TABLES = ("pruned_leaves", "retention_runs", "risk_actor_1h", "risk_resource_1d", "sources")
+_RESPONSE_TABLES = ("incident_log", "incidents", "deliveries", "evidence_holds", "legal_holds")
 # What people wrote, or what others' systems call things: words in which anything may stand, though masked. A dashboard
 # needs none of them, and whoever may look at one may send any SQL to its data source.
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
+    "legal_holds": ("reason",),
+    "legal_holds_in_force": ("reason",),
     # Exceptions with the reasons that people gave for them.
     "version_contents": ("content",),
 }
@@ -70,7 +86,9 @@ ROLES: tuple[Role, ...] = (
         (
             f"GRANT ALL ON {RAW_DATABASE}.*",
             f"GRANT ALL ON {VIEW_DATABASE}.*",
-            *(f"GRANT SELECT ON system.{table}" for table in _SYSTEM_TABLES),
+            # Makes the vault's tables and reads no row of them.
+            f"GRANT CREATE, ALTER COLUMN, ALTER SETTINGS, DROP TABLE, SHOW ON {VAULT_DATABASE}.*",
+            *(f"GRANT SELECT ON system.{table}" for table in (*_SYSTEM_TABLES, *_SYSTEM_LOGS)),
             *(f"GRANT TABLE ENGINE ON {engine}" for engine in _ENGINES),
         ),
         (),
@@ -147,6 +165,43 @@ ROLES: tuple[Role, ...] = (
             Limit("max_threads", 2),
         ),
         tuple(f"REVOKE SELECT({', '.join(names)}) ON {VIEW_DATABASE}.{view}" for view, names in _WORDS.items()),
+    ),
+    Role(
+        "notary",
+        "Signs checkpoints: reads the views; adds checkpoints, and can change nothing.",
+        (
+            f"GRANT SELECT ON {VIEW_DATABASE}.*",
+            f"GRANT INSERT ON {RAW_DATABASE}.checkpoints",
+            "GRANT SELECT ON system.one",
+            # Whether an insert of another notary still runs; never anyone's text.
+            "GRANT SELECT(query_kind, user, elapsed) ON system.processes",
+        ),
+        (Limit("async_insert", 0), Limit("max_memory_usage", 2 * _GIB), Limit("max_threads", 2, (1, 4))),
+    ),
+    Role(
+        "vault",
+        "Keeps identities under encryption, reads them for a reveal, takes them out for an erasure; nothing else.",
+        (
+            f"GRANT SELECT, INSERT, ALTER DELETE ON {VAULT_DATABASE}.*",
+            "GRANT SELECT ON system.one",
+            # Whether a part still holds what a mutation has taken out; never what is in it.
+            "GRANT SELECT(database, table, active) ON system.parts",
+        ),
+        (Limit("async_insert", 0), Limit("max_memory_usage", _GIB), Limit("max_threads", 2, (1, 4))),
+    ),
+    Role(
+        "retention",
+        "Deletes rows whose time is over and keeps their leaf hashes; changes no row, adds no event.",
+        (
+            f"GRANT SELECT ON {VIEW_DATABASE}.*",
+            *(f"GRANT SELECT, INSERT ON {RAW_DATABASE}.{table}" for table in _RETENTION_TABLES),
+            *(f"GRANT SELECT, ALTER DELETE ON {RAW_DATABASE}.{table}" for table in _DELETED_FROM),
+            "GRANT SELECT ON system.one",
+            # Whether what it asked for is done; never anyone's text.
+            "GRANT SELECT(database, table, mutation_id, is_done, latest_failed_part) ON system.mutations",
+            "GRANT SELECT(query_kind, user, elapsed) ON system.processes",
+        ),
+        (Limit("async_insert", 0), Limit("max_memory_usage", 2 * _GIB), Limit("max_threads", 2, (1, 4))),
     ),
 )
 

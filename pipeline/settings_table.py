@@ -89,6 +89,8 @@ class SettingsTable:
     def flag(self, key: str) -> bool:
         """True or false; false where nothing is said."""
         value = self._value(key)
+        if key in self._overrides:
+            value = {"true": True, "false": False}.get(self._overrides[key].strip().lower(), value)
         if value is not None and not isinstance(value, bool):
             self.fault(f"{key} must be true or false")
         return value is True

@@ -9,12 +9,13 @@ import numpy as np
 
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn, take_rows
 from pipeline.columns import ACCESS_EVENT_COLUMNS, ALERT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
-from pipeline.events import LogPosition, RecordBatch
+from pipeline.events import SCORE_STATUSES, LogPosition, RecordBatch, codes
 from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import EvidenceStore, LedgerEntry
 from pipeline.stages.row import offset_leaves, place, seal_columns
 from tests.rows import random_rows
 
+_UNSCORED = codes(SCORE_STATUSES)["unscored"]
 RECEIVED_AT_US = 1_790_000_000_000_000
 """2026-09-21T14:13:20Z; offset n is received n milliseconds later, so a batch stays within one month."""
 
@@ -108,6 +109,7 @@ def _sealed(
         n_dead_letters=dead_letters.count,
         n_subjects=int(subjects.ends[-1]) if events.count else 0,
         n_alerts=alerts.count,
+        n_unscored=int((events.fixed("score_status") == _UNSCORED).sum()) if events.count else 0,
     )
     entry = seal(previous, position, [leaf for _, leaf in sorted(leaves)], content, versions_id)
     for rows in (events, dead_letters, alerts):
@@ -137,7 +139,7 @@ def _alert_rows(events: ColumnBatch, seed: int) -> ColumnBatch:
     rows = random_rows(ALERT_COLUMNS, count, seed + 2)
     for name in (
         "partition", "offset", "received_at", "event_time", "event_id", "actor_token", "tenant_id", "topic",
-        "incarnation",
+        "incarnation", "versions_id",
     ):  # fmt: skip
         rows.columns[name] = of_event.columns[name]
     return rows

@@ -22,6 +22,7 @@ from pipeline.audit.reads import Read, read_event
 from pipeline.cli.console_accounts import ConsoleAccounts
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents
 from pipeline.cli.incident_desk import Desk
+from pipeline.config import Settings
 from pipeline.errors import Away, UsageError
 from pipeline.incidents.model import Incident
 from tests import incident_logs
@@ -147,6 +148,7 @@ class World:
         self.store, self.evidence, self.topic = Store(self.logs), Evidence(self.logs), Sent(self.logs)
         self.looked = EvidenceWorld(self.state_dir / "directory", self.now_us)
         self.outbox = CommandOutbox(self.state_dir / FILE_NAME, self.topic)
+        self._settings: Settings | None = None
 
     @property
     def incident(self) -> Incident:
@@ -155,8 +157,8 @@ class World:
 
     def clock_desk(self) -> Desk:
         """What the breach clock is computed by."""
-        settings = Deployment(self.state_dir / "deployment").settings()
-        return Desk(settings, self.store, self.evidence, lambda: self.topic, now_us=lambda: self.now_us)
+        self._settings = self._settings or Deployment(self.state_dir / "deployment").settings()
+        return Desk(self._settings, self.store, self.evidence, lambda: self.topic, now_us=lambda: self.now_us)
 
     @property
     def accounts(self) -> ConsoleAccounts:

@@ -28,6 +28,7 @@ from pipeline.audit.search import AccessPage, AccessRow, Cursor, Question, check
 from pipeline.audit.subject import CrossCheck, SubjectHistory, Toucher
 from pipeline.errors import Away, UsageError
 from pipeline.events import DEFAULT_TENANT
+from pipeline.health.problems import Problem, problem_of
 from pipeline.privacy.keys import Key, Keyring
 
 KEYRING = Keyring((Key(1, b"k" * 32),))
@@ -240,7 +241,10 @@ class EvidenceWorld:
         )
 
     def health(self, now_us: int) -> HealthView:
-        problems: Mapping[bool, list[str]] = {False: [], True: ["ClickHouse does not answer"]}
+        problems: Mapping[bool, list[Problem]] = {
+            False: [],
+            True: [problem_of(Away("ClickHouse does not answer", code="store_away"))],
+        }
         return HealthView(
             ready=not self.is_away, problems=problems[self.is_away],
             partitions=[

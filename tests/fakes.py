@@ -19,7 +19,8 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.errors import AccesstrailError, Fenced, RejectedRow, StoreRefused
 from pipeline.events import LEAF_KINDS, LogPosition, codes
-from pipeline.ports import LedgerEntry, ProfileSnapshot, UnsealedBatch
+from pipeline.ports import Identity, LedgerEntry, ProfileSnapshot, UnsealedBatch
+from pipeline.privacy.identities import KnownIdentities
 from pipeline.stages.row import canonical_rows
 from pipeline.version_sets.sets import Activation
 
@@ -218,6 +219,26 @@ class InMemoryStore:
         if artefact_id not in self.artefacts:
             raise StoreRefused(f"artefact {artefact_id[:12]}… is missing or damaged in the store")
         return self.artefacts[artefact_id][1]
+
+
+class InMemoryVault:
+    """Implements `pipeline.ports.IdentityVault`; `calls` says when it was asked."""
+
+    def __init__(self, store: InMemoryStore | None = None, known: KnownIdentities | None = None) -> None:
+        self.kept: dict[tuple[str, str, bytes], str] = {}
+        self.calls: list[tuple[int, int]] = []
+        """Of each call: how many identities, and how many rows were stored before it."""
+        self.faults: list[AccesstrailError] = []
+        self._store, self._known = store, known
+
+    def keep(self, identities: Sequence[Identity]) -> None:
+        self.calls.append((len(identities), len(self._store.rows["access_events"]) if self._store else 0))
+        if self.faults:
+            raise self.faults.pop(0)
+        for one in identities:
+            self.kept.setdefault((one.tenant, one.kind, one.token), one.identifier)
+        if self._known is not None:
+            self._known.add(identities, self._known.generation)
 
 
 class InMemoryActivations:

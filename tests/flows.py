@@ -27,12 +27,14 @@ from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import PartitionThread
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import Judgements, PartitionLimits, PartitionWorker
+from pipeline.ports import NO_VAULT
+from pipeline.privacy.identities import KnownIdentities
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.stages.duplicates import DuplicateWindow
 from pipeline.version_sets.sets import VersionSet
 from tests.corpus.make_poison import event
-from tests.fakes import InMemoryStore
+from tests.fakes import InMemoryStore, InMemoryVault
 
 POSITION = LogPosition("access.events", "life-1", 0)
 RECEIVED_MS = 1_735_700_000_000  # 2025-01-01: a year after the corpus' events
@@ -69,9 +71,9 @@ def batch_of(found: Sequence[Record], position: LogPosition = POSITION) -> Recor
     )
 
 
-def chain() -> Chain:
-    """The stages with a published key."""
-    return Chain(Protectors(Keyring.offline()))
+def chain(known: KnownIdentities | None = None) -> Chain:
+    """The stages with a published key; with a vault where `known` is given."""
+    return Chain(Protectors(Keyring.offline(), known))
 
 
 def judgement(name: str = "1") -> Judgement:
@@ -185,15 +187,16 @@ class UpgradedJudgements(FixedJudgements):
 
 def worker_of(
     store: InMemoryStore, log: Log, published: Published, judgements: Judgements | None = None,
-    turns: Turns | None = None, **limits: float,
+    turns: Turns | None = None, vault: InMemoryVault | None = None, known: KnownIdentities | None = None,
+    **limits: float,
 ) -> PartitionWorker:  # fmt: skip
     """One partition's worker over fakes."""
     judgements = judgements or FixedJudgements()
     made = PartitionWorker(
-        POSITION.topic, POSITION.partition, chain=chain(), chain_lock=threading.Lock(), judgements=judgements,
+        POSITION.topic, POSITION.partition, chain=chain(known), chain_lock=threading.Lock(), judgements=judgements,
         open_store=lambda: store, publisher=published, flow=log,
         limits=PartitionLimits(**{"max_batch_records": 20, "snapshot_interval_s": 3600, **limits}),  # type: ignore[arg-type]
-        turns=turns or Turns(8), writer="test",
+        turns=turns or Turns(8), writer="test", open_vault=lambda: vault or NO_VAULT,
     )  # fmt: skip
     log.worker = made
     return made

@@ -16,6 +16,9 @@ from detectors.rules.rule import Text
 from detectors.scheduled import SCHEDULED
 from pipeline.health.troubles import TROUBLES
 from pipeline.notifications.code_words import CODE_WORDS
+from pipeline.reading import STORE_REJECTED
+from pipeline.stages.decode import REASONS
+from pipeline.stages.reason_words import GAP_WORDS, REASONS_ZH
 
 _RULE, _FEATURE, _SYSTEM, _SCHEDULED = "rule:", "feature:", "system:", "scheduled:"
 
@@ -54,6 +57,15 @@ DELIVERED: Mapping[str, Text] = {
     "refused": Text("given up", "已放弃"), "skipped": Text("not needed", "无需发送"),
 }  # fmt: skip
 """What a message is about, and how an attempt ended."""
+DEAD_LETTERS: Mapping[str, Text] = {
+    **{code: Text(said, REASONS_ZH.get(code, said)) for code, said in REASONS.items()},
+    **{code: Text(*said) for code, said in GAP_WORDS.items()},
+    STORE_REJECTED: Text(
+        "ClickHouse refused the row because of its content; the record is kept, encrypted",
+        "ClickHouse 因内容拒绝了该行；记录已加密保存",
+    ),
+}
+"""Why a record is no event, and why records are missing."""
 
 
 def title_of(code: str) -> Text | None:
@@ -77,7 +89,7 @@ def title_of(code: str) -> Text | None:
 
 
 def titled(kind: str, code: str) -> Text:
-    """The title of a code of a kind (detector, feature, kind, delivery, sent); the code itself where there is none."""
+    """The title of a code of a kind (detector, feature, dead_letter, …); the code itself where there is none."""
     if kind == "feature":
         found = FEATURE_TITLES.get(code)
     elif kind == "kind":
@@ -86,6 +98,8 @@ def titled(kind: str, code: str) -> Text:
         found = _STAGES.get(code)
     elif kind == "delivery":
         found = DELIVERED.get(code)
+    elif kind == "dead_letter":
+        found = DEAD_LETTERS.get(code)
     elif kind == "sent":
         found = Text(*CODE_WORDS[code]) if code in CODE_WORDS else None
     else:

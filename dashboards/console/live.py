@@ -27,6 +27,8 @@ from pipeline.errors import AccesstrailError, Away
 EVERY_S = 2.0
 FRESH_US = 4_000_000
 """A first paint takes a snapshot that is younger than this; else it takes one itself."""
+STALE_US = 20_000_000
+"""While somebody else takes one, a first paint takes the last one up to this age: the stream mends it in a moment."""
 HEARTBEAT_S = 15.0
 MOST_STREAMS = 500
 STREAMS_OF_A_SESSION = 6
@@ -51,12 +53,23 @@ class Snapshots:
         self._newest: Snapshot | None = None
 
     def fresh(self, fresh_us: int = FRESH_US) -> Snapshot:
-        """One that is younger than `fresh_us`, taken now where there is none."""
-        with self._lock:
-            now_us = self._parts.now_us()
-            if self._newest is None or not 0 <= now_us - self._newest.at_us < fresh_us:
-                self._newest = self._taken(now_us)
-            return self._newest
+        """One that is younger than `fresh_us`, taken now where there is none; nobody waits behind one being taken."""
+        last = self._young(STALE_US)
+        if last is None:
+            self._lock.acquire()
+        elif not self._lock.acquire(blocking=False):
+            return last
+        try:
+            young = self._young(fresh_us)
+            if young is None:
+                young = self._newest = self._taken(self._parts.now_us())
+            return young
+        finally:
+            self._lock.release()
+
+    def _young(self, age_us: int) -> Snapshot | None:
+        newest = self._newest
+        return newest if newest is not None and 0 <= self._parts.now_us() - newest.at_us < age_us else None
 
     def _taken(self, now_us: int) -> Snapshot:
         try:

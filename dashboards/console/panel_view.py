@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from dashboards.console.code_names import title_of
+from dashboards.console.code_names import DEAD_LETTERS, title_of
 from dashboards.console.words import LANGUAGES, WORDS, Language, said
 from dashboards.panels.panel import Colour, Column, Panel, Unit, Words
 from pipeline.audit.panels import PanelAnswer
 from pipeline.incidents.words import VERDICTS
+from pipeline.own_reasons import in_chinese
 
 _SECOND_US = 1_000_000
 _TOP = 100.0
@@ -200,10 +201,20 @@ def _in_words(column: str, value: str, language: Language) -> Cell:
     """A word or a code in the viewer's language, as far as the column may hold such; anything else as it is."""
     if column in ("verdict", "first_verdict") and value in VERDICTS:
         return Cell(VERDICTS[value][LANGUAGES.index(language)], code=value)
+    if column == "reason":
+        return _reason(value, language)
     kinds = _KINDS.get(column, ())
     told = [_word(kinds, column, one, language) for one in value.split(", ")]
     text = ("；" if language == "zh" else "; " if column == "why" else ", ").join(told)
     return Cell(text, code=value) if told != value.split(", ") else Cell(value)
+
+
+def _reason(value: str, language: Language) -> Cell:
+    """Why a record was refused, or why something was changed: in words where accesstrail itself gave the reason."""
+    title = DEAD_LETTERS.get(value)
+    if title is not None:
+        return Cell(title.zh if language == "zh" else title.en, code=value)
+    return Cell(in_chinese(value) if language == "zh" else value)
 
 
 def _word(kinds: Sequence[str], column: str, value: str, language: Language) -> str:

@@ -15,11 +15,20 @@ from dashboards.console.outages import Outages
 from dashboards.console.reveal_limit import RevealLimit
 from dashboards.panels.panel import Panel
 from pipeline.accounts.model import Account, PersonalToken
-from pipeline.audit.incidents import AlertView, EvidenceRow, IncidentFilter, IncidentPlace, IncidentView, TimelineEntry
+from pipeline.audit.incidents import (
+    AlertView,
+    EvidenceRow,
+    IncidentExport,
+    IncidentFilter,
+    IncidentPlace,
+    IncidentView,
+    TimelineEntry,
+)
 from pipeline.audit.panels import PanelAnswer
 from pipeline.audit.reads import Read
 from pipeline.breach.clock import Clock
 from pipeline.breach.model import Breach
+from pipeline.breach.record import Detail
 from pipeline.incidents.records import Acknowledge, Command
 from pipeline.notifications.policy import DeliveryRow
 
@@ -107,14 +116,23 @@ class IncidentReading(Protocol):
         """The breach clock at this moment; None: no breach is suspected."""
         ...
 
+    def export(self, incident: IncidentView, by: str) -> IncidentExport:
+        """Everything of one incident for others: its log, alerts, messages, and the breach clock if there is one."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreachStanding:
-    """A suspected breach: who must be told until when. `unlisted`: persons that events count without naming them."""
+    """A suspected breach: who must be told until when. `unlisted`: persons that events count without naming them.
+
+    `count`: what was counted just now, as a step of the breach writes it; `has_grown`: the log knows less than that.
+    """
 
     breach: Breach
     clock: Clock
     unlisted: int
+    count: Detail
+    has_grown: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

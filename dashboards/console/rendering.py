@@ -2,7 +2,8 @@
 
 Place in the flow: called by `guard.py` with a handler's `Page`, in the handler's thread. Templates get `t` (words),
 `visit`, `me` (account or None), `csrf`, `notes`, and the page's values. Filters: `moment` (UTC µs to <time>), `risk`
-(hundredths), `token` (shortened), `number` (digits in groups).
+(hundredths), `token` (shortened), `number` (digits in groups), `span` (how long), `own_reason` (a recorded
+reason).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dashboards.console.words import TAGS, WORDS, Language, said
 from pipeline.breach.model import COUNT_WORDS
 from pipeline.health.troubles import explain
 from pipeline.incidents.words import TRANSITIONS, VERDICTS, why_not, word
+from pipeline.own_reasons import in_chinese
 from pipeline.time_zones import zone_data
 
 MENU = (
@@ -88,7 +90,7 @@ class Renderer:
         )
         self._environment.filters |= {
             "moment": _moment, "risk": _risk, "token": _token, "number": number_text, "day": _day, "span": _span,
-            "date": _date,
+            "date": _date, "own_reason": _own_reason,
         }  # fmt: skip
 
     def render(self, page: Page, visit: Visit) -> Rendered:
@@ -204,14 +206,28 @@ def _date(day: int) -> str:
 
 @pass_context
 def _span(context: Context, span_us: int) -> str:
-    """How long, in its two largest units."""
-    chinese = context["lang"] == TAGS["zh"]
-    minutes = max(0, span_us) // 60_000_000
-    days, hours, minutes = minutes // 1440, minutes % 1440 // 60, minutes % 60
-    words = ("天", "小时", "分钟") if chinese else ("d", "h", "min")
-    parts = [(days, words[0]), (hours, words[1]), (minutes, words[2])]
-    first = next((place for place, (count, _) in enumerate(parts) if count), 2)
-    return " ".join(f"{count} {word}" for count, word in parts[first : first + 2])
+    return span_text(span_us, "zh" if context["lang"] == TAGS["zh"] else "en")
+
+
+def span_text(span_us: float, language: Language) -> str:
+    """How long, in its two largest units.
+
+    >>> span_text(31.04 * 86_400e6, "en"), span_text(1.5 * 86_400e6, "en"), span_text(0.02 * 86_400e6, "zh")
+    ('31 d', '1 d 12 h', '28 分钟')
+    """
+    minutes = int(max(0, span_us)) // 60_000_000
+    if not minutes:
+        return _either(language, "less than a minute", "不到 1 分钟")
+    words = ("天", "小时", "分钟") if language == "zh" else ("d", "h", "min")
+    parts = list(zip((minutes // 1440, minutes % 1440 // 60, minutes % 60), words, strict=True))
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {word}" for count, word in parts[first : first + 2] if count)
+
+
+@pass_context
+def _own_reason(context: Context, reason: str) -> str:
+    """A reason as it was recorded; one that accesstrail wrote itself in the viewer's language."""
+    return in_chinese(reason) if context["lang"] == TAGS["zh"] else reason
 
 
 def _risk(hundredths: int) -> str:

@@ -32,6 +32,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "error.no_channel": ("There is no such channel.", "没有该渠道。"),
     "error.no_handler": ("There is no such account that may handle incidents.", "没有可处理事件的该账户。"),
     "error.no_reason": ("Say why, in 1 to 2,000 characters.", "请填写理由（1 至 2,000 个字符）。"),
+    "error.no_breach": ("No breach is suspected in this incident.", "该事件尚未标记疑似泄露。"),
+    "error.no_duty": ("There is no such duty in this breach clock.", "泄露处置时钟中没有该项义务。"),
     "error.bad_field": ("A field holds something that it may not.", "表单中有字段的内容无效。"),
     "error.refused": ("Refused: {0}", "被拒绝：{0}"),
     "error.away.store": (

@@ -255,12 +255,14 @@ _LEAVING: Mapping[str, tuple[str, str]] = {
     "reveal.kind.subject": ("a data subject", "个人信息主体"),
     "reveal.identity": ("Identity", "身份"),
     "reveal.unknown.actor": (
-        "Nobody here knows it: the directory does not list this account.", "无法还原：目录中没有该账号。",
+        "Nobody here knows it: it is not in the vault (never kept here, or erased), and the directory does not list this "
+        "account.",
+        "无法还原：身份保险库中没有该账号（从未保存或已删除），目录中也没有。",
     ),
     "reveal.unknown.subject": (
-        "Nobody here knows it: identities of data subjects are not kept in this version, only the few that the "
-        "directory lists. Ask the system that reported the access.",
-        "无法还原：当前版本不保存个人信息主体的身份，目录只列有少数。请向上报该访问的业务系统查询。",
+        "Nobody here knows it: it is not in the vault (never kept here, or erased), and the directory lists few. Ask the "
+        "system that reported the access.",
+        "无法还原：身份保险库中没有该个人（从未保存或已删除），目录只列有少数。请向上报该访问的业务系统查询。",
     ),
     "reveal.told": ("This reveal and its reason have been recorded.", "本次还原及理由已记录。"),
     "error.short_reason": ("Say why, in 10 characters or more.", "请填写不少于 10 个字符的理由。"),

@@ -103,6 +103,15 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "do.link": ("Link with another incident", "关联其他事件"),
     "do.link.other": ("The other one's id, six digits or more", "另一事件编号（至少六位）"),
     "do.link.go": ("Link", "关联"),
+    "do.unlink": ("Take a link away", "取消关联"),
+    "do.unlink.hint": ("One that was merged into this incident stands alone again.", "已并入本事件的，将重新独立。"),
+    "do.unlink.go": ("Unlink", "取消关联"),
+    "do.export": ("Export its timeline", "导出全过程记录"),
+    "do.export.hint": (
+        "Everything of this incident: its log, alerts, messages, and the breach clock if there is one. Tokens and names of "
+        "responders, no identities of customers or actors. That you took it is recorded.",
+        "该事件的全部记录：日志、告警、通知，以及泄露处置时钟（如有）。仅含假名与处置人员姓名，不含客户或账号身份。导出行为将被记录。",
+    ),
     "do.suspect": ("Suspect a breach", "标记疑似泄露"),
     "do.suspect.known": ("Known since", "发现时间"),
     "do.suspect.hint": (
@@ -114,26 +123,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "verdict.benign": ("benign: unusual, and in order", "正常行为"),
     "verdict.false_positive": ("false positive: the detector was wrong", "误报"),
     "verdict.test": ("test: an exercise", "测试"),
-    # -- breach clock
-    "breach.title": ("Breach clock", "泄露处置时钟"),
-    "breach.known": ("Suspected breach, known since {0}, set by {1}.", "疑似泄露，发现时间 {0}，由 {1} 认定。"),
-    "breach.counted": ("Counted until now", "截至目前"),
-    "breach.unlisted": ("at least {0} more that events count without naming them", "另有至少 {0} 人在事件中仅计数、未列明"),
-    "breach.state": ("State", "状态"),
-    "breach.deadline": ("Deadline", "截止"),
-    "breach.left": ("Left", "剩余"),
-    "breach.recipient": ("Who must be told", "接收方"),
-    "breach.reason": ("Why", "说明"),
-    "breach.overdue": ("overdue", "已逾期"),
-    "breach.due": ("due", "待办"),
-    "breach.done": ("done", "已完成"),
-    "breach.not_required": ("not required", "无须"),
-    "breach.late": ("{0} late", "逾期 {0}"),
-    "breach.unconfirmed": ("not confirmed by a lawyer", "未经律师核对"),
-    "breach.advice": (
-        "accesstrail sends no notice by itself, and this is no legal advice.", "accesstrail 不会自动发送任何报告，以上不构成法律意见。",
-    ),
-    "breach.others": ("{0} duties that do not apply", "{0} 项不适用的义务"),
     # -- evidence
     "grid.title": ("Why it is unusual", "异常之处"),
     "grid.self": ("For this account", "对本账号"),

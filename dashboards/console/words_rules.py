@@ -7,8 +7,8 @@ from collections.abc import Mapping
 _RULES: Mapping[str, tuple[str, str]] = {
     "rules.title": ("Rules and models", "规则与模型"),
     "rules.sentence": (
-        "A model is in force; alerts fire from level {0} on. It has raised {1} alerts in {2} days.",
-        "模型已启用，告警阈值为 {0}；启用 {2} 天以来共产生 {1} 条告警。",
+        "A model is in force; alerts fire from level {0} on. Alerts it has raised in {2}: {1}.",
+        "模型已启用，告警阈值为 {0}；启用 {2}以来共产生 {1} 条告警。",
     ),
     "rules.no_model": (
         "No model is in force: events are stored without a score.",

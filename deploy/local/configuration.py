@@ -3,7 +3,10 @@
 STATE/                0700
   config.toml         what every command reads; ours are only its addresses, the rest is the user's to edit
   keys/tokens.json    0600, the secret behind every token: made once, never replaced
+  keys/vault.json     0600, wraps the keys of identities: made once, never replaced
   keys/model.key      0600, signs models; keys/model.pub is its public half: made once, never replaced
+  keys/ledger.pub     public keys of the ledger's checkpoints, one a line; the private one is a secret:
+                      secrets/ledger-signing-key, 0600, made once
   secrets/            0600 each, one password a role
   directory/          what enrichment knows (may be empty)
   model/              what `accesstrail train` writes (may be absent: events are stored unscored)
@@ -30,6 +33,9 @@ from pipeline.errors import LocalStackError
 from pipeline.roles import ROLES
 
 DEFAULT_PARTITIONS = 8
+LEDGER_KEY, LEDGER_PUBLIC_KEYS = "secrets/ledger-signing-key", "keys/ledger.pub"
+VAULT_KEYS = "keys/vault.json"
+LEDGER_ANCHOR = "anchors/checkpoints.notes"
 MODEL_KEY, MODEL_PUBLIC_KEYS = "keys/model.key", "keys/model.pub"
 # Each of these means something to Java's class path, Kafka's log.dirs, log4j's patterns or an SQL literal.
 _UNUSABLE = frozenset("'\"\\:,%$#\n\r\t")
@@ -52,11 +58,22 @@ http_port = {http_port}
 
 [protection]
 token_keys_file = "keys/tokens.json"
+vault_keys_file = "{vault_keys}"
 
 [detection]
 directory = "directory"
 model = "model"
 {signatures}
+
+[ledger]
+deployment = "accesstrail"
+signing_key_file = "{ledger_key}"
+public_keys_file = "{ledger_public_keys}"
+
+# Outside the store, but not outside this machine: docs/guides/evidence-keys.md says what to add.
+[ledger.anchors.file]
+kind = "file"
+file = "{ledger_anchor}"
 """
 _SIGNED = f'model_public_keys = "{MODEL_PUBLIC_KEYS}"'
 _UNSIGNED = f"""# Take up only models signed with keys/model.key (`train --sign-with`, `models sign`):
@@ -86,12 +103,13 @@ def prepare_folder(state: Path) -> Path:
     if not (state / "directory").exists():
         private_folder(state / "directory")
     ensure_token_keys(state / "keys" / "tokens.json")
+    ensure_token_keys(state / VAULT_KEYS)
     ensure_passwords(state)
     return state
 
 
 def ensure_token_keys(path: Path) -> None:
-    """Draws the secret behind every token; one that is there is kept. Raises: LocalStackError: it cannot be written."""
+    """Draws the secret behind tokens or the vault; one that is there is kept. Raises: LocalStackError."""
     if path.exists():
         return
     key = {"id": 1, "created_at": datetime.now(UTC).isoformat(timespec="seconds"), "secret_hex": secrets.token_hex(32)}
@@ -158,7 +176,8 @@ def write_config(
             _TEMPLATE.format(
                 bootstrap_servers=bootstrap, partitions=partitions, host=LOOPBACK, native_port=ports.clickhouse_native,
                 http_port=ports.clickhouse_http, password_files="\n".join(names),
-                signatures=_SIGNED if signed_models else _UNSIGNED,
+                signatures=_SIGNED if signed_models else _UNSIGNED, ledger_key=LEDGER_KEY,
+                ledger_public_keys=LEDGER_PUBLIC_KEYS, ledger_anchor=LEDGER_ANCHOR, vault_keys=VAULT_KEYS,
             ),
         )  # fmt: skip
         return

@@ -71,7 +71,7 @@ def _judge(row: Row) -> Verdict | None:
         return Verdict(
             beyond(subjects, limit, floor=8000),
             Words(
-                "{agents} accounts of this partner read {subjects} customers on one day. The contract allows "
+                "This partner read {subjects} customers on one day (accounts used: {agents}). The contract allows "
                 "{daily_limit}; the largest of the 28 days before is {usual}.",
                 "该合作方 {agents} 个账号一天共访问 {subjects} 名客户。合同允许 {daily_limit} 名；此前 28 天最多 {usual} 名。",
             ),
@@ -92,7 +92,7 @@ def _judge(row: Row) -> Verdict | None:
         return Verdict(
             beyond(subjects, bound),
             Words(
-                "{agents} accounts of this partner read {subjects} customers on one day. The contract names no limit; "
+                "This partner read {subjects} customers on one day (accounts used: {agents}). The contract names no limit; "
                 "the largest of the 28 days before is {usual}.",
                 "该合作方 {agents} 个账号一天共访问 {subjects} 名客户。合同未约定上限；此前 28 天最多 {usual} 名。",
             ),

@@ -80,7 +80,7 @@ SILENT_SOURCE = ScheduledDetector(
         "A listed source counts from its first event; sources that are not listed in sources.csv are not watched.",
         "已登记来源自首个事件起生效；未在 sources.csv 登记的来源不监控。",
     ),
-    title=Words("A source has fallen silent", "来源中断"),
+    title=Words("A source has fallen silent", "来源静默"),
     next_step=Words(
         "ask the source's owner whether it was stopped on purpose; nothing it does is recorded now.",
         "询问来源负责人是否为计划停机；目前其操作均无记录。",

@@ -55,6 +55,8 @@ ACTIONS: Mapping[str, Action] = {
     "configure_system": Action(("operator",), "Configuration, topics, schema, channels.", "配置、主题、库表、渠道。"),
     "test_channel": Action(("operator", "soc", "responder"), "Send a test message to a channel.", "向渠道发送测试消息。"),
     "ingest_events": Action(("operator",), "Send recorded events to the log.", "导入历史访问事件。"),
+    "run_retention": Action(("operator",), "Delete what has had its time.", "删除保存期届满的数据。"),
+    "plan_retention": Action(("operator", "auditor", "dpo"), "See what has had its time.", "查看保存期届满的数据。"),
     "read_status": Action(tuple(ROLES), "See what runs and how far it is.", "查看运行状态。"),
     "verify_ledger": Action(("operator", "auditor"), "Check the ledger; no event is shown.", "校验账本，不显示事件内容。"),
     "manage_models": Action(("analyst",), "Train, sign, put in force, go back.", "训练、签名、启用、回退模型。"),
@@ -84,7 +86,14 @@ ACTIONS: Mapping[str, Action] = {
     "reveal_identities": Action(
         ("dpo",), "Reveal more than one identity.", "还原一个以上身份。", ALWAYS, ("dpo", "responder")
     ),
+    "erase_identity": Action(("dpo",), "Erase an identity from the vault, with reason.", "附理由从身份保险库删除一个身份。"),
     "subject_report": Action(("dpo",), "Answer a person who asks who looked.", "答复个人关于查阅记录的请求。"),
+    "report_actors": Action(
+        ("dpo",), "Name accounts in such an answer.", "在答复中列出账户。", ALWAYS, ("dpo", "responder")
+    ),
+    "place_hold": Action(("responder", "dpo"), "Place a legal hold: nothing it covers is deleted.", "设置法律保全，范围内不得删除。"),
+    "release_hold": Action(("dpo",), "Release a legal hold that somebody else has placed.", "解除由他人设置的法律保全。"),
+    "read_holds": Action((*_READING, "operator"), "See legal holds.", "查看法律保全。"),
     # audit
     "query_evidence": Action(("auditor", "analyst"), "Read-only SQL over the views.", "对视图执行只读 SQL。"),
     "export_evidence": Action(("auditor",), "Export the evidence of one case.", "导出单一案件的证据。"),
@@ -92,6 +101,7 @@ ACTIONS: Mapping[str, Action] = {
         ("responder", "dpo", "auditor"), "Export one incident's timeline.", "导出单一事件的全过程记录。"
     ),
     "export_bulk": Action(("auditor",), "Export evidence in bulk.", "批量导出证据。", ALWAYS, ("auditor", "dpo")),
+    "audit_report": Action(("auditor",), "Make the audit report of a period.", "生成期间审计报告。"),
     "read_account_changes": Action(("auditor", "admin"), "See accounts and their history.", "查看账户及其变更历史。"),
     # grant
     "manage_accounts": Action(("admin",), "Make, disable, enable accounts; new passwords.", "新建、停用、启用账户，重置密码。"),

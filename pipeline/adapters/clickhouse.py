@@ -7,7 +7,7 @@ message: the server's text may hold data. Servers older than the oldest one that
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +16,7 @@ from clickhouse_driver import errors as driver_errors
 from pipeline.adapters.block import BlockClient, native_rows
 from pipeline.column_batch import ColumnBatch
 from pipeline.columns import ColumnSpec
-from pipeline.config import GRAFANA, SCHEDULER, ClickHouseSettings
+from pipeline.config import GRAFANA, RETENTION, SCHEDULER, ClickHouseSettings
 from pipeline.errors import AccesstrailError, Away, RejectedRow, StoreRefused, UsageError
 
 OLDEST_SERVER = (26, 7)
@@ -156,7 +156,7 @@ class ClickHouse:
             # The driver's time-out starts again at every sign of progress; the server's does not. A schema change may
             # take as long as it takes, and a scheduled detector has its own limit in its role.
             settings={"server_side_params": True}
-            | ({} if role in ("migrator", SCHEDULER) else {"max_execution_time": settings.timeout_s}),
+            | ({} if role in ("migrator", SCHEDULER, RETENTION) else {"max_execution_time": settings.timeout_s}),
         )
         self._checked = False
 
@@ -234,6 +234,25 @@ class ClickHouse:
         self._check_server()
         return self._run(sql, parameters, settings)
 
+    def columns(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, object] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The answer of one statement column by column; empty where it has no rows. Raises: as `query`."""
+        self._check_server()
+        return self._run(sql, parameters, settings, columnar=True)
+
+    def streamed(self, sql: str, rows_at_once: int) -> Iterator[list[bytes]]:
+        """The first column of a large answer as bytes, so many rows at a time. Raises: as `query`."""
+        self._check_server()
+        try:
+            settings = {"strings_as_bytes": True, "max_block_size": rows_at_once}
+            rows = self._client.execute_iter(sql, settings=settings, chunk_size=rows_at_once)
+            for run in rows:
+                yield [row[0] for row in run]
+        except _NETWORK_ERRORS as exc:
+            self._client.disconnect()
+            raise translated(exc) from None
+
     def named_rows(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         """Rows of one statement by column name. Raises: as `query`."""
         self._check_server()
@@ -290,10 +309,12 @@ class ClickHouse:
         self._client.disconnect()
 
     def _run(
-        self, sql: str, parameters: Mapping[str, object] | None, settings: Mapping[str, object] | None = None
-    ) -> list[tuple[Any, ...]]:
+        self, sql: str, parameters: Mapping[str, object] | None, settings: Mapping[str, object] | None = None,
+        *, columnar: bool = False,
+    ) -> list[tuple[Any, ...]]:  # fmt: skip
+        given = dict(parameters) if parameters else None
         try:
-            result = self._client.execute(sql, dict(parameters) if parameters else None, settings=settings)
+            result = self._client.execute(sql, given, settings=settings, columnar=columnar)
         except _NETWORK_ERRORS as exc:
             self._client.disconnect()
             raise translated(exc) from None

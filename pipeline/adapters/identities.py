@@ -1,9 +1,8 @@
-"""Whom a token stands for, as far as the directory says: every account it lists, few data subjects.
+"""Whom a token stands for: as the vault says, else as far as the directory does, every account and few data subjects.
 
 Place in the flow: asked by the reveal page and by looks at data subjects, never by the pipeline. Tokens cannot be
-turned back; here the names that the directory's files hold are turned into tokens, and compared. Data subjects are
-known only where `subjects.csv` lists them (flags, region) or an account names them as its own: for everybody else the
-vault is needed, where identities are kept encrypted, and there is none yet.
+turned back; the vault keeps identities encrypted, and of the names in the directory's files the tokens are made and
+compared. Whom somebody had erased the directory does not name either, though it may still list them.
 
 The files are read again when they change. What is read stays in this process's memory.
 """
@@ -14,6 +13,7 @@ import csv
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import DirectoryError
 from pipeline.privacy.keys import Keyring
@@ -23,6 +23,32 @@ _FILES = ("actors.csv", "subjects.csv")
 _OWN = "own_subject_ids"
 _Known = dict[tuple[str, str], str]
 _Stamp = tuple[tuple[int, int, int], ...]
+
+
+class Vault(Protocol):
+    """What is asked of the vault."""
+
+    def of(self, kind: str, token: str) -> str | None:
+        """The identifier behind a token (hex); None: the vault does not hold it."""
+        ...
+
+    def was_erased(self, token: str) -> bool:
+        """Whether it was in the vault and taken out."""
+        ...
+
+
+class VaultIdentities:
+    """The vault first, then the directory; safe between threads where both are."""
+
+    def __init__(self, vault: Vault, directory: DirectoryIdentities) -> None:
+        self._vault, self._directory = vault, directory
+
+    def of(self, kind: str, token: str) -> str | None:
+        """The identifier behind a token (hex); None: nobody here knows it. Raises: Away; DirectoryError."""
+        found = self._vault.of(kind, token)
+        if found is not None or self._vault.was_erased(token):
+            return found
+        return self._directory.of(kind, token)
 
 
 class DirectoryIdentities:

@@ -21,8 +21,9 @@ REQUEST_LIMIT_S = 3.0
 MAX_CONNECTIONS = 8
 TEXT = "text/plain; charset=utf-8"
 _PHRASES = {
-    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
-    411: "Length Required", 413: "Content Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 409: "Conflict", 411: "Length Required", 413: "Content Too Large",
+    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }  # fmt: skip
 _END_OF_HEAD = b"\r\n\r\n"

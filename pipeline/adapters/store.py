@@ -38,8 +38,9 @@ _AWAKE_S = 30.0
 _PAGE_IDS = 20_000
 _AS_BYTES = {"strings_as_bytes": True}
 STORE_REJECTED = "store_rejected"
-_HERE = "topic = {topic:String} AND incarnation = {incarnation:String} AND partition = {partition:UInt32}"
-_ENTRY = (
+OF_LIFE = "topic = {topic:String} AND incarnation = {incarnation:String} AND partition = {partition:UInt32}"
+"""Condition on one life of a partition."""
+ENTRY_COLUMNS = (
     "topic, incarnation, partition, epoch, first_offset, last_offset, tree_size_before, tree_size, n_events, "
     "n_dead_letters, n_gaps, n_subjects, n_alerts, n_unscored, hex(root), arrayMap(h -> hex(h), frontier), "
     "hex(previous_hash), hex(entry_hash), canon_version, hex(versions_id), batch_id, "
@@ -59,7 +60,8 @@ def _was_awake(since_s: tuple[float, float] | None) -> bool:
     )
 
 
-def _place(position: LogPosition) -> dict[str, object]:
+def of_life(position: LogPosition) -> dict[str, object]:
+    """The parameters of `OF_LIFE`."""
     return {"topic": position.topic, "incarnation": position.incarnation, "partition": position.partition}
 
 
@@ -78,28 +80,28 @@ class ClickHouseStore:
 
     def last_entry(self, position: LogPosition) -> LedgerEntry | None:
         """The newest sealed entry of this life of the partition."""
-        sql = f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} ORDER BY first_offset DESC LIMIT 1"
-        rows = self._client.query(sql, _place(position))
-        return _entry(rows[0]) if rows else None
+        sql = f"SELECT {ENTRY_COLUMNS} FROM {RAW}.ledger WHERE {OF_LIFE} ORDER BY first_offset DESC LIMIT 1"
+        rows = self._client.query(sql, of_life(position))
+        return entry_of(rows[0]) if rows else None
 
     def incarnations(self, topic: str, partition: int) -> Sequence[LedgerEntry]:
         """The newest sealed entry of every life of the partition."""
         # The newest of each by two narrow columns first: a ledger of millions of entries is not sorted for it.
         here = "WHERE topic = {topic:String} AND partition = {partition:UInt32}"
         sql = (
-            f"SELECT {_ENTRY} FROM {RAW}.ledger {here} AND (incarnation, first_offset) IN "
+            f"SELECT {ENTRY_COLUMNS} FROM {RAW}.ledger {here} AND (incarnation, first_offset) IN "
             f"(SELECT incarnation, max(first_offset) FROM {RAW}.ledger {here} GROUP BY incarnation)"
         )
-        return [_entry(row) for row in self._client.query(sql, {"topic": topic, "partition": partition})]
+        return [entry_of(row) for row in self._client.query(sql, {"topic": topic, "partition": partition})]
 
     def entries(self, position: LogPosition, after_offset: int, limit: int) -> Sequence[LedgerEntry]:
         """Sealed entries with `last_offset` > `after_offset`, in order."""
         sql = (
-            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} AND toInt64(last_offset) > {{after:Int64}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {RAW}.ledger WHERE {OF_LIFE} AND toInt64(last_offset) > {{after:Int64}} "
             "ORDER BY first_offset LIMIT {limit:UInt64}"
         )
-        rows = self._client.query(sql, {**_place(position), "after": after_offset, "limit": limit})
-        return [_entry(row) for row in rows]
+        rows = self._client.query(sql, {**of_life(position), "after": after_offset, "limit": limit})
+        return [entry_of(row) for row in rows]
 
     def seal(self, entry: LedgerEntry, writer: str) -> None:
         """Writes the entry under its position's token: the first writer wins. Raises: Fenced: it was not us.
@@ -118,13 +120,13 @@ class ClickHouseStore:
     def _is_sealed(self, entry: LedgerEntry) -> bool:
         """Whether this very entry is in the ledger, byte by byte. Raises: Fenced: another one is at its place."""
         sql = (
-            f"SELECT {_ENTRY} FROM {RAW}.ledger WHERE {_HERE} AND epoch = {{epoch:UInt32}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {RAW}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
             "AND first_offset >= {first:UInt64} AND tree_size_before >= {before:UInt64} ORDER BY first_offset LIMIT 2"
         )
         # By the sort key, so that a long history costs nothing: who follows the same entry begins at the same offset.
         place = {"before": entry.tree_size_before, "first": entry.first_offset}
-        parameters = {**_place(entry.position), **place, "epoch": entry.epoch}
-        found = [_entry(row) for row in self._client.query(sql, parameters)]
+        parameters = {**of_life(entry.position), **place, "epoch": entry.epoch}
+        found = [entry_of(row) for row in self._client.query(sql, parameters)]
         here = [one for one in found if one.tree_size_before == entry.tree_size_before]
         if found and here != [entry]:
             raise Fenced(
@@ -139,14 +141,14 @@ class ClickHouseStore:
         """The first range of stored rows above `after_offset` that no entry seals."""
         select = (
             "SELECT batch_first_offset, batch_last_offset, hex(versions_id) AS versions, max(stored_at) AS at "
-            f"FROM {RAW}.{{table}} WHERE {_HERE} AND offset > {{after:Int64}} "
-            f"AND batch_id NOT IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            f"FROM {RAW}.{{table}} WHERE {OF_LIFE} AND offset > {{after:Int64}} "
+            f"AND batch_id NOT IN (SELECT batch_id FROM {RAW}.ledger WHERE {OF_LIFE} "
             "AND toInt64(last_offset) > {after:Int64}) AND toInt64(batch_first_offset) = {after:Int64} + 1 GROUP BY ALL"
         )
         sql = " UNION ALL ".join(select.replace("{table}", name) for name in ("access_events", "dead_letters"))
         rows = self._client.query(
             f"SELECT batch_first_offset, batch_last_offset, versions FROM ({sql}) ORDER BY at DESC LIMIT 1",
-            {**_place(position), "after": after_offset},
+            {**of_life(position), "after": after_offset},
         )
         return UnsealedBatch(rows[0][0], rows[0][1], bytes.fromhex(rows[0][2])) if rows else None
 
@@ -181,33 +183,33 @@ class ClickHouseStore:
             "SELECT reinterpretAsUInt64(substring(raw, 1, 8)), reinterpretAsUInt64(substring(raw, 9, 8)), offset, at "
             "FROM ("
             "SELECT reinterpretAsFixedString(event_id) AS raw, offset, toUnixTimestamp64Micro(received_at) AS at "
-            f"FROM {RAW}.access_events WHERE {_HERE} AND offset > {{after:Int64}} AND offset <= {{last:UInt64}} "
-            f"AND duplicate_of < 0 AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            f"FROM {RAW}.access_events WHERE {OF_LIFE} AND offset > {{after:Int64}} AND offset <= {{last:UInt64}} "
+            f"AND duplicate_of < 0 AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {OF_LIFE} "
             "AND toInt64(last_offset) > {after:Int64} AND first_offset <= {last:UInt64}) "
             "ORDER BY offset DESC LIMIT 1 BY offset LIMIT {count:UInt64}) ORDER BY offset"
         )
-        parameters = {**_place(position), "after": after_offset, "last": last_offset, "count": count}
+        parameters = {**of_life(position), "after": after_offset, "last": last_offset, "count": count}
         return self._client.query(sql, parameters)
 
     def rejected_offsets(self, position: LogPosition, first_offset: int, last_offset: int) -> Sequence[int]:
         """Offsets of sealed dead letters with the reason `store_rejected`."""
         sql = (
-            f"SELECT DISTINCT offset FROM {RAW}.dead_letters WHERE {_HERE} AND reason = {{reason:String}} "
+            f"SELECT DISTINCT offset FROM {RAW}.dead_letters WHERE {OF_LIFE} AND reason = {{reason:String}} "
             "AND offset BETWEEN {first:UInt64} AND {last:UInt64} "
-            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            f"AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {OF_LIFE} "
             "AND last_offset >= {first:UInt64} AND first_offset <= {last:UInt64})"
         )
         span = {"first": first_offset, "last": last_offset, "reason": STORE_REJECTED}
-        return [int(row[0]) for row in self._client.query(sql, {**_place(position), **span})]
+        return [int(row[0]) for row in self._client.query(sql, {**of_life(position), **span})]
 
     def gap_end(self, position: LogPosition, offset: int) -> int:
         """Last offset of the sealed gap that begins at `offset`; -1 where none does."""
         sql = (
-            f"SELECT last_offset FROM {RAW}.dead_letters WHERE {_HERE} AND offset = {{offset:UInt64}} "
-            f"AND leaf_kind = 'gap' AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {_HERE} "
+            f"SELECT last_offset FROM {RAW}.dead_letters WHERE {OF_LIFE} AND offset = {{offset:UInt64}} "
+            f"AND leaf_kind = 'gap' AND batch_id IN (SELECT batch_id FROM {RAW}.ledger WHERE {OF_LIFE} "
             "AND last_offset >= {offset:UInt64} AND first_offset <= {offset:UInt64}) LIMIT 1"
         )
-        rows = self._client.query(sql, {**_place(position), "offset": offset})
+        rows = self._client.query(sql, {**of_life(position), "offset": offset})
         return int(rows[0][0]) if rows else -1
 
     def insert_events(self, rows: ColumnBatch, token: str) -> None:
@@ -276,9 +278,9 @@ class ClickHouseStore:
         """The newest snapshot: the marker's offset and every actor's newest state."""
         sql = (
             "SELECT actor_key, state, sealed_offset, feature_version "
-            f"FROM {RAW}.actor_profiles FINAL WHERE {_HERE} ORDER BY actor_key"
+            f"FROM {RAW}.actor_profiles FINAL WHERE {OF_LIFE} ORDER BY actor_key"
         )
-        rows = self._client.query(sql, _place(position), _AS_BYTES)
+        rows = self._client.query(sql, of_life(position), _AS_BYTES)
         if not rows or rows[0][0]:  # the marker, whose key is empty, comes first
             return None
         _, _, sealed_offset, version = rows[0]
@@ -326,7 +328,8 @@ class ClickHouseStore:
         return content
 
 
-def _entry(row: Sequence[Any]) -> LedgerEntry:
+def entry_of(row: Sequence[Any]) -> LedgerEntry:
+    """The entry of one row of `ENTRY_COLUMNS`."""
     (
         topic, incarnation, partition, epoch, first_offset, last_offset, size_before, size, events, dead, gaps,
         subjects, alerts, unscored, root, frontier, previous, own, canon, versions, batch_id, first_at, last_at,

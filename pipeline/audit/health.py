@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.audit.reads import SOURCE_SYSTEM
+from pipeline.health.problems import Problem
 
 HOUR_US = 3_600_000_000
 SILENT_AFTER_US = 24 * HOUR_US
@@ -106,7 +107,7 @@ class HealthView:
     """
 
     ready: bool
-    problems: Sequence[str]
+    problems: Sequence[Problem]
     partitions: Sequence[PartitionView]
     processes: Sequence[ProcessView]
     sources: Sequence[SourceView]

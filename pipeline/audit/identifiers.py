@@ -2,7 +2,7 @@
 
 Place in the flow: between a search form or command and the questions of `search.py`. 32 hexadecimal digits are a token
 that somebody copied from a page; a name that looks so is written behind `id:`. A resource that is a person has the
-person's token, so a resource is looked for under both.
+person's token, so a resource is looked for under both; and whatever it is, under every version of the token key.
 """
 
 from __future__ import annotations
@@ -48,4 +48,5 @@ class TokenMaker:
                 f"{kind}: give an id of 1 to {LONGEST_IDENTIFIER} characters, or a token", code="bad_search"
             )
         kinds = ("resource", "subject") if kind == "resource" else (kind,)
-        return Named(tuple(self._keyring.token(self._tenant, one, plain).hex() for one in kinds), plain)
+        tokens = (token.hex() for one in kinds for token in self._keyring.tokens(self._tenant, one, plain))
+        return Named(tuple(tokens), plain)

@@ -155,6 +155,18 @@ class EvidenceRow:
     subject_tokens: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentExport:
+    """A file of canonical JSON: tokens and names of responders, no identity of a customer or an actor.
+
+    `log_rows`, `alerts`: how many it holds.
+    """
+
+    body: bytes
+    log_rows: int
+    alerts: int
+
+
 @dataclass(frozen=True, slots=True)
 class Verdicts:
     """How incidents in which a detector took part were judged."""

@@ -4,8 +4,9 @@ Place in the flow: made by every page and command that shows evidence, before it
 `adapters/read_announcements.py`, which answers only when Kafka has it. It goes the way of every event: account and
 subject become tokens, the reason is masked, rules look at it (`auditor_abuse`, `mass_unmask`).
 
-Actions: questions to the log are `audit_query`, what leaves the house `audit_export`, a revealed identity `unmask`; a
-page that anybody in charge turns to all day is a plain `read` that names no data subject, stored and not scored.
+Actions: questions to the log are `audit_query`, what leaves the house `audit_export`, a revealed identity `unmask`, an
+erased one `delete`; a page that anybody in charge turns to all day is a plain `read` that names no data subject, stored
+and not scored.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 SOURCE_SYSTEM = "accesstrail"
-READ, QUERY, EXPORT, REVEAL = "read", "audit_query", "audit_export", "unmask"
+READ, QUERY, EXPORT, REVEAL, ERASE = "read", "audit_query", "audit_export", "unmask", "delete"
 RESOURCE_PREFIX = "evidence."
 PAGE = "page"
 """Any other page."""
-SUCCESS, DENIED = "success", "denied"
+SUCCESS, DENIED, ERROR = "success", "denied", "error"
 # Digits as letters: a run of digits may look like a telephone number, and would be masked on its way.
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 _LONGEST_REASON, _LONGEST_ID, _LONGEST_REF, _MOST_SUBJECTS = 2000, 512, 128, 10_000
@@ -44,14 +45,20 @@ LOOKS: Mapping[str, Look] = {
     "panel": Look(READ, RESOURCE_PREFIX + "panel"),
     "rules": Look(READ, RESOURCE_PREFIX + "rules"),
     "health": Look(READ, RESOURCE_PREFIX + "health"),
+    "alerts": Look(READ, RESOURCE_PREFIX + "alerts"),
     # Questions about somebody
     "search": Look(QUERY, RESOURCE_PREFIX + "search"),
     "actor": Look(QUERY, RESOURCE_PREFIX + "actor"),
     "subject": Look(QUERY, RESOURCE_PREFIX + "subject"),
+    "sql": Look(QUERY, RESOURCE_PREFIX + "sql"),
     # What leaves
     "export": Look(EXPORT, RESOURCE_PREFIX + "search"),
+    "subject_report": Look(EXPORT, RESOURCE_PREFIX + "subject"),
     "incident_export": Look(EXPORT, RESOURCE_PREFIX + "incident"),
+    "audit_report": Look(EXPORT, RESOURCE_PREFIX + "report"),
     "reveal": Look(REVEAL, RESOURCE_PREFIX + "identity"),
+    # What is taken out of the vault
+    "erase": Look(ERASE, RESOURCE_PREFIX + "identity"),
 }
 """Every kind of look, by name."""
 

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("pipeline.cli.worker", "Run one worker in the foreground."),
     "scheduler": ("pipeline.cli.scheduler", "Run the scheduled detectors in the foreground."),
     "responder": ("pipeline.cli.responder", "Handle incidents and send messages in the foreground."),
+    "notary": ("pipeline.cli.notary", "Sign how far the ledger's trees are; hand that to anchors, in the foreground."),
     "console": ("pipeline.cli.console", "Serve the console, the pages that people work with."),
     "ingest": ("pipeline.cli.ingest", "Send recorded events to Kafka."),
     "simulate": (
@@ -45,14 +46,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("pipeline.cli.rules", "Show the rules, run their cases, try them on history."),
     "alerts": ("pipeline.cli.store", "List alerts with their explanations."),
     "incidents": ("pipeline.cli.incidents", "List, show and handle incidents; a suspected breach and its deadlines."),
-    "search": ("pipeline.cli.store", "Find who touched a subject, what an actor did, who used a resource."),
+    "report": ("pipeline.cli.report", "Make the audit report of a period, with controls and a sample."),
+    "search": ("pipeline.cli.search", "Find who touched a subject, what an actor did, who used a resource."),
+    "scan": ("pipeline.cli.scan", "Look for identifiers where none may be: tables, logs, topics, files."),
+    "erase": ("pipeline.cli.erase", "Take a person's identity out of the vault for good; a signed certificate."),
+    "reveal": ("pipeline.cli.reveal", "Say who is behind one token, with a reason."),
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
     "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),
     "exceptions": ("pipeline.cli.exceptions", "Keep detectors quiet about somebody for a time, with reason and owner."),
     "replay": ("pipeline.cli.replay", "Form the sealed log again under its recorded versions and compare."),
+    "verify": ("pipeline.cli.verify", "Verify that the evidence is what was sealed and signed; say what is missing."),
+    "hold": ("pipeline.cli.hold", "Legal holds: keep evidence from being deleted or erased; release, list."),
+    "subject-report": ("pipeline.cli.subject_report", "Answer a person who asks who looked at their data."),
+    "retention": ("pipeline.cli.retention", "Delete what has had its time; show what would go and what went."),
+    "evidence": ("pipeline.cli.evidence", "Export evidence as a bundle that anybody can verify."),
     "dashboards": ("pipeline.cli.dashboards", "Show the boards of console and Grafana, and what their panels answer."),
     "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
+    "keys": ("pipeline.cli.keys", "Show and rotate the ledger's signing keys; make a witness's key."),
+    "witness": ("pipeline.cli.witness", "Cosign others' checkpoints that continue what was seen before."),
     "compose": (
         "pipeline.cli.compose",
         "Make what deploy/compose.yaml mounts: secrets, configuration, Grafana's files.",
@@ -75,7 +87,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = getattr(module, f"{cmd_name}_command")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)  # noqa: S101  a wrong module is our bug
         return command
 

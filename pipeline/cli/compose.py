@@ -33,12 +33,14 @@ from deploy.local.files import private_folder, write_secret, write_text
 from deploy.local.kafka import cluster_id
 from pipeline.cli.grafana import secret_in, zone_option
 from pipeline.errors import EXIT_OK, UsageError
+from pipeline.ledger import signing_keys
+from pipeline.ledger.signing_keys import KeyFiles
 
 _FOLDERS = (
     "secrets", "clickhouse", "clickhouse/data", "kafka", "kafka/data", "grafana", "grafana/data",
-    "grafana/provisioning", "directory", "state", "state/run", "state/secrets",
+    "grafana/provisioning", "directory", "state", "state/run", "state/secrets", "ledger", "ledger/anchors",
 )  # fmt: skip
-_THEIRS = ("data", "state", "directory")
+_THEIRS = ("data", "state", "directory", "anchors")
 _USER = re.compile(r"(\d{1,9}):(\d{1,9})")
 _UNUSABLE = frozenset("'\"\\:,$#\n\r\t ")
 
@@ -107,6 +109,9 @@ def _write_secrets(folder: Path, address: str) -> None:
     digests = ensure_passwords(folder)
     write_text(folder / "clickhouse" / "users.xml", store_users_xml(digests))
     ensure_token_keys(kept / "token-keys")
+    ensure_token_keys(kept / "vault-keys")
+    signing_keys.ensure(KeyFiles(folder / "ledger" / "signing-key", folder / "ledger" / "ledger.pub"), "accesstrail")
+    (folder / "ledger" / "ledger.pub").chmod(0o600)  # all in this folder is its owner's; give away a copy
     write_secret(kept / "grafana-admin", secrets.token_urlsafe(24))
     # Compose mounts it in any case; without a contact point nothing reads it.
     write_text(kept / "grafana-contact", f"{address or 'none'}\n")

@@ -23,6 +23,7 @@ import uvicorn
 
 from dashboards.console.app import console_app
 from dashboards.console.outages import KAFKA, STORE, Outages
+from dashboards.console.pages.overview import STEP_S
 from dashboards.console.ports import Parts
 from pipeline.adapters.breach_counts import IncidentEvidence
 from pipeline.adapters.channels.registry import sender_of
@@ -43,6 +44,7 @@ from pipeline.cli.console_live import ConsoleLive, ConsolePanels
 from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.incident_desk import Desk
 from pipeline.cli.options import settings_options
+from pipeline.cli.revealing import reading_vault
 from pipeline.cli.worker import start_logging
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
@@ -106,7 +108,7 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     listed = ListedSources(settings.detection.directory, keyring)
     announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
     trail = _Trail(announcer.tell, outages)
-    with closing(pool), closing(producer), closing(outbox), closing(announcer):
+    with reading_vault(settings) as vault, closing(pool), closing(producer), closing(outbox), closing(announcer):
         outbox.start()
         yield Parts(
             accounts=accounts,
@@ -116,9 +118,9 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
             live=ConsoleLive(
                 settings.state_dir, reader, HealthReader(pool, _TENANT, kafka.events_topic), listed, now_us
             ),
-            panels=ConsolePanels(PanelReader(pool)),
+            panels=ConsolePanels(PanelReader(pool), kept_s=STEP_S),
             channels=ConsoleChannels(settings),
-            evidence=ConsoleEvidence(settings, pool, keyring, listed, accounts.names),
+            evidence=ConsoleEvidence(settings, pool, keyring, listed, accounts.names, vault=vault),
             now_us=now_us,
             two_people=settings.response.two_people,
             public_address=settings.console.public_address,
@@ -177,7 +179,7 @@ def serve_console(settings: Settings) -> None:
             h11_max_incomplete_event_size=32 * 1024,
         )  # fmt: skip
         _welcome(address, secret)
-        with _told(settings, address):
+        with told(settings, address):
             _Server(config, application.state.broadcast.close).run(sockets=[bound])
 
 
@@ -240,7 +242,7 @@ def _address(settings: Settings, bound: socket.socket) -> str:
 
 
 @contextmanager
-def _told(settings: Settings, address: str) -> Iterator[None]:
+def told(settings: Settings, address: str) -> Iterator[None]:
     """The status file while the console runs, and changes of accounts told to the log as they come."""
     folder = settings.state_dir / "run"
     status, ends = StatusFile(folder, uuid.uuid4().hex[:16], "console"), threading.Event()
@@ -256,15 +258,16 @@ def _told(settings: Settings, address: str) -> Iterator[None]:
         while not ends.wait(_TELL_ACCOUNTS_EVERY_S):
             tell_at_start(settings, producer)
 
-    status.write({"ready": True, "address": address})
     threads = [threading.Thread(target=one, daemon=True) for one in (write, tell)]
-    for one in threads:
-        one.start()
-    try:
+    try:  # from the first write on: a signal may end it at once, and the file must not outlive it
+        status.write({"ready": True, "address": address})
+        for one in threads:
+            one.start()
         yield
     finally:
         ends.set()
-        threads[0].join(timeout=2)
+        if threads[0].is_alive():
+            threads[0].join(timeout=2)
         status.remove()
         producer.close()
 

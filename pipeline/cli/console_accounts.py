@@ -13,10 +13,10 @@ from pipeline.accounts.permissions import may
 from pipeline.adapters.account_secrets import Credentials, Passwords
 from pipeline.adapters.accounts import accounts_path, open_accounts
 from pipeline.errors import Forbidden
+from pipeline.own_reasons import FIRST_ACCOUNT
 
 FIRST_LINK = "secrets/console-first-link"
 """Where the one-time link lies while it may be used, from the state folder."""
-_FIRST_REASON = "first account, by the console's one-time link"
 
 
 class ConsoleAccounts:
@@ -37,7 +37,7 @@ class ConsoleAccounts:
     def add_first(self, name: str, password: str, at_us: int) -> Account:
         """The first account, with the role admin."""
         with open_accounts(self._state_dir, create=True, passwords=self._passwords) as accounts:
-            return accounts.add_first(name, password, _FIRST_REASON, at_us)
+            return accounts.add_first(name, password, FIRST_ACCOUNT, at_us)
 
     def standing(self, name: str) -> tuple[Account, str]:
         """The account, and a text that changes whenever what it is recognised by does."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dashboards.console.evidence_ports import ExceptionDraft, PreviewView
+from dashboards.console.evidence_ports import ExceptionDraft, Identities, PreviewView
 from detectors.exceptions import DAY_US, STATE_KEYS, AlertException, checked
 from detectors.policy import Policy
 from detectors.rules import all_rules
@@ -17,10 +17,11 @@ from pipeline.adapters.access_reading import AccessReader
 from pipeline.adapters.actor_reading import ActorReader
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
 from pipeline.adapters.health_reading import HealthReader
-from pipeline.adapters.identities import DirectoryIdentities
+from pipeline.adapters.identities import DirectoryIdentities, VaultIdentities
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.reader_pool import Questions
 from pipeline.adapters.subject_reading import SubjectReader
+from pipeline.adapters.vault_reading import VaultReader
 from pipeline.adapters.versions_reading import VersionsReader
 from pipeline.audit.actor import ActorProfile
 from pipeline.audit.health import HealthView
@@ -51,10 +52,11 @@ class ConsoleEvidence:
 
     def __init__(
         self, settings: Settings, questions: Questions, keyring: Keyring, listed: ListedSources,
-        accounts: Callable[[], Iterable[str]] = tuple, tenant: str = DEFAULT_TENANT,
+        accounts: Callable[[], Iterable[str]] = tuple, tenant: str = DEFAULT_TENANT, vault: VaultReader | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
-        self.identities = DirectoryIdentities(settings.detection.directory, keyring, tenant, accounts)
+        listed_names = DirectoryIdentities(settings.detection.directory, keyring, tenant, accounts)
+        self.identities: Identities = VaultIdentities(vault, listed_names) if vault is not None else listed_names
         self._settings, self._questions, self._keyring, self._listed = settings, questions, keyring, listed
         self._tokens = TokenMaker(keyring, tenant)
         self._versions = VersionsReader(questions, settings.kafka.events_topic)

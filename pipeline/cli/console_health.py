@@ -24,6 +24,7 @@ from pipeline.cli.stack_status import collect
 from pipeline.config import Settings
 from pipeline.directory.snapshot import SourceRow
 from pipeline.errors import AccesstrailError
+from pipeline.health.problems import Problem, problem_of
 from pipeline.health.troubles import explain
 
 _DAY_US = 86_400_000_000
@@ -34,14 +35,14 @@ Found = TypeVar("Found")
 def health_of(settings: Settings, reader: HealthReader, listed: ListedSources, now_us: int) -> HealthView:
     """Everything on the page; never fails for a dependency that is away."""
     document = collect(settings, _LIMIT_MS)
-    problems, unknown = [str(one) for one in _listed(document.get("problems"))], list[str]()
+    problems, unknown = _problems(document), list[str]()
 
     def told(part: str, ask: Callable[[], Found], otherwise: Found) -> Found:
         try:
             return ask()
         except AccesstrailError as exc:
-            if str(exc) not in problems:
-                problems.append(str(exc))
+            if problem_of(exc).english not in [one.english for one in problems]:
+                problems.append(problem_of(exc))
             if part not in unknown:
                 unknown.append(part)
             return otherwise
@@ -64,6 +65,11 @@ def health_of(settings: Settings, reader: HealthReader, listed: ListedSources, n
     )  # fmt: skip
 
 
+def _problems(document: Mapping[str, Any]) -> list[Problem]:
+    english, chinese = _listed(document.get("problems")), _listed(document.get("problems_zh"))
+    return [Problem(str(one), str(other)) for one, other in zip(english, chinese, strict=True)]
+
+
 def _partitions(document: Mapping[str, Any]) -> list[PartitionView]:
     said = {
         entry.get("partition"): entry
@@ -82,6 +88,11 @@ def _partition(one: Mapping[str, Any], said: Mapping[str, Any]) -> PartitionView
     )  # fmt: skip
 
 
+_KINDS = (
+    ("worker", "workers"), ("scheduler", "schedulers"), ("responder", "responders"), ("notary", "notaries"),
+)  # fmt: skip
+
+
 def _processes(document: Mapping[str, Any]) -> list[ProcessView]:
     return [
         ProcessView(
@@ -89,7 +100,7 @@ def _processes(document: Mapping[str, Any]) -> list[ProcessView]:
             ready=not _listed(one.get("reasons")),
             troubles=[(code, explain(code).english, explain(code).chinese) for code in _codes(one)],
         )
-        for kind, name in (("worker", "workers"), ("scheduler", "schedulers"), ("responder", "responders"))
+        for kind, name in _KINDS
         for one in _listed(document.get(name))
     ]  # fmt: skip
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from dashboards.console.ports import BreachStanding, Handed
 from pipeline.adapters.command_outbox import CommandOutbox
@@ -17,60 +16,81 @@ from pipeline.audit.incidents import (
     AlertView,
     CommandOutcome,
     EvidenceRow,
+    IncidentExport,
     IncidentFilter,
     IncidentPlace,
     IncidentView,
     TimelineEntry,
 )
-from pipeline.cli.incident_clock import view_of
+from pipeline.breach.record import counted_detail
+from pipeline.cli.incident_clock import log_knows_less, view_of
 from pipeline.cli.incident_desk import Desk, outcomes_of
+from pipeline.cli.incident_export import incident_export
+from pipeline.cli.kept_answers import KeptAnswers
 from pipeline.errors import Away
 from pipeline.incidents.records import Acknowledge, Command, encode_command
 from pipeline.notifications.policy import DeliveryRow
 from pipeline.ports import EventSender
 
 WAIT_S = 4.0
+_EVENTS_KEPT_S, _MOST_EVENTS_KEPT = 60.0, 50
 _POLL_S = 0.15
 _REFUSED_FOR_S = 3.0
 
 
-@dataclass(frozen=True, slots=True)
 class ConsoleIncidents:
-    """`dashboards.console.ports.IncidentReading`."""
+    """`dashboards.console.ports.IncidentReading`.
 
-    reader: IncidentReader
-    clock_desk: Desk
+    Accesses that raised alerts are kept for a while: what is stored of an access never changes, and to find it is the
+    dearest question of an incident's page. Everything else is asked anew, so that nobody sees an older state.
+    """
+
+    def __init__(self, reader: IncidentReader, clock_desk: Desk) -> None:
+        self._reader, self._clock_desk = reader, clock_desk
+        self._events: KeptAnswers[Sequence[EvidenceRow]] = KeptAnswers(_EVENTS_KEPT_S, _MOST_EVENTS_KEPT)
 
     def page(self, wanted: IncidentFilter, after: IncidentPlace | None, limit: int) -> Sequence[IncidentView]:
         """The gravest first, from behind `after` on."""
-        return self.reader.page(wanted, after, limit)
+        return self._reader.page(wanted, after, limit)
 
     def incident(self, incident_id: str) -> IncidentView | None:
         """The incident of an id or its beginning."""
-        return self.reader.incident(incident_id)
+        return self._reader.incident(incident_id)
 
     def timeline(self, incident: IncidentView) -> Sequence[TimelineEntry]:
         """What happened to it."""
-        return self.reader.timeline(incident.incident_key, incident.incident_id)
+        return self._reader.timeline(incident.incident_key, incident.incident_id)
 
     def alerts(self, incident: IncidentView, limit: int) -> Sequence[AlertView]:
         """Its alerts."""
-        return self.reader.alerts_of(incident, limit)
+        return self._reader.alerts_of(incident, limit)
 
     def events(self, alerts: Sequence[AlertView], limit: int) -> Sequence[EvidenceRow]:
         """The accesses that raised them."""
-        return self.reader.events_of(alerts, limit)
+        places = tuple(sorted({(one.topic, one.incarnation, one.partition, one.offset) for one in alerts if one.topic}))
+        return self._events.answer(
+            (places, limit),
+            lambda: self._reader.events_of(alerts, limit),
+            keeps=lambda found: len(found) >= min(len(places), limit),  # one that lacks a row may be there in a moment
+        )
 
     def deliveries(self, incident: IncidentView) -> Sequence[DeliveryRow]:
         """Attempts to tell people of it."""
-        return self.reader.deliveries_of(incident.incident_id)
+        return self._reader.deliveries_of(incident.incident_id)
 
     def breach(self, incident: IncidentView) -> BreachStanding | None:
         """The breach clock at this moment."""
-        view = view_of(self.clock_desk, incident)
+        view = view_of(self._clock_desk, incident)
         if view.known is None:
             return None
-        return BreachStanding(breach=view.breach, clock=view.clock, unlisted=view.counts.unlisted)
+        return BreachStanding(
+            breach=view.breach, clock=view.clock, unlisted=view.counts.unlisted,
+            count=counted_detail(view.counts.counted), has_grown=log_knows_less(view),
+        )  # fmt: skip
+
+    def export(self, incident: IncidentView, by: str) -> IncidentExport:
+        """Everything of it, as `accesstrail incidents breach export` writes it."""
+        return incident_export(self._clock_desk, incident, by)
 
 
 class SharedSender:

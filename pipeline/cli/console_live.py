@@ -6,9 +6,7 @@ while the store is away; silent sources are the same as on the page of pipeline 
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from pipeline.adapters.status_file import read_workers
 from pipeline.audit.incidents import IncidentFilter
 from pipeline.audit.panels import PanelAnswer
 from pipeline.cli.console_sources import ListedSources
+from pipeline.cli.kept_answers import KeptAnswers
 from pipeline.cli.stack_status import Document, troubles, unready
 from pipeline.incidents.words import STATES
 
@@ -71,41 +70,14 @@ class ConsoleLive:
 class ConsolePanels:
     """`dashboards.console.ports.PanelSource`: an answer is kept for some seconds, and one question is asked once."""
 
-    def __init__(self, reader: PanelReader, *, kept_s: float = 10.0, most: int = 500) -> None:
-        self._reader, self._kept_s, self._most = reader, kept_s, most
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[object, ...], tuple[float, PanelAnswer]] = OrderedDict()
-        self._asked: dict[tuple[object, ...], threading.Lock] = {}
+    def __init__(self, reader: PanelReader, *, kept_s: float, most: int = 500) -> None:
+        self._reader = reader
+        self._kept: KeptAnswers[PanelAnswer] = KeptAnswers(kept_s, most)
 
     def run(self, panel: Panel, values: Mapping[str, object]) -> PanelAnswer:
         """The answer to a panel. Raises: Away; StoreRefused; UsageError."""
         key = (panel.uid, panel.sql, *sorted((name, str(value)) for name, value in values.items()))
-        with self._lock:
-            turn = self._asked.setdefault(key, threading.Lock())
-        try:
-            with turn:
-                kept = self._young(key)
-                if kept is not None:
-                    return kept
-                answer = self._reader.run(panel, values)
-                with self._lock:
-                    self._kept[key] = time.monotonic(), answer
-                    if len(self._kept) > self._most:
-                        self._kept.popitem(last=False)
-                return answer
-        finally:
-            with self._lock:
-                self._asked.pop(key, None)
-
-    def _young(self, key: tuple[object, ...]) -> PanelAnswer | None:
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return None
-            if time.monotonic() - found[0] > self._kept_s:
-                del self._kept[key]
-                return None
-            return found[1]
+        return self._kept.answer(key, lambda: self._reader.run(panel, values))
 
 
 def _newest_us(workers: Sequence[Document]) -> int:

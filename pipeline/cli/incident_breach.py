@@ -23,7 +23,7 @@ from pipeline.cli.acting import acting, acting_as, acting_together, second_token
 from pipeline.cli.incident_actions import masked_why
 from pipeline.cli.incident_clock import BreachView, clock_document, clock_lines, count_step, view_of
 from pipeline.cli.incident_desk import Desk, Outcome, handling_options, open_desk, reading_options, say
-from pipeline.cli.incident_documents import plain_alert, plain_delivery, plain_entry, plain_incident
+from pipeline.cli.incident_export import incident_export
 from pipeline.cli.options import moment
 from pipeline.cli.secret_files import refuse_existing, write_private
 from pipeline.config import Settings
@@ -208,18 +208,9 @@ def export_command(settings: Settings, name: str, file: Path, account: Account, 
     """
     refuse_existing(file)
     with open_desk(settings) as desk:
-        incident = desk.incident(name)
-        view = view_of(desk, incident)
-        document = {
-            "incident": plain_incident(incident),
-            "timeline": [plain_entry(entry) for entry in view.timeline],
-            "alerts": [plain_alert(alert) for alert in desk.reader.alerts_of(incident)],
-            "deliveries": [plain_delivery(row) for row in desk.reader.deliveries_of(incident.incident_id)],
-            "breach": clock_document(view) if view.is_suspected else None,
-            "exported_by": account.name,
-        }
-    write_private(file, json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
-    count = len(view.timeline)
+        export = incident_export(desk, desk.incident(name), account.name)
+    write_private(file, export.body.decode())
+    count = export.log_rows
     words = f"{count} 条记录已写入 {file}" if language == "zh" else f"{count} rows of the log are in {file}"
     click.echo(json.dumps({"file": str(file), "rows": count}) if as_json else words)
     return EXIT_OK

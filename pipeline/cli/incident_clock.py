@@ -105,11 +105,16 @@ def _scopes(desk: Desk, incident: IncidentView, named: Period | None) -> list[Sc
 
 def count_step(desk: Desk, view: BreachView, by: str, *, why: str = "", always: bool = False) -> Sequence[Outcome]:
     """Writes the present count into the log, where the log knows less; as the one outcome, or none."""
-    written = [one for one in (view.breach.counted[:-1] if view.is_suspected else ()) if _is_count(one)]
-    if not always and written and not _is_more(accumulated(written)[-1], view.counts.counted):
+    if not always and not log_knows_less(view):
         return ()
     detail = dict(counted_detail(view.counts.counted))
     return (desk.hand_in(BreachStep, view.incident, by, why=why, step=COUNTED, detail=detail),)
+
+
+def log_knows_less(view: BreachView) -> bool:
+    """Whether the present count is the first one, or more than what the log says was counted."""
+    written = [one for one in (view.breach.counted[:-1] if view.is_suspected else ()) if _is_count(one)]
+    return not written or _is_more(accumulated(written)[-1], view.counts.counted)
 
 
 def _is_count(one: Counted) -> bool:

@@ -21,13 +21,15 @@ from pipeline.adapters.directory import read_directory
 from pipeline.adapters.kafka import DAY_MS, RAW_AT_MOST_MS, TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
 from pipeline.cli.options import config_path, settings_options
-from pipeline.cli.stack_status import troubles, unready
+from pipeline.cli.stack_status import listed, troubles, unready
 from pipeline.columns import CANON_VERSION
-from pipeline.config import GRAFANA, RESPONDER, ROLES, SCHEDULER, Settings, load
+from pipeline.config import GRAFANA, NOTARY, RESPONDER, ROLES, SCHEDULER, Settings, load
 from pipeline.directory.calendar_cn import WorkingCalendar
 from pipeline.errors import EXIT_DIFFERENCES, AccesstrailError, ConfigError, ModelRejected, StoreRefused
 from pipeline.health.troubles import explain
+from pipeline.ledger import signing_keys
 from pipeline.migrations.runner import plan
+from pipeline.notary.settings import anchors_from
 from pipeline.privacy.keys import Keyring
 from pipeline.response.settings import read_response
 from pipeline.version_sets.model_signature import checked_model
@@ -118,6 +120,7 @@ def _offline_findings(settings: Settings) -> Iterator[Finding]:
 
     yield _looked("directory", directory)
     yield _looked("incidents and channels", lambda: _response(settings))
+    yield _looked("ledger key and anchors", lambda: _ledger(settings))
     yield _model_finding(settings.detection.model, settings.detection.model_public_keys)
     fault = WorkingCalendar.of_package().fault(datetime.now(UTC).date())
     yield Finding("calendar", WARNING if fault else OK, fault or "covers this year")
@@ -128,6 +131,19 @@ def _response(settings: Settings) -> str:
     response = read_response(settings.response, settings.source.parent)
     told = f"channels: {', '.join(sorted(response.channels))}" if response.channels else "there is no channel"
     return f"{told}; {'containment by ' + response.containment.name if response.containment else 'no containment'}"
+
+
+def _ledger(settings: Settings) -> str:
+    """Who signs checkpoints, and where they go. Raises: ConfigError: a faulty key or anchor, with every fault."""
+    ledger = settings.ledger
+    names = [one.name for one in anchors_from(ledger.anchors, settings.source.parent)]
+    anchored = f"anchors: {', '.join(names)}" if names else "there is no anchor: see docs/guides/evidence-keys.md"
+    private, public = ledger.signing_key_file, ledger.public_keys_file
+    if private is None or public is None:
+        return f"no key is configured, so nothing is signed here; {anchored}"
+    if not private.exists():
+        return f"the key is not on this machine; {anchored}"
+    return f"signs as {signing_keys.current(signing_keys.KeyFiles(private, public)).public.identity}; {anchored}"
 
 
 def _model_finding(folder: Path | None, public_keys: Path | None) -> Finding:
@@ -160,6 +176,8 @@ def doctor_command(settings: Settings, as_json: bool) -> int:
     findings += worker_findings(read_workers(settings.state_dir / "run"))
     if RESPONDER in settings.clickhouse.password_files:
         findings += worker_findings(read_workers(settings.state_dir / "run", "responder"), "responder")
+    if NOTARY in settings.clickhouse.password_files:
+        findings += notary_findings(read_workers(settings.state_dir / "run", "notary"))
     findings.append(_disk_finding(settings.state_dir))
     return _report(findings, as_json=as_json)
 
@@ -201,7 +219,7 @@ def _raw_events(acting: Mapping[str, str]) -> str:
 
 def _store_findings(settings: Settings) -> Iterator[Finding]:
     known = settings.clickhouse.password_files
-    for role in (*ROLES, *(one for one in (SCHEDULER, RESPONDER, GRAFANA) if one in known)):
+    for role in (*ROLES, *(one for one in (SCHEDULER, RESPONDER, GRAFANA, NOTARY) if one in known)):
 
         def log_in(name: str = role) -> str:
             store = connect(settings.clickhouse, name)
@@ -235,6 +253,16 @@ def worker_findings(workers: Sequence[Mapping[str, object]], kind: str = "worker
     if not findings:
         findings.append(Finding(f"{kind}s", OK, f"{len(workers)} run, and nothing is wrong with their partitions"))
     return findings
+
+
+def notary_findings(notaries: Sequence[Mapping[str, object]]) -> list[Finding]:
+    """What the running notaries say of trees and anchors, each code with its explanation."""
+    if not notaries:
+        return [Finding("notary", WARNING, "none runs here: start one with `accesstrail up` or `accesstrail notary`")]
+    reasons = [one for notary in notaries for one in listed(notary.get("reasons"))]
+    found = {(str(one.get("place", "notary")), str(one.get("code"))) for one in reasons}
+    findings = [Finding(place, FAULT, f"{code}: {explain(code).english}") for place, code in sorted(found)]
+    return findings or [Finding("notary", OK, "every tree that grew is signed, and every anchor has it")]
 
 
 def _worker_finding(said: Mapping[str, object], kind: str) -> Finding:

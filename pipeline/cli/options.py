@@ -56,6 +56,11 @@ def moment(context: click.Context, option: click.Parameter, text: str | None) ->
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def us_of(given: datetime | None, otherwise: int = 0) -> int:
+    """A time that an option gave, UTC microseconds; `otherwise` where it was not given."""
+    return otherwise if given is None else round(given.timestamp() * 1_000_000)
+
+
 def config_path(state_dir: Path | None, config_file: Path | None, environment: Mapping[str, str]) -> Path:
     """The configuration file that the options name.
 

@@ -34,6 +34,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE, Away, UsageError
 from pipeline.health.metrics import CONTENT_TYPE, Samples
 from pipeline.health.troubles import explain
+from pipeline.own_reasons import nightly_budget
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
@@ -112,7 +113,7 @@ class NightlyThreshold:
 
     def __call__(self, day: int, policy: Policy) -> Policy:
         """The policy in force from now on. Raises: Away; StoreRefused; UsageError: the model is gone."""
-        reason = f"alert budget, night after {day_text(day)}"
+        reason = nightly_budget(day_text(day))
         for one in self._log.history(self._activator.topic):
             if one.kind == BUDGET and one.reason == reason:  # a night that was cut off after this step
                 return policy_of(self._store, one)

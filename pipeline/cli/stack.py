@@ -180,6 +180,9 @@ def _as_text(document: Document) -> str:
         lines += _scheduler_lines(one)
     responders = document["responders"]
     lines += [_responder_line(one) for one in (responders if isinstance(responders, list) else [])]
+    notaries = document["notaries"]
+    for one in notaries if isinstance(notaries, list) else []:
+        lines += _notary_lines(one)
     processes = document["processes"]
     for process in processes if isinstance(processes, list) else []:
         lines.append(f"process     {process['name']:<10} pid {process['pid']:<8} since {process['since']}")
@@ -190,6 +193,21 @@ def _as_text(document: Document) -> str:
             sealed, lag = ("-" if entry[key] is None else f"{entry[key]:,}" for key in ("sealed_offset", "lag"))
             lines.append(f"{entry['topic']:<20} {entry['partition']:>9} {sealed:>12} {lag:>10}")
     return "\n".join(lines)
+
+
+def _notary_lines(one: Mapping[str, Any]) -> list[str]:
+    state = "ready" if one.get("ready") else "not ready"
+    lines = [
+        f"notary      {one['writer']}  pid {one['pid']:<8} {state}, {one.get('trees') or 0} trees, "
+        f"{one.get('checkpoints') or 0:,} checkpoints signed, {one.get('health')}"
+    ]
+    for anchor in one.get("anchors", ()):
+        failure = f", last failure {anchor['code']}" if anchor["code"] else ""
+        lacks = f"lacks {anchor['waiting']} for {anchor['age_s']:.0f} s" if anchor["waiting"] else "has all"
+        lines.append(
+            f"anchor      {anchor['name']} ({anchor['kind']}): {lacks}, newest {anchor['anchored_at'] or '-'}{failure}"
+        )
+    return lines
 
 
 def _responder_line(one: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Running the local stack: the order in which its parts start, in this process or in one of its own.
 
 Order: folder, keys and configuration → Kafka and ClickHouse side by side → topics → schema → worker, scheduler,
-responder and console side by side → ready. Whatever fails says what to do, and what had started is stopped again.
+responder, notary and console side by side → ready. Whatever fails says what to do, and what had started is stopped
+again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import NamedTuple
 from deploy.local import clickhouse, kafka
 from deploy.local.configuration import (
     DEFAULT_PARTITIONS,
+    LEDGER_KEY,
+    LEDGER_PUBLIC_KEYS,
     MODEL_KEY,
     choose_ports,
     config_file,
@@ -33,8 +36,9 @@ from deploy.local.process import LOOPBACK, Service, start_ticks, tail, tethered
 from deploy.local.supervisor import Stopped, Supervisor, is_locked, run_file
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.adapters.status_file import read_workers
-from pipeline.config import RESPONDER, SCHEDULER, Settings
+from pipeline.config import NOTARY, RESPONDER, SCHEDULER, Settings
 from pipeline.errors import LocalStackError
+from pipeline.ledger import signing_keys
 from pipeline.ledger.signed_note import PrivateKey, ensure_key_files, load_private_key
 from pipeline.migrations.runner import apply_all
 
@@ -46,6 +50,8 @@ _RESPONDER_MARGIN_S = 14
 """A responder ends the partitions of two topics, one after the other, and is given as long again to leave its group."""
 _SCHEDULER_STOP_S = 30
 """A query under way is waited for; one that is cut off is repeated by the next scheduler."""
+_NOTARY_STOP_S = 45
+"""What anchors lack is handed over once more: an attempt over HTTP takes 15 s unless it is set otherwise."""
 _CONSOLE_STOP_S = 15
 """Requests under way are waited for."""
 _LAUNCH_POLL_S = 0.1
@@ -84,6 +90,7 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
     """
     state = prepare_folder(state)
     model_keys(state)
+    ledger_keys(state)
     try:
         with Supervisor(state, progress=say) as supervisor:
             ports = choose_ports(
@@ -101,7 +108,8 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
             if options.worker:
                 supervisor.start(
                     _worker(state, chosen.recovery.drain_timeout_s), *_schedulers(state, chosen, say),
-                    *_responders(state, chosen, say), _service(state, "console", _CONSOLE_STOP_S),
+                    *_responders(state, chosen, say), *_notaries(state, chosen, say),
+                    _service(state, "console", _CONSOLE_STOP_S),
                 )  # fmt: skip
             supervisor.announce(state="ready")
             when_ready(chosen)
@@ -116,6 +124,11 @@ def run_stack(state: Path, options: StackOptions, *, say: Say, when_ready: Calla
 def model_keys(state: Path) -> None:
     """The pair that this stack's models may be signed with; made once. Raises: ConfigError: it cannot be."""
     ensure_key_files(state / MODEL_KEY, "local-stack")
+
+
+def ledger_keys(state: Path) -> None:
+    """The key that checkpoints are signed with, where there is none. Raises: ConfigError: it cannot be made."""
+    signing_keys.ensure(signing_keys.KeyFiles(state / LEDGER_KEY, state / LEDGER_PUBLIC_KEYS), "accesstrail")
 
 
 def model_key(state: Path) -> PrivateKey:
@@ -167,6 +180,17 @@ def _responders(state: Path, chosen: Settings, say: Say) -> list[Service]:
     if not _has_role(state, chosen, RESPONDER, "incidents are not handled", say):
         return []
     return [_service(state, "responder", 4 * chosen.recovery.drain_timeout_s + _RESPONDER_MARGIN_S)]
+
+
+def _notaries(state: Path, chosen: Settings, say: Say) -> list[Service]:
+    """The notary; a configuration from before it existed lacks its role's password, or names no key."""
+    if not _has_role(state, chosen, NOTARY, "checkpoints are not signed", say):
+        return []
+    if chosen.ledger.signing_key_file is None or chosen.ledger.public_keys_file is None:
+        lines = f'signing_key_file = "{LEDGER_KEY}" and public_keys_file = "{LEDGER_PUBLIC_KEYS}"'
+        say(f"checkpoints are not signed: add {lines} to [ledger] in {config_file(state)}")
+        return []
+    return [_service(state, "notary", _NOTARY_STOP_S)]
 
 
 def _has_role(state: Path, chosen: Settings, role: str, without: str, say: Say) -> bool:

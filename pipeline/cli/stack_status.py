@@ -20,12 +20,18 @@ from pipeline.adapters.status_file import read_workers
 from pipeline.config import Settings
 from pipeline.errors import AccesstrailError
 from pipeline.health.findings import LOOP_STUCK, NO_PROGRESS, THREAD_ENDED
+from pipeline.health.problems import Problem, problem_of, told
 from pipeline.health.troubles import explain
 from pipeline.partition.recovery import current_life
 
 _SEALED = "SELECT topic, incarnation, partition, max(last_offset) FROM ledger GROUP BY topic, incarnation, partition"
 
 _OF_THE_PROCESS = frozenset((LOOP_STUCK, NO_PROGRESS, THREAD_ENDED, "not_assigned", "topic_missing"))
+
+_NO_WORKER = Problem(
+    "no worker runs here: start one with `accesstrail up` or `accesstrail worker`",
+    "此处没有 worker 运行：用 `accesstrail up` 或 `accesstrail worker` 启动",
+)
 
 Document = dict[str, object]
 Sealed = Mapping[tuple[str, str, int], int]
@@ -36,23 +42,27 @@ def collect(settings: Settings, limit_ms: int = 0) -> Document:
 
     `limit_ms`: how long a question to Kafka may take where somebody waits; 0: the usual.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
     stack = _stack(settings.state_dir)
     topics: dict[str, TopicFacts] = {}
     bounds: dict[int, Bounds] = {}
     sealed: Sealed | None = None
     workers: list[Document] = []
     responders: list[Document] = [*read_workers(settings.state_dir / "run", "responder")]
+    notaries: list[Document] = [*read_workers(settings.state_dir / "run", "notary")]
     consoles = read_workers(settings.state_dir / "run", "console")
     if stack is None and lock_file(settings.state_dir).exists():
         # Nobody would answer; asking would only wait for time-outs.
-        problems.append(f"the local stack does not run: start it with `accesstrail up --state {settings.state_dir}`")
+        start = f"`accesstrail up --state {settings.state_dir}`"
+        problems.append(
+            Problem(f"the local stack does not run: start it with {start}", f"本地环境未运行：用 {start} 启动")
+        )
     else:
         topics, bounds = _kafka(settings, problems, limit_ms)
         sealed = _sealed(settings, problems)
         problems += _faults(stack)
         workers = _workers(settings.state_dir, stack, problems)
-        problems += _unready("responder", responders)
+        problems += _unready("responder", responders) + _unready("notary", notaries)
     events = settings.kafka.events_topic
     return {
         "ready": not problems,
@@ -74,36 +84,43 @@ def collect(settings: Settings, limit_ms: int = 0) -> Document:
         "workers": workers,
         "schedulers": read_workers(settings.state_dir / "run", "scheduler"),
         "responders": responders,
-        "problems": problems,
+        "notaries": notaries,
+        "problems": [one.english for one in problems],
+        "problems_zh": [one.chinese for one in problems],
     }
 
 
-def _kafka(settings: Settings, problems: list[str], limit_ms: int) -> tuple[dict[str, TopicFacts], dict[int, Bounds]]:
+def _kafka(
+    settings: Settings, problems: list[Problem], limit_ms: int
+) -> tuple[dict[str, TopicFacts], dict[int, Bounds]]:
     admin = TopicAdmin(settings.kafka.bootstrap_servers, limit_ms)
     topics: dict[str, TopicFacts] = {}
     try:
         for name in (settings.kafka.events_topic, settings.kafka.incidents_topic):
             facts = admin.describe(name)
             if facts is None:
-                problems.append(f"there is no topic {name}: create it with `accesstrail topics create`")
+                make = "`accesstrail topics create`"
+                problems.append(
+                    Problem(f"there is no topic {name}: create it with {make}", f"没有 topic {name}：用 {make} 创建")
+                )
             else:
                 topics[name] = facts
         events = topics.get(settings.kafka.events_topic)
         return topics, admin.partition_bounds(events.name, range(events.partitions)) if events else {}
     except AccesstrailError as exc:
-        problems.append(str(exc))
+        problems.append(problem_of(exc))
         return topics, {}
     finally:
         admin.close()
 
 
-def _sealed(settings: Settings, problems: list[str]) -> Sealed | None:
+def _sealed(settings: Settings, problems: list[Problem]) -> Sealed | None:
     try:
         with closing(connect(settings.clickhouse, "reader")) as store:
             database = settings.clickhouse.database
             rows = store.query(_SEALED.replace("FROM ledger", f"FROM {database}.ledger"))
     except AccesstrailError as exc:
-        problems.append(str(exc))
+        problems.append(problem_of(exc))
         return None
     return {(str(topic), str(incarnation), int(partition)): int(last) for topic, incarnation, partition, last in rows}
 
@@ -144,27 +161,37 @@ def _stack(state: Path) -> Document | None:
     return document if document is not None and is_locked(state) else None
 
 
-def _workers(state: Path, stack: Document | None, problems: list[str]) -> list[Document]:
+def _workers(state: Path, stack: Document | None, problems: list[Problem]) -> list[Document]:
     found: list[Document] = [*read_workers(state / "run")]
     if stack is not None and stack.get("worker") is False and not found:
         return []
     if not found:
-        problems.append("no worker runs here: start one with `accesstrail up` or `accesstrail worker`")
+        problems.append(_NO_WORKER)
     children = {process["pid"] for process in _processes(stack)}
     if found and stack is not None and stack.get("worker") is True and not children & {one["pid"] for one in found}:
-        problems.append("the worker is being started again")
+        problems.append(Problem("the worker is being started again", "worker 正在重新启动"))
     problems += _unready("worker", found)
     for entry in _stopped(found):
-        code = str(entry["code"])
-        problems.append(f"partition {entry['partition']} has stopped ({code}): {explain(code).english}")
+        problems.append(_stop(entry["partition"], str(entry["code"])))
     return found
 
 
-def _unready(kind: str, processes: Sequence[Document]) -> list[str]:
+def _stop(partition: object, code: str) -> Problem:
+    known = explain(code)
+    return Problem(
+        f"partition {partition} has stopped ({code}): {known.english}",
+        f"分区 {partition} 已停止（{code}）：{known.chinese}",
+    )
+
+
+def _unready(kind: str, processes: Sequence[Document]) -> list[Problem]:
     return [
-        f"{kind} {process['pid']} is not ready: {reason.get('what')}{_of(reason)}"
+        Problem(
+            f"{kind} {process['pid']} is not ready: {reason.get('what')}{_of(reason)}",
+            f"{kind} {process['pid']} 未就绪：{_in_chinese(reason)}",
+        )
         for process in processes
-        for reason in _listed(process.get("reasons"))
+        for reason in listed(process.get("reasons"))
     ]
 
 
@@ -172,17 +199,27 @@ def _of(reason: Document) -> str:
     since = f", since {reason['since']}" if "since" in reason else ""
     where = f", partition {reason['partition']}" if "partition" in reason else ""
     where += f" of {reason['topic']}" if "topic" in reason else ""
+    where += f", {reason['place']}" if "place" in reason else ""
     return f" ({reason.get('code')}{where}{since})"
 
 
-def _listed(value: object) -> list[Document]:
+def _in_chinese(reason: Document) -> str:
+    where = f"，{reason['topic']}" if "topic" in reason else ""
+    where += f"，分区 {reason['partition']}" if "partition" in reason else ""
+    where += f"，{reason['place']}" if "place" in reason else ""
+    where += f"，自 {reason['since']} 起" if "since" in reason else ""
+    return told(str(reason.get("code")), str(reason.get("what")), where)
+
+
+def listed(value: object) -> list[Document]:
+    """The documents of a list; none where it is no list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _entries(workers: Sequence[Document]) -> list[Document]:
     """The partitions of all workers; while one goes from hand to hand, what the worker says that is further on."""
     merged: dict[object, Document] = {}
-    for entry in (entry for worker in workers for entry in _listed(worker.get("partitions"))):
+    for entry in (entry for worker in workers for entry in listed(worker.get("partitions"))):
         place = (entry.get("topic"), entry.get("partition"))
         known = merged.setdefault(place, entry)
         if _whole(entry.get("sealed_offset")) > _whole(known.get("sealed_offset")):
@@ -202,7 +239,7 @@ def troubles(workers: Sequence[Document]) -> list[Document]:
     """Everything that is not as it should be with a partition or a dependency, by code."""
     found: list[Document] = []
     for worker in workers:
-        for span in _listed(worker.get("away")):
+        for span in listed(worker.get("away")):
             since = datetime.fromtimestamp(_seconds(span.get("since_s")), UTC).isoformat(timespec="seconds")
             found.append(
                 {"code": span.get("code"), "state": "away", "dependency": span.get("dependency"), "since": since}
@@ -225,7 +262,7 @@ def unready(workers: Sequence[Document]) -> list[Document]:
     """What workers say of themselves beyond their partitions' troubles: why they are not well, what model they lack."""
     found: list[Document] = []
     for worker in workers:
-        reasons = [one for one in _listed(worker.get("reasons")) if one.get("code") in _OF_THE_PROCESS]
+        reasons = [one for one in listed(worker.get("reasons")) if one.get("code") in _OF_THE_PROCESS]
         found += [{"code": one.get("code"), "partition": one.get("partition")} for one in reasons]
         model = worker.get("model")
         if isinstance(model, dict):
@@ -249,10 +286,13 @@ def _processes(stack: Document | None) -> list[Document]:
     ]
 
 
-def _faults(stack: Document | None) -> list[str]:
+def _faults(stack: Document | None) -> list[Problem]:
     """Children that are dead now, and why."""
     faults = stack.get("faults") if stack else None
-    return [f"{fault}; it is being started again" for fault in faults] if isinstance(faults, list) else []
+    return [
+        Problem(f"{fault}; it is being started again", f"进程已退出，正在重新启动：{fault}")
+        for fault in (faults if isinstance(faults, list) else [])
+    ]
 
 
 def _whole(value: object) -> int:

@@ -1,7 +1,7 @@
-"""Commands on the store: `migrate`, `sql`, `search`, `alerts`. Reading is done as the role reader, on views only.
+"""Commands on the store: `migrate`, `sql`, `alerts`. Reading is done as the role reader, on views only.
 
-An id given to `search` never leaves this process: it becomes its token here, and only the token is sent. With `--json`
-each row is one line of JSON on standard output; times are ISO 8601 in UTC, tokens and hashes hexadecimal.
+With `--json` each row is one line of JSON on standard output; times are ISO 8601 in UTC, tokens and hashes hexadecimal.
+Whoever gives a token looks as that account: the look is told first (`looking.py`).
 """
 
 from __future__ import annotations
@@ -9,25 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import click
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.audit.reads import ERROR
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
 from pipeline.errors import UsageError
-from pipeline.events import DEFAULT_TENANT
 from pipeline.migrations import runner
 from pipeline.migrations.steps import DATABASES, MIGRATIONS_TABLE
-from pipeline.privacy.keys import Keyring
 
-_SEARCH_COLUMNS = (
-    "event_time, tenant_id, actor_token, actor_dept, action, outcome, resource_type, purpose, explained, "
-    "risk / 100 AS risk, event_id, topic, partition, offset"
-)
 _ALERT_COLUMNS = (
     "alert_id, event_time, tenant_id, actor_token, risk / 100 AS risk, severity, detector, reasons, seen, event_id, "
     "explanation_en, explanation_zh, topic, incarnation, partition, offset"
@@ -35,7 +32,8 @@ _ALERT_COLUMNS = (
 
 
 @contextmanager
-def _as_role(settings: Settings, role: str) -> Iterator[ClickHouse]:
+def as_role(settings: Settings, role: str) -> Iterator[ClickHouse]:
+    """A connection as a role, ended with the block."""
     client = connect(settings.clickhouse, role)
     try:
         yield client
@@ -43,7 +41,8 @@ def _as_role(settings: Settings, role: str) -> Iterator[ClickHouse]:
         client.close()
 
 
-def _print_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequence[str], *, as_json: bool) -> None:
+def print_rows(rows: Sequence[Sequence[Any]], names: Sequence[str], types: Sequence[str], *, as_json: bool) -> None:
+    """Rows as JSON lines, or as a table and their number; `types`: the store's, one a column."""
     plain = [plain_row(row, types) for row in rows]
     if as_json:
         for row in plain:
@@ -72,7 +71,7 @@ def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None
             if as_json:
                 click.echo(json.dumps({"applied": name}))
         return
-    with _as_role(settings, "migrator") as client:
+    with as_role(settings, "migrator") as client:
         steps = runner.plan(client)
         if not as_json and not any(step.applied for step in steps):
             click.echo("".join(f"{sql};\n\n" for sql in (*DATABASES, MIGRATIONS_TABLE)), nl=False)
@@ -88,8 +87,11 @@ def migrate_command(settings: Settings, mode: str | None, as_json: bool) -> None
 @click.argument("query")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
 @settings_options
-def sql_command(settings: Settings, query: str, as_json: bool) -> None:
+@looking_as("query_evidence")
+def sql_command(settings: Settings, query: str, as_json: bool, looker: Looker) -> None:
     """Run one read-only QUERY as the role reader (views of the database `accesstrail`).
+
+    With a personal token the look is recorded before anything is printed; a query that fails is recorded too.
 
     \b
     Examples:
@@ -98,68 +100,20 @@ def sql_command(settings: Settings, query: str, as_json: bool) -> None:
     """
     if not query.strip():
         raise UsageError("give one SQL statement")
-    with _as_role(settings, "reader") as client:
-        rows, columns = client.query_with_columns(query.strip().rstrip(";"))
-    _print_rows(rows, [name for name, _ in columns], [kind for _, kind in columns], as_json=as_json)
+    statement = query.strip().rstrip(";")
+    seen = Seen(look="sql", rows=0, question={"command": "sql", "sql": statement})
+    with as_role(settings, "reader") as client:
+        try:
+            rows, columns = client.query_with_columns(statement)
+        except UsageError:  # the server's words may hold a value of a row: they are a look, too
+            looker.tell(replace(seen, outcome=ERROR))
+            raise
+    looker.tell(replace(seen, rows=len(rows)))
+    print_rows(rows, [name for name, _ in columns], [kind for _, kind in columns], as_json=as_json)
 
 
-@click.command("search")
-@click.option("--actor", help="Who acted: the account's id.")
-@click.option("--subject", help="Whose data: the data subject's id.")
-@click.option("--resource", help="Which object: the resource's id.")
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Tenant the id belongs to.")
-@click.option("--from", "since", callback=moment, help="First event time, included.")
-@click.option("--to", "until", callback=moment, help="Last event time, excluded.")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Newest rows.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a row.")
-@settings_options
-def search_command(
-    settings: Settings,
-    actor: str | None,
-    subject: str | None,
-    resource: str | None,
-    tenant: str,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int,
-    as_json: bool,
-) -> None:
-    """Find who touched a subject, what an actor did, or who used a resource; newest first.
-
-    \b
-    Examples:
-      accesstrail search --subject c-100042 --state ./state
-      accesstrail search --actor li.na12 --from 2026-11-01 --to 2026-11-08 --state ./state --json
-    """
-    given = {kind: text for kind, text in (("actor", actor), ("subject", subject), ("resource", resource)) if text}
-    if len(given) != 1:
-        raise UsageError("give exactly one of --actor, --subject, --resource")
-    [(kind, identifier)] = given.items()
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    tokens = [keyring.token(tenant, kind, identifier)]
-    if kind == "resource":  # where the resource is a person, its token is the person's
-        tokens.append(keyring.token(tenant, "subject", identifier))
-    parameters: dict[str, object] = {"tenant": tenant, "limit": limit, "tokens": [token.hex() for token in tokens]}
-    with _as_role(settings, "reader") as client:
-        rows, columns = client.query_with_columns(_search_sql(kind, since, until, parameters), parameters)
-    _print_rows(rows, [name for name, _ in columns], [type_ for _, type_ in columns], as_json=as_json)
-
-
-def _search_sql(kind: str, since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> str:
-    """The statement of one search; adds the bounds of time to `parameters`."""
-    view, column = ("subject_access", "subject_token") if kind == "subject" else ("access_events", f"{kind}_token")
-    conditions = [
-        "tenant_id = {tenant:String}",
-        f"{column} IN (SELECT toFixedString(unhex(arrayJoin({{tokens:Array(String)}})), 16))",
-        *_time_conditions(since, until, parameters),
-    ]
-    return (
-        f"SELECT {_SEARCH_COLUMNS} FROM accesstrail.{view} WHERE {' AND '.join(conditions)} "  # noqa: S608  our own text
-        "ORDER BY event_time DESC, topic, partition, offset DESC LIMIT {limit:UInt64}"
-    )
-
-
-def _time_conditions(since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> Iterator[str]:
+def time_conditions(since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> Iterator[str]:
+    """Conditions on the time of the access, with their bounds in `parameters`."""
     for name, sign, bound in (("since", ">=", since), ("until", "<", until)):
         if bound is not None:
             parameters[name] = int(bound.timestamp() * 1_000_000)
@@ -173,10 +127,13 @@ def _time_conditions(since: datetime | None, until: datetime | None, parameters:
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the text.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an alert.")
 @settings_options
+@looking_as("read_incidents")
 def alerts_command(
-    settings: Settings, since: datetime | None, min_risk: float, limit: int, lang: str, as_json: bool
+    settings: Settings, since: datetime | None, min_risk: float, limit: int, lang: str, as_json: bool, looker: Looker
 ) -> None:
     """List alerts with their explanations; newest first.
+
+    With a personal token the look is recorded before anything is printed.
 
     \b
     Examples:
@@ -184,13 +141,14 @@ def alerts_command(
       accesstrail alerts --since 2026-11-24 --min-risk 80 --state ./state --json
     """
     parameters: dict[str, object] = {"risk": round(min_risk * 100), "limit": limit}
-    conditions = ["risk >= {risk:UInt16}", *_time_conditions(since, None, parameters)]
+    conditions = ["risk >= {risk:UInt16}", *time_conditions(since, None, parameters)]
     sql = (
         f"SELECT {_ALERT_COLUMNS} FROM accesstrail.alerts WHERE {' AND '.join(conditions)} "  # noqa: S608  our own text
         "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"
     )
-    with _as_role(settings, "reader") as client:
+    with as_role(settings, "reader") as client:
         rows, columns = client.query_with_columns(sql, parameters)
+    looker.tell(Seen(look="alerts", rows=len(rows), question={"command": "alerts", **parameters}))
     names, types = [name for name, _ in columns], [kind for _, kind in columns]
     alerts = [dict(zip(names, plain_row(row, types), strict=True)) for row in rows]
     for alert in alerts:

@@ -15,6 +15,7 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.store import ClickHouseStore, open_store
+from pipeline.adapters.vault import open_vault
 from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
 from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.monitoring import Monitoring, worker_part
@@ -25,6 +26,8 @@ from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import Observer, nobody
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import PartitionLimits, PartitionWorker
+from pipeline.ports import NO_VAULT
+from pipeline.privacy.identities import KnownIdentities
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import Protectors
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
@@ -52,7 +55,8 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
     writer = uuid.uuid4().hex[:16]
-    chain, lock = Chain(Protectors(keyring)), threading.Lock()
+    known = KnownIdentities() if settings.protection.vault_keys_file else None
+    chain, lock = Chain(Protectors(keyring, known)), threading.Lock()
 
     def connect() -> ClickHouseStore:
         return open_store(settings.clickhouse)
@@ -75,6 +79,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
         return PartitionWorker(
             topic, partition, chain=chain, chain_lock=lock, judgements=judgements, open_store=connect,
             publisher=publisher, flow=flow, limits=limits, turns=turns, writer=writer, observer=observer,
+            open_vault=lambda: open_vault(settings, known, keyring.version_id) or NO_VAULT,
         )  # fmt: skip
 
     def read_bounds(topic: str, partition: int) -> LogBounds:

@@ -116,16 +116,32 @@ _RESPONDER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
     ),
 )  # fmt: skip
 
+_NOTARY_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
+    ("notary_checkpoints_total", "counter", "", (), "Checkpoints signed and stored."),
+    ("notary_trees", "gauge", "", (), "Trees that are looked at."),
+    ("notary_trees_refused", "gauge", "", ("code",), "Trees that are not signed, by code."),
+    ("notary_round_age_seconds", "gauge", "seconds", (), "Time since the last round over all trees ended well."),
+    (
+        "notary_anchor_age_seconds", "gauge", "seconds", ("anchor",),
+        "How long the anchor lacks a checkpoint already; 0: it has all.",
+    ),
+    (
+        "notary_anchored_timestamp_seconds", "gauge", "seconds", ("anchor",),
+        "When the anchor last took something, seconds since 1970; 0: not since the notary began.",
+    ),
+    ("notary_anchored_total", "counter", "", ("anchor",), "Checkpoints that the anchor took."),
+)  # fmt: skip
+
 
 def _metrics(rows: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...]) -> tuple[Metric, ...]:
     return tuple(Metric(PREFIX + name, kind, unit, labels, text) for name, kind, unit, labels, text in rows)
 
 
 METRICS, SCHEDULER_METRICS = _metrics(_ROWS), _metrics(_SCHEDULER_ROWS)
-RESPONDER_METRICS = _metrics(_RESPONDER_ROWS)
-"""A worker's; a scheduler's and a responder's beside those of the process."""
+RESPONDER_METRICS, NOTARY_METRICS = _metrics(_RESPONDER_ROWS), _metrics(_NOTARY_ROWS)
+"""A worker's; a scheduler's, a responder's and a notary's beside those of the process."""
 
-_ALL = (*SCHEDULER_METRICS, *RESPONDER_METRICS, *METRICS)
+_ALL = (*SCHEDULER_METRICS, *RESPONDER_METRICS, *NOTARY_METRICS, *METRICS)
 _BY_NAME: Mapping[str, Metric] = {one.name: one for one in _ALL}
 
 

@@ -58,6 +58,44 @@ REFUSALS: Mapping[str, Trouble] = {
         "This system has no accounts yet.", "make the first one with `accesstrail users add NAME --first`.",
         "系统尚无账户。", "用 `accesstrail users add NAME --first` 建立第一个账户。",
     ),
+    "extra_missing": Trouble(
+        "A part that is installed only where it is wanted is missing here.",
+        "install it as the message says; the report is also made as Markdown and JSON without it.",
+        "此处未安装某个可选组件。", "按提示安装；不安装时仍可生成 Markdown 与 JSON 格式的报告。",
+    ),
+    "legal_hold": Trouble(
+        "A legal hold keeps what should be erased.", "look with `accesstrail hold list`; another person may release it.",
+        "法律保全禁止删除相关内容。", "用 `accesstrail hold list` 查看；可由另一人解除。",
+    ),
+    "not_signed_yet": Trouble(
+        "Rows that are to be exported are behind no signed checkpoint yet.",
+        "wait a second; if it lasts, see in `accesstrail status` whether the notary runs.",
+        "待导出的记录尚无签名检查点覆盖。", "稍等一秒；若持续，请用 `accesstrail status` 查看公证进程是否运行。",
+    ),
+    "nothing_found": Trouble(
+        "There is no access that answers the question.", "check the id, its kind and the times.",
+        "没有符合条件的访问记录。", "检查标识、其类型和时间范围。",
+    ),
+    "short_reason": Trouble(
+        "A look or change like this needs a reason.", "say why with --reason, in a few words.",
+        "此类查阅或变更必须说明理由。", "用 --reason 简要说明理由。",
+    ),
+    "too_many_reveals": Trouble(
+        "One person has revealed as many identities as one person may within an hour.",
+        "wait, or let two people do it together.",
+        "同一人一小时内还原的身份已达上限。", "请等待，或由两人共同操作。",
+    ),
+    "vault_damaged": Trouble(
+        "What is kept of an identity cannot be opened: another key, or it was changed.",
+        "check [protection] vault_keys_file; a changed row comes back from a backup of the database accesstrail_vault.",
+        "保险库中的身份无法打开：密钥不符或内容被改动。",
+        "检查 [protection] vault_keys_file；被改动的行可从 accesstrail_vault 数据库的备份恢复。",
+    ),
+    "bundle_malformed": Trouble(
+        "A bundle of evidence, or a part of it, does not have the form of one.",
+        "get it again from whoever exported it, and compare the manifest's SHA-256.",
+        "证据包或其部分内容的格式不符。", "请向导出者重新获取，并核对 manifest 的 SHA-256。",
+    ),
     "no_token": Trouble(
         "The command does not know who asks.", "give --token-file FILE or set ACCESSTRAIL_TOKEN_FILE.",
         "命令不知道由谁发起。", "提供 --token-file FILE，或设置 ACCESSTRAIL_TOKEN_FILE。",
@@ -170,6 +208,16 @@ REFUSALS: Mapping[str, Trouble] = {
     ),
     "grafana_busy": Trouble(
         "Grafana cannot serve now.", "try again; else read its log.", "Grafana 暂时无法服务。", "稍后重试，或查看其日志。",
+    ),
+    "not_verified": Trouble(
+        "Rows whose time is over were not deleted, since the evidence around them does not verify.",
+        "run `accesstrail verify --store` and find out who changed it.",
+        "保存期届满的记录未删除：其所在的证据未通过校验。", "运行 `accesstrail verify --store`，并查明改动来源。",
+    ),
+    "not_sealed": Trouble(
+        "A run of retention is announced, but its access event is not in the evidence yet.",
+        "check that a worker runs, then run it again.",
+        "保存期删除已登记，但其访问事件尚未写入证据。", "确认 worker 正在运行，然后重新执行。",
     ),
     "error": Trouble(
         "Something failed that has no code of its own.", "read the message.", "发生了没有专属代码的错误。", "阅读提示信息。",

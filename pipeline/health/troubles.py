@@ -276,6 +276,81 @@ TROUBLES: Mapping[str, Trouble] = {
         "What should be a signed text is none.", "get it again from where it was made.",
         "应为签名文本的内容格式不符。", "从产生处重新获取。",
     ),
+    "checkpoint_malformed": Trouble(
+        "A signed text that should be a ledger checkpoint is none.", "get the checkpoint again from where it was anchored.",
+        "应为账本检查点的签名文本格式不符。", "从锚定处重新获取检查点。",
+    ),
+    # -- the notary
+    "tree_shortened": Trouble(
+        "The store holds fewer leaves of a tree than were signed: the end was cut off, or an older state was restored. "
+        "The tree is not signed; the others are.",
+        "keep the store as it is and compare it with the anchored checkpoints; after a restore bring back what is "
+        "missing from Kafka or a newer backup. It is signed again when what was signed is there again.",
+        "存储中某棵树的叶子少于已签名的数量：末尾被截断，或恢复了旧状态。该树不再签名，其他树照常签名。",
+        "保持存储原样，与锚定的检查点比较；恢复之后，请从 Kafka 或更新的备份补回缺失部分。已签名内容恢复后会重新签名。",
+    ),
+    "tree_changed": Trouble(
+        "Entries or rows no longer lead to what was signed: they were changed after that. The tree is not signed; the "
+        "others are.",
+        "keep the store as it is; `accesstrail verify` says where it differs.",
+        "账本条目或数据行与已签名的内容不再一致：签名之后被改动。该树不再签名，其他树照常签名。",
+        "保持存储原样，运行 `accesstrail verify` 查看差异位置。",
+    ),
+    "checkpoint_fork": Trouble(
+        "Two signed checkpoints of one tree and size have different roots: there is a second history.",
+        "keep both checkpoints, find out who could use the signing key, and rotate it.",
+        "同一棵树、同一大小有两个签名的检查点且根不同：存在第二份历史。",
+        "保留两个检查点，查明谁能使用签名密钥，并轮换密钥。",
+    ),
+    "checkpoint_forged": Trouble(
+        "The store or a file anchor holds a checkpoint that none of the public keys has signed; it is passed over.",
+        "look who may write there, and whether [ledger] public_keys_file lists every key that ever signed.",
+        "存储或文件锚点中有一个检查点不是由任何公钥对应的密钥签名；已跳过。",
+        "查明谁可以写入该处，以及 [ledger] public_keys_file 是否列出了所有曾用的密钥。",
+    ),
+    "anchor_age": Trouble(
+        "An anchor lacks a checkpoint for too long: what was written since then is proved by the store and the other "
+        "anchors alone.",
+        "`accesstrail status` names the anchor and its last failure; what is missing follows by itself.",
+        "某个锚点缺少检查点的时间过长：此后写入的内容只能由存储和其他锚点证明。",
+        "`accesstrail status` 会指出该锚点及其最近一次失败；缺失部分会自动补上。",
+    ),
+    "anchor_disk": Trouble(
+        "The file of an anchor cannot be written.", "look at its folder's rights and space.",
+        "锚点文件无法写入。", "检查所在目录的权限与空间。",
+    ),
+    "witness_refused": Trouble(
+        "A witness does not sign our checkpoint: it saw another history of this tree, does not know our key, or the "
+        "proof did not convince it.",
+        "compare the witness's memory with the store before anything else; if the key was rotated, give it the new "
+        "public keys.",
+        "见证方不签署我们的检查点：它见过该树的另一份历史、不认识我们的密钥，或证明未通过。",
+        "首先将见证方的记录与存储比较；若刚轮换过密钥，请把新公钥交给见证方。",
+    ),
+    "witness_ahead": Trouble(
+        "A witness has seen a larger tree than ours: something was cut off here.",
+        "keep everything and compare the witness's memory with the store.",
+        "见证方见过比我们更大的树：此处有内容被截断。",
+        "保留一切，将见证方的记录与存储比较。",
+    ),
+    "witness_answer": Trouble(
+        "A witness answered what nobody understands.", "see that the address is that of a C2SP tlog-witness.",
+        "见证方的回答无法理解。", "确认该地址是 C2SP tlog-witness。",
+    ),
+    "witness_no_proof": Trouble(
+        "The store's rows do not lead from what the witness saw to what was signed.",
+        "`accesstrail verify` says where they differ.",
+        "存储中的数据行无法从见证方所见推导到已签名的内容。",
+        "运行 `accesstrail verify` 查看差异位置。",
+    ),
+    "cosignature_missing": Trouble(
+        "A witness's answer holds no signature of its key.", "give the anchor the witness's own public key.",
+        "见证方的回答中没有其密钥的签名。", "为该锚点配置见证方自己的公钥。",
+    ),
+    "cosignature_wrong": Trouble(
+        "A witness's signature does not belong to the checkpoint.", "ask whoever runs the witness.",
+        "见证方的签名与检查点不符。", "联系见证方的运维人员。",
+    ),
     "model_rejected": Trouble(
         "The model cannot be used: events are stored but not scored.",
         "run `accesstrail check` and train again; the model is taken up by itself.",

@@ -49,6 +49,7 @@ class _AlertDetail(Struct):
     incarnation: str
     partition: int
     offset: int
+    digest: str
 
 
 def apply(state: KeyState, record: Record, position: Position, received_at_us: int, rules: Rules) -> Outcome:
@@ -102,7 +103,7 @@ def _row(scene: Scene, record: Record, decision: Decision, changes: str) -> LogR
 def _alert_row(alert: AlertRecord, common: dict[str, Any]) -> LogRow:
     detail = _AlertDetail(
         alert.risk_hundredths, alert.severity, alert.stage, alert.event_time_us, alert.topic, alert.incarnation,
-        alert.partition, alert.offset,
+        alert.partition, alert.offset, alert.digest,
     )  # fmt: skip
     return LogRow(
         kind="alert", name=alert.detector, tenant_id=alert.tenant_id, by="", at_us=alert.event_time_us, why="",

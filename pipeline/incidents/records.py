@@ -9,6 +9,7 @@ know; a command may not, because what it does not know it would leave undone.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
@@ -91,6 +92,19 @@ class AlertRecord(Struct, frozen=True, kw_only=True):
     def risk_hundredths(self) -> int:
         """Risk in hundredths, 0–10,000."""
         return round(self.risk * 100)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over what the alerts table holds of it: the log of incidents binds the alert by it.
+
+        Actor token in hex, detector, risk in hundredths, severity, reasons joined by commas, both explanations, with a
+        zero byte between two of them; `pipeline/migrations/rederive.py` has the same as SQL.
+        """
+        parts = (
+            self.actor_token, self.detector, str(self.risk_hundredths), self.severity, ",".join(self.reasons),
+            self.explanation.en, self.explanation.zh,
+        )  # fmt: skip
+        return sha256("\0".join(parts).encode()).hexdigest()
 
     @property
     def is_withdrawn(self) -> bool:

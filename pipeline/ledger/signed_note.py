@@ -153,13 +153,14 @@ def verify(note: bytes, keys: Iterable[PublicKey]) -> tuple[str, tuple[PublicKey
     for line in lines:
         name, key_hash, signature = _signature_line(line)
         key = known.get((name, key_hash))
-        if key is None or key in signers:
+        if key is None:
             continue
         try:
             Ed25519PublicKey.from_public_bytes(key.key).verify(signature, text.encode())
         except InvalidSignature:
             raise NoteRejected("the signature does not belong to this text", code="note_signature") from None
-        signers.append(key)
+        if key not in signers:
+            signers.append(key)
     if not signers:
         raise NoteRejected("none of the known keys has signed it", code="note_unsigned")
     return text, tuple(signers)
@@ -186,6 +187,8 @@ def _signature_line(line: str) -> tuple[str, bytes, bytes]:
             raise ValueError("not a signature line")
         _check_name(words[0])
         body = base64.b64decode(words[1], validate=True)
+        if base64.b64encode(body).decode() != words[1]:
+            raise ValueError("another way to write the same signature")
     except ValueError:
         raise NoteRejected("a line of the signatures is none", code="note_malformed") from None
     # Other algorithms have other lengths: their keys are unknown here, so only what stands before is looked at.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.columns import ACCESS_EVENT_COLUMNS, AMOUNT_CODEC, REPEATED_CODEC, ColumnSpec
-from pipeline.migrations.schema import RAW, Statement, derive, sealed, table, view
+from pipeline.migrations.schema import PUBLIC, RAW, Statement, derive, sealed, table, view
 
 _EVENT = {spec.name: spec for spec in ACCESS_EVENT_COLUMNS}
 _POSITION = "topic, incarnation, partition"
@@ -162,22 +162,31 @@ _COUNTED = "duplicate_of < 0 AND NOT (action = 'log_control' AND resource_type =
 HOUR_KEYS = (_EVENT["tenant_id"], _EVENT["actor_token"], _new("hour", "DateTime('UTC')", "hour of the event"))
 DAY_KEYS = (_EVENT["tenant_id"], _EVENT["actor_token"], _new("day", "Date", "day of the event, UTC"))
 RESOURCE_KEYS = (_EVENT["tenant_id"], _EVENT["resource_type"], _new("day", "Date", "day of the event, UTC"))
+_ROLLUPS = {
+    "risk_actor_1h": (HOUR_KEYS, "tenant_id, actor_token, toStartOfHour(event_time) AS hour"),
+    "risk_resource_1d": (RESOURCE_KEYS, "tenant_id, resource_type, toDate(event_time) AS day"),
+}
 
 
-def _rollup(name: str, keys: tuple[ColumnSpec, ...], expressions: str) -> list[tuple[str, Statement]]:
+def _rollup(name: str) -> list[tuple[str, Statement]]:
+    keys = _ROLLUPS[name][0]
+    return [(name, _batch_table(name, keys, ROLLUP_MEASURES)), (f"{name} fill", _fill(name, _rollup_select(name)))]
+
+
+def _rollup_select(name: str) -> str:
+    keys, expressions = _ROLLUPS[name]
     names = ", ".join(spec.name for spec in keys)
-    select = (
+    return (
         f"SELECT {expressions}, {_POSITION}, batch_id, {_MEASURED}\nFROM {RAW}.access_events\nWHERE {_COUNTED}\n"
         f"GROUP BY {names}, {_POSITION}, batch_id"
     )
-    return [(name, _batch_table(name, keys, ROLLUP_MEASURES)), (f"{name} fill", _fill(name, select))]
 
 
 def rollup_steps() -> list[tuple[str, Statement]]:
     """The rollups' tables and what fills them; the one by actor and day is a view over the one by hour."""
     return [
-        *_rollup("risk_actor_1h", HOUR_KEYS, "tenant_id, actor_token, toStartOfHour(event_time) AS hour"),
-        *_rollup("risk_resource_1d", RESOURCE_KEYS, "tenant_id, resource_type, toDate(event_time) AS day"),
+        *_rollup("risk_actor_1h"),
+        *_rollup("risk_resource_1d"),
     ]
 
 
@@ -196,3 +205,31 @@ def view_steps() -> list[tuple[str, Statement]]:
         _rollup_view("risk_actor_1d", "risk_actor_1h", "tenant_id, actor_token, toDate(hour) AS day", days),
         _rollup_view("risk_resource_1d", "risk_resource_1d", resources, resources),
     ]
+
+
+# -- the same, from the rows that readers see
+
+
+def subject_access_from_events() -> str:
+    """What `subject_access` must show."""
+    return _of_visible(_SUBJECT_ACCESS_SELECT)
+
+
+def sources_from_events() -> str:
+    """What `sources` must show."""
+    return _SOURCES_VIEW.replace(f"({sealed('sources')})", f"({_of_visible(_SOURCES_SELECT)})")
+
+
+def batch_select(name: str) -> str:
+    """What makes the rows of a table with one row a batch and key."""
+    return _SOURCES_SELECT if name == "sources" else _rollup_select(name)
+
+
+def rollup_from_events(name: str) -> str:
+    """What a rollup must show."""
+    names = ", ".join(spec.name for spec in _ROLLUPS[name][0])
+    return f"SELECT {names}, {_SUMMED}\nFROM ({_of_visible(_rollup_select(name))}) AS part\nGROUP BY {names}"
+
+
+def _of_visible(select: str) -> str:
+    return select.replace(f"FROM {RAW}.access_events", f"FROM {PUBLIC}.access_events")

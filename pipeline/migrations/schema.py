@@ -1,7 +1,8 @@
 """Statements that make tables and views; `steps.py` numbers them.
 
-Two databases: `accesstrail_raw` holds the tables (writer: INSERT and SELECT), `accesstrail` holds what people and their
-own SQL use: views under the plain names, `SQL SECURITY DEFINER`, so that read roles need no right on any table.
+Three databases: `accesstrail_raw` holds the tables (writer: INSERT and SELECT), `accesstrail` holds what people and
+their own SQL use: views under the plain names, `SQL SECURITY DEFINER`, so that read roles need no right on any table;
+`accesstrail_vault` holds identities, which only the role vault reads.
 A raw row is visible iff the ledger has sealed its batch (`batch_id`), and sort keys end in `batch_id`, so rows of a
 writer that lost its partition are never seen and never replace sealed ones. Derived tables never count inserts: they
 hold one partial row a batch and key, which a repeated insert replaces.
@@ -15,6 +16,7 @@ from pipeline.columns import ColumnSpec
 
 RAW = "accesstrail_raw"
 PUBLIC = "accesstrail"
+VAULT = "accesstrail_vault"
 DEFINER = "migrator"
 _WINDOW = 10_000
 _WIDE_BLOCK_BYTES = 1 << 20
@@ -32,14 +34,16 @@ def table(
     extra: Iterable[str] = (),
     durable: bool = True,
     window: int = _WINDOW,
+    database: str = RAW,
+    more_settings: str = "",
 ) -> Statement:
-    """CREATE TABLE in the raw database. `durable`: an insert is answered only when it is on disk."""
+    """CREATE TABLE in the raw database or another. `durable`: an insert is answered only when it is on disk."""
     lines = [_column(spec) for spec in columns]
     body = ",\n    ".join([*lines, *extra])
     partition = f"\nPARTITION BY {partition_by}" if partition_by else ""
     return (
-        f"CREATE TABLE IF NOT EXISTS {RAW}.{name}\n(\n    {body}\n)\nENGINE = {engine}{partition}\n"
-        f"ORDER BY ({order_by})\nSETTINGS {settings(durable=durable, window=window)}"
+        f"CREATE TABLE IF NOT EXISTS {database}.{name}\n(\n    {body}\n)\nENGINE = {engine}{partition}\n"
+        f"ORDER BY ({order_by})\nSETTINGS {settings(durable=durable, window=window)}{more_settings}"
     )
 
 

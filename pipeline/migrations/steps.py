@@ -19,8 +19,11 @@ from pipeline.columns import (
     WORK_ITEM_COLUMNS,
 )
 from pipeline.incident_columns import DELIVERY_COLUMNS, HOLD_COLUMNS, INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
+from pipeline.migrations.checkpoints import checkpoint_steps
 from pipeline.migrations.derived import rollup_steps, sources_steps, subject_access_steps, view_steps
-from pipeline.migrations.schema import PUBLIC, RAW, Statement, sealed, settings, table, view
+from pipeline.migrations.retention import retention_steps
+from pipeline.migrations.schema import PUBLIC, RAW, VAULT, Statement, sealed, settings, table, view
+from pipeline.migrations.vault import vault_steps
 
 _REPLACING = "ReplacingMergeTree"
 _STORED_AT = "stored_at DateTime64(3, 'UTC') DEFAULT now64(3)"
@@ -105,6 +108,9 @@ def _steps() -> list[tuple[str, Statement]]:
         + _learning_steps()
         + _response_steps()
         + _told_steps()
+        + checkpoint_steps()
+        + vault_steps()
+        + retention_steps()
     )
 
 
@@ -258,4 +264,4 @@ def _final(name: str) -> str:
 STEPS: tuple[tuple[int, str, Statement], ...] = tuple(
     (number, name, statement) for number, (name, statement) in enumerate(_steps(), start=1)
 )
-DATABASES = (f"CREATE DATABASE IF NOT EXISTS {RAW}", f"CREATE DATABASE IF NOT EXISTS {PUBLIC}")
+DATABASES = tuple(f"CREATE DATABASE IF NOT EXISTS {name}" for name in (RAW, PUBLIC, VAULT))

@@ -163,6 +163,22 @@ def _channel(reader: SettingsTable, name: str) -> ChannelSettings | None:
     return settings
 
 
+def http_endpoint(reader: SettingsTable, name: str, kind: str) -> ChannelSettings:
+    """Another receiver over HTTP (an anchor) under the same rules: hosts, addresses, times, authorities; a secret if
+    it is given. `kind` only names it. Faults are noted with the table.
+    """
+    known = _Kind("none", "optional", 300)
+    allow_private, endpoint = _networks(reader), _endpoint(reader, known)
+    allow_hosts = reader.texts("allow_hosts")
+    _check_host(reader, endpoint, allow_hosts, allow_private)
+    return ChannelSettings(
+        name=name, kind=kind, endpoint=endpoint, token=None, secret=_signing_secret(reader, known, None),
+        language=LANGUAGES[0], allow_hosts=tuple(host.lower() for host in allow_hosts), allow_private=allow_private,
+        connect_timeout_s=reader.number("connect_timeout_s", 5, 0.1, 60),
+        timeout_s=reader.number("timeout_s", 15, 0.1, 120), ca_file=_authorities(reader),
+    )  # fmt: skip
+
+
 def _limits(reader: SettingsTable, known: _Kind) -> Limits:
     usual = Limits()
     return Limits(

@@ -30,7 +30,7 @@ from pipeline.partition.refused_rows import find_rejected
 from pipeline.partition.status import PartitionStatus, StepClock
 from pipeline.partition.thread import Flow, Observer, PartitionThread, nobody
 from pipeline.partition.turns import Turn, Turns
-from pipeline.ports import AlertPublisher, EvidenceStore
+from pipeline.ports import NO_VAULT, AlertPublisher, EvidenceStore, IdentityVault
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class PartitionWorker(PartitionThread[PartitionStatus]):
         self, topic: str, partition: int, *,
         chain: Chain, chain_lock: threading.Lock, judgements: Judgements, open_store: Callable[[], EvidenceStore],
         publisher: AlertPublisher, flow: Flow, limits: PartitionLimits, turns: Turns, writer: str,
-        observer: Observer = nobody,
+        observer: Observer = nobody, open_vault: Callable[[], IdentityVault] = lambda: NO_VAULT,
     ) -> None:  # fmt: skip
         super().__init__(
             PartitionStatus(topic, partition), flow,
@@ -77,9 +77,11 @@ class PartitionWorker(PartitionThread[PartitionStatus]):
         self._chain, self._chain_lock = chain, chain_lock
         self._judgements, self._open_store, self._publisher = judgements, open_store, publisher
         self._limits, self._writer = limits, writer
+        self._open_vault = open_vault
         self._turns, self._turn = turns, Turn(lambda: None)
         self._memory: PartitionMemory | None = None
         self._store: EvidenceStore | None = None
+        self._vault: IdentityVault = NO_VAULT
         self._snapshot_at = time.monotonic()
 
     def _forget(self) -> None:
@@ -131,7 +133,7 @@ class PartitionWorker(PartitionThread[PartitionStatus]):
     def _prepare(self) -> ResumePlan:
         """Reads store and broker; leaves `_memory` standing at the plan's base."""
         if self._store is None:
-            self._store = self._open_store()
+            self._store, self._vault = self._open_store(), self._open_vault()
         store, topic, partition = self._store, self.status.topic, self.status.partition
         bounds = self._flow.bounds(topic, partition)
         resume = plan(store, topic, partition, bounds, self._judgements.feature_version)
@@ -232,7 +234,7 @@ class PartitionWorker(PartitionThread[PartitionStatus]):
             with self._chain_lock:
                 formed = self._chain.form(records, memory, judgement, refused)
             self._clock.done("form")
-            step = partial(commit_batch, formed, store, self._publisher, self._writer, self._after_step)
+            step = partial(commit_batch, formed, store, self._publisher, self._writer, self._after_step, self._vault)
             try:
                 self._patiently(step, generation)
             except RejectedRow:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
 from pipeline.columns import TOKEN_BYTES, WIRE_TREATMENTS
+from pipeline.privacy.identities import VAULT_KINDS, NamedTokens
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.protector import Protector
 
@@ -29,6 +30,8 @@ class ColumnBuilder:
         self.count = len(tenants)
         self.protector = protector
         self.columns: dict[str, Column] = {}
+        self.identities: list[NamedTokens] = []
+        """What became tokens of the kinds that the vault keeps."""
         self.text("tenant_id", tenants)
         self.tenants: list[tuple[str, npt.NDArray[np.int64] | None]] = [(tenants[0], None)]
         distinct = sorted(set(tenants))
@@ -51,10 +54,19 @@ class ColumnBuilder:
         for tenant, own_rows in self.tenants:
             table = self.protector.tokens(tenant, kind)
             if own_rows is None:
-                return table.tokens(values, len(values))
+                tokens = table.tokens(values, len(values))
+                self.note(tenant, kind, tokens, values)
+                return tokens
             own = own_rows if rows is None else np.flatnonzero(np.isin(rows, own_rows))
-            out[own] = table.tokens([values[place] for place in own.tolist()], len(own))
+            own_values = [values[place] for place in own.tolist()]
+            out[own] = table.tokens(own_values, len(own))
+            self.note(tenant, kind, out[own], own_values)
         return out
+
+    def note(self, tenant: str, kind: str, tokens: npt.NDArray[np.void], values: Sequence[str | None]) -> None:
+        """Remembers what became which token, where the vault keeps identities of this kind."""
+        if kind in VAULT_KINDS:
+            self.identities.append(NamedTokens(tenant, kind, tokens, values))
 
     def token(self, name: str, field: str, values: Sequence[str | None]) -> None:
         """A column of tokens, of the kind that the wire field `field` has."""

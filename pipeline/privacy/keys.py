@@ -143,6 +143,13 @@ class Keyring:
     def _derive_tenant_key(self, tenant: str, kind: str) -> bytes:
         return self.newest.derive("accesstrail/token/1", tenant, kind)
 
+    def tokens(self, tenant: str, kind: str, identifier: str) -> tuple[bytes, ...]:
+        """The pseudonyms of an identifier under every version of the key, the newest first: what a search asks for."""
+        message = length_prefixed(kind) + normalised(identifier).encode()
+        newest_first = sorted(self._keys.values(), key=lambda key: key.key_id, reverse=True)
+        keys = (key.derive("accesstrail/token/1", tenant, kind) for key in newest_first)
+        return tuple(hmac.digest(key, message, "sha256")[:TOKEN_BYTES] for key in keys)
+
     def token(self, tenant: str, kind: str, identifier: str) -> bytes:
         """The keyed pseudonym of an identifier, 16 bytes; equal for identifiers that are equal under NFKC."""
         message = length_prefixed(kind) + normalised(identifier).encode()

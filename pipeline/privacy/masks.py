@@ -71,6 +71,19 @@ def mask_text(text: str) -> str:
     return masked if again == folded else again
 
 
+def found_kinds(text: str) -> Iterator[str]:
+    """The kind of each personal number and address in a text, in no order: what `mask_text` would hide, by name."""
+    if not _suspicious(text if text.isascii() else unicodedata.normalize("NFKC", text)):
+        return
+    folded = text if text.isascii() else "".join(map(_FOLD.__getitem__, text))
+    yield from ("e-mail" for _ in _EMAIL.finditer(folded))
+    yield from ("passport" for _ in _PASSPORT.finditer(folded))
+    for run in _RUN.finditer(folded):
+        for places, first, _ in _numbers(folded, run.start(), run.end()):
+            digits = "".join(folded[place] for place in places)
+            yield "card" if first == 0 else "identity" if is_identity_number(digits) else "mobile"
+
+
 def _suspicious(text: str) -> bool:
     classes = text.encode("utf-8", "replace").translate(_CLASS_OF, _FALLS_AWAY)
     return (
@@ -182,7 +195,7 @@ def _is_mobile(digits: str, prefix: int) -> bool:
 
 def is_identity_number(digits: str) -> bool:
     """Whether this is a mainland identity number: province, a possible date, and (18) the check character."""
-    if digits[:2] not in _PROVINCES or not digits[:-1].isdigit():
+    if len(digits) not in (15, 18) or digits[:2] not in _PROVINCES or not digits[:-1].isdigit():
         return False
     date = digits[6:14] if len(digits) == 18 else "19" + digits[6:12]
     if date[:2] not in ("18", "19", "20") or not "01" <= date[4:6] <= "12" or not "01" <= date[6:8] <= "31":

@@ -1,14 +1,18 @@
-"""What `protect` hands on: the batch without any raw identifier. Everything after it reads only this."""
+"""What `protect` hands on: the batch without any raw identifier, and beside it what the vault is to keep.
+
+Every stage after it reads the columns only; `identities` go to the vault and nowhere else.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.column_batch import ColumnBatch, FixedColumn, join_rows
+from pipeline.privacy.identities import NamedTokens
 
 SELF_GRANT, CONSENT_WITHDRAWN = 1, 2
 """Bits of `Protected.marks`: what only the raw event shows."""
@@ -30,6 +34,7 @@ class Protected:
     home_partitions: npt.NDArray[np.int32]
     subject_rows: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint8]
+    identities: Sequence[NamedTokens] = field(default=(), repr=False)
 
     def mark_misrouted(self, partition: int) -> None:
         """Fills column `misrouted`: 1 where a record of this partition belongs to another one."""
@@ -48,4 +53,5 @@ class Protected:
             np.concatenate([part.home_partitions for part in parts]),
             np.concatenate([part.subject_rows + first for part, first in zip(parts, firsts, strict=True)]),
             np.concatenate([part.marks for part in parts]),
+            [one for part in parts for one in part.identities],
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.column_batch import Interner, TextColumn
 from pipeline.partitioning import partition_of
+from pipeline.privacy.identities import KnownIdentities
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.sealing import Sealer
 from pipeline.privacy.tokens import (
@@ -82,8 +83,15 @@ class Protector:
     Not thread-safe. Memory is bounded: call `renew_if_full` between two batches.
     """
 
-    def __init__(self, keyring: Keyring, *, partitions: int, attrs_allowed: Sequence[str] = ()) -> None:
-        self.keyring = keyring
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        partitions: int,
+        attrs_allowed: Sequence[str] = (),
+        known: KnownIdentities | None = None,
+    ) -> None:
+        self.keyring, self.known = keyring, known
         self.attrs_allowed = tuple(sorted(attrs_allowed))
         self.sealer = Sealer(keyring)
         self.addresses = AddressTable()
@@ -141,8 +149,9 @@ class Protection:
 class Protectors:
     """The protector of every protection asked for, the last two kept: that in force, and one a replay needs."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+    def __init__(self, keyring: Keyring, known: KnownIdentities | None = None) -> None:
+        """`known`: whom the vault holds already; None: there is no vault, and no identity goes further."""
+        self._keyring, self._known = keyring, known
         self._made: dict[Protection, Protector] = {}
 
     def of(self, protection: Protection) -> Protector:
@@ -151,7 +160,7 @@ class Protectors:
         if made is None:
             key = protection.key_version
             keyring = self._keyring.signing_with(key) if key else self._keyring
-            made = Protector(keyring, partitions=protection.partitions)
+            made = Protector(keyring, partitions=protection.partitions, known=self._known)
         self._made[protection] = made
         while len(self._made) > _KEPT_PROTECTORS:
             del self._made[next(iter(self._made))]

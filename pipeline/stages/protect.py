@@ -84,7 +84,7 @@ def protect(
     sequence[sequence == 0] = 1
     sequence[numbers == 0] = 0
     columns = ColumnBatch(builder.count, builder.columns)
-    return Protected(columns, sequence, home_partitions, subjects.rows, _marks(fields, columns))
+    return Protected(columns, sequence, home_partitions, subjects.rows, _marks(fields, columns), builder.identities)
 
 
 def _who(fields: Fields, builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
@@ -95,8 +95,10 @@ def _who(fields: Fields, builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32]
     for tenant, rows in builder.tenants:
         table = builder.protector.actors(tenant)
         own = slice(None) if rows is None else rows
-        table_rows = table.ids(ids, count) if rows is None else table.ids([ids[row] for row in rows], len(rows))
-        tokens[own] = table.take(table_rows)
+        own_ids = ids if rows is None else [ids[row] for row in rows]
+        table_rows = table.ids(own_ids, len(own_ids))
+        tokens[own] = own_tokens = table.take(table_rows)
+        builder.note(tenant, "actor", own_tokens, own_ids)
         shifts[own] = np.frombuffer(table.shifts, np.uint32)[table_rows]
         partitions[own] = np.frombuffer(table.partitions, np.int32)[table_rows]
     builder.fixed("actor_token", tokens)

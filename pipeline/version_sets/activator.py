@@ -18,6 +18,7 @@ from detectors.policy import Policy
 from pipeline.errors import BrokenInvariant, ModelRejected, UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.health.alarms import alarm_row
+from pipeline.own_reasons import FILES_CHANGED, FIRST_SET, unusable_activation
 from pipeline.ports import ActivationLog, EvidenceStore
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.own_identifiers import without_word
@@ -42,7 +43,6 @@ from pipeline.version_sets.sets import (
 
 _NO_TOKEN = bytes(16)
 _ATTEMPTS = 5
-_CHANGED = "the configured files have changed"
 SYSTEM = Requester()
 RELOAD_FAILED = "reload_failed"
 
@@ -112,7 +112,7 @@ class Activator:
                 raise ModelRejected("the model cannot be used: the set in force stays", code=candidate.fault)
             return self._wanted(store, candidate, newest, stays)
 
-        return self._append(log, wanted, FILES, _CHANGED)
+        return self._append(log, wanted, FILES, FILES_CHANGED)
 
     def replace(self, store: EvidenceStore, log: ActivationLog, unusable: Activation, code: str) -> Activation:
         """Puts the files' set in force where the newest one belongs to another version of the code."""
@@ -123,8 +123,7 @@ class Activator:
         def instead(newest: Activation | None) -> _Wanted | None:
             return wanted if newest is not None and newest.versions_id == unusable.versions_id else None
 
-        reason = f"activation {unusable.number} cannot be used by this version of accesstrail ({code})"
-        return self._append(log, instead, FILES, reason)
+        return self._append(log, instead, FILES, unusable_activation(unusable.number, code))
 
     # -- by a person
 
@@ -252,6 +251,8 @@ class Activator:
         self, newest: Activation | None, wanted: _Wanted, kind: str, reason: str, requester: Requester
     ) -> Activation:
         versions_id = VersionSet(wanted.parts).versions_id
+        if newest is None and requester.is_system:
+            reason = FIRST_SET  # nothing was there that could have changed
         person = b"" if requester.is_system else self.files.keyring.token(DEFAULT_TENANT, "actor", requester.actor_id)
         plain = Activation(
             topic=self.topic,

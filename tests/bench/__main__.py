@@ -58,7 +58,9 @@ _OTHERS = (
     ("memory",),
     ("outage", "--minutes", "2"),
     ("store", "--events", "300000"),
+    ("viewers", "--seconds", "30"),
     ("handling",),
+    ("verification", "--rows", "40000", "--runs", "1"),
 )
 _LONG = """the other benches in their full form, each with a --help of its own:
   python -m tests.bench.latency   produced to queryable at 1,000 and 5,000 events/s (make bench-latency)
@@ -67,6 +69,9 @@ _LONG = """the other benches in their full form, each with a --help of its own:
   python -m tests.bench.memory    a worker with 100,000 profiles after 1 M events and a rebalance (make bench-memory)
   python -m tests.bench.outage    the store away for ten minutes (make bench-outage)
   python -m tests.bench.store     bytes per event and a subject's history at 10 M events (make bench-store)
+  python -m tests.bench.panels    every panel at 10 M events (make bench-panels)
+  python -m tests.bench.viewers   fifty viewers of the console at 5,000 events/s (make bench-viewers)
+  python -m tests.bench.verification  rows a second and core of verification (make bench-verify)
   python -m tests.bench.soak      half an hour with a fault every minute (make soak)
 """
 

@@ -146,6 +146,21 @@ def test_a_block_over_more_partitions_than_the_server_likes_is_stored(
 
 
 @pytest.mark.stack
+def test_an_answer_by_columns_is_the_answer_by_rows_whatever_the_blocks(migrator: ClickHouse) -> None:
+    asked = {"count": 70_001}
+    sql = "SELECT number, toString(number % 3) FROM numbers({count:UInt64})"
+    settings = {"strings_as_bytes": True, "max_block_size": 10_000}
+    rows, columns = migrator.query(sql, asked, settings), migrator.columns(sql, asked, settings)
+    assert len(rows) == 70_001
+    assert sorted(zip(*columns, strict=True)) == sorted(rows)
+    assert migrator.columns(sql, {"count": 0}, settings) == []
+
+
+def test_columns_of_a_missing_table_are_refused(migrator: ClickHouse) -> None:
+    with pytest.raises(StoreRefused):
+        migrator.columns(f"SELECT x FROM {RAW}.test_missing", {})
+
+
 def test_codes_have_the_names_the_server_gives_them(migrator: ClickHouse) -> None:
     for code in ServerCode:
         assert migrator.query("SELECT errorCodeToName({code:UInt32})", {"code": int(code)}) == [(code.name,)]

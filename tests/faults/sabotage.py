@@ -21,9 +21,11 @@ def _replace(owner: object, name: str, broken: Callable[..., Any]) -> None:
 def _seal_first() -> None:
     """The ledger entry before the rows it seals."""
 
-    def sealed_first(batch: FormedBatch, store: EvidenceStore, publisher: Any, writer: str, after_step: Any) -> None:
+    def sealed_first(
+        batch: FormedBatch, store: EvidenceStore, publisher: Any, writer: str, after_step: Any, vault: Any
+    ) -> None:
         store.seal(batch.entry, writer)
-        commit_batch(batch, store, publisher, writer, after_step)
+        commit_batch(batch, store, publisher, writer, after_step, vault)
 
     _replace(partition, "commit_batch", sealed_first)
 
@@ -35,8 +37,10 @@ def _publish_last() -> None:
         def publish(self, *arguments: Any) -> None:
             """Not now."""
 
-    def published_last(batch: FormedBatch, store: EvidenceStore, publisher: Any, writer: str, after_step: Any) -> None:
-        commit_batch(batch, store, Later(), writer, after_step)
+    def published_last(
+        batch: FormedBatch, store: EvidenceStore, publisher: Any, writer: str, after_step: Any, vault: Any
+    ) -> None:
+        commit_batch(batch, store, Later(), writer, after_step, vault)
         if batch.alerts:
             publisher.publish(batch.position, batch.alerts, batch.events)
 

@@ -39,10 +39,15 @@ WORDS: Mapping[str, str] = {
     "clickhouse.scheduler_password_file": "password of the role that scheduled detectors run as; only they need it",
     "clickhouse.responder_password_file": "password of the role that keeps incidents and deliveries; only responders "
     "need it",
+    "clickhouse.notary_password_file": "password of the role that signs checkpoints; only the notary needs it",
+    "clickhouse.vault_password_file": "password of the role that keeps and reveals identities; a vault needs it",
+    "clickhouse.retention_password_file": "password of the role that deletes what has had its time; for retention only",
     "clickhouse.grafana_password_file": "password of the role that Grafana's data source asks as",
     "clickhouse.timeout_s": "an answer that takes longer counts as none: the partition waits and tries again",
     "clickhouse.commits_at_once": "partitions of a worker that write at the same time; more suits a larger store",
     "protection.token_keys_file": "keys behind all tokens; whoever holds them can link tokens to identifiers",
+    "protection.vault_keys_file": "keys behind the vault, in the format of the token keys; whoever holds them and the "
+    "vault's tables can read identities",
     "protection.attrs_allowed": "names of `attrs` that are stored; all others are dropped",
     "detection.directory": "folder of the CSV files that events are enriched from",
     "detection.model": "folder made by `accesstrail train`; left out: events are stored unscored",
@@ -76,6 +81,19 @@ WORDS: Mapping[str, str] = {
     "console.port": "its port; 0: the last one, else a free one, which `accesstrail status` names",
     "console.public_address": "`https://HOST[:PORT]` under which a proxy with TLS offers it; cookies are then secure",
     "console.hosts": "other names under which it may be asked (the `Host` header), against DNS rebinding",
+    "ledger.deployment": "begins the origin line of every checkpoint and names the signing key; never change it later",
+    "ledger.signing_key_file": "private key of checkpoints, 0600; only the notary and `accesstrail keys` read it",
+    "ledger.public_keys_file": "public keys of checkpoints, one a line; old ones stay",
+    "ledger.checkpoint_interval_s": "how often what was sealed since is signed",
+    "ledger.anchor_interval_s": "how often new checkpoints are handed to the anchors",
+    "ledger.anchor_age_alert_s": "a checkpoint that an anchor lacks for so long: trouble `anchor_age`",
+    "retention.profile": "`production` refuses times shorter than the law asks; `test` takes any",
+    "retention.classes": "days by `retention_class`, 184 or more, e.g. `standard = 396` (the default); a class that "
+    "is not named stays",
+    "retention.provision_days": "records of what was handed to partners, others or abroad stay so long, 1096 or more",
+    "audit.looks_need_account": "`true`: `accesstrail search`, `sql` and `alerts` take an account and a reason, and "
+    "each look is recorded; `false`: only where an account is given",
+    "ledger.anchors": "tables `[ledger.anchors.NAME]`, see [evidence and keys](../guides/evidence-keys.md)",
     "health.host": "address of `/livez`, `/readyz` and `/metrics`",
     "health.port": "their port; 0: a free one, which `accesstrail status` names",
     "health.poll_interval_s": "how often broker and store are asked how they are",
@@ -114,6 +132,10 @@ class _Listening(config._Reader):
         self._note(section, key, f"number, {low:,} to {high:,}", default)
         return super().whole(section, key, default, low, high)
 
+    def flag(self, section: str, key: str) -> bool:
+        self._note(section, key, "true or false", "false")
+        return super().flag(section, key)
+
     def choice(self, section: str, key: str, words: tuple[str, ...]) -> str:
         self._note(section, key, "text", words[0])
         return super().choice(section, key, words)
@@ -127,6 +149,10 @@ class _Listening(config._Reader):
         self._note(section, key, kinds[kind], default)
         return super().path(section, key, kind=kind, default=default)
 
+    def inner_tables(self, section: str, key: str) -> Mapping[str, Any]:
+        self._note(section, key, "tables", ())
+        return super().inner_tables(section, key)
+
 
 def asked() -> list[Asked]:
     """Every setting, in the order in which it is read."""
@@ -138,13 +164,19 @@ def asked() -> list[Asked]:
     original: Any = config._Reader
     config._Reader = Listening  # type: ignore[misc]
     try:
-        config.settings_from({"detection": {"model": "model", "model_public_keys": "model.pub"}}, PAGE, {})
+        ledger = {"signing_key_file": "key", "public_keys_file": "ledger.pub"}
+        protection = {"vault_keys_file": "vault.json"}
+        detection = {"model": "model", "model_public_keys": "model.pub"}
+        config.settings_from({"detection": detection, "ledger": ledger, "protection": protection}, PAGE, {})
     except ConfigError:
         pass  # nothing is set: we only listen to what is asked for
     finally:
         config._Reader = original  # type: ignore[misc]
     # These are asked for twice, whether there is one and where; they may be left out.
-    optional = ("detection.model", "detection.model_public_keys")
+    optional = (
+        "detection.model", "detection.model_public_keys", "ledger.signing_key_file", "ledger.public_keys_file",
+        "protection.vault_keys_file",
+    )  # fmt: skip
     kept = [one for one in found if not (one.name in optional and one.kind == "text")]
     return [replace(one, default="none") if one.name in optional else one for one in kept]
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.health.metrics import METRICS, RESPONDER_METRICS, SCHEDULER_METRICS, Metric
+from pipeline.health.metrics import METRICS, NOTARY_METRICS, RESPONDER_METRICS, SCHEDULER_METRICS, Metric
 from pipeline.health.troubles import TROUBLES
 from pipeline.stages.decode import REASONS
+from pipeline.stages.reason_words import REASONS_ZH
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
@@ -24,7 +25,7 @@ def _metric(one: Metric) -> list[str]:
 
 
 def metrics_page() -> str:
-    """Every metric of a worker, of a scheduler and of a responder."""
+    """Every metric of a worker, of a scheduler, of a responder and of a notary."""
     header = ["metric", "type", "unit", "labels", "what it says"]
     return "\n".join(
         [
@@ -47,6 +48,10 @@ def metrics_page() -> str:
             "",
             *_table(header, list(map(_metric, RESPONDER_METRICS))),
             "",
+            "A notary (checkpoints, anchors) answers with those of the process, and with these:",
+            "",
+            *_table(header, list(map(_metric, NOTARY_METRICS))),
+            "",
         ]
     )
 
@@ -57,7 +62,7 @@ def codes_page() -> str:
         [f"`{code}`", one.meaning, one.next_step, f"{one.meaning_zh}{one.next_step_zh}"]
         for code, one in sorted(TROUBLES.items())
     ]
-    reasons = [[f"`{code}`", text] for code, text in sorted(REASONS.items())]
+    reasons = [[f"`{code}`", text, REASONS_ZH[code]] for code, text in sorted(REASONS.items())]
     return "\n".join(
         [
             "# Codes",
@@ -74,7 +79,7 @@ def codes_page() -> str:
             "",
             "Besides `store_rejected`:",
             "",
-            *_table(["reason", "what it means"], reasons),
+            *_table(["reason", "what it means", "中文"], reasons),
             "",
         ]
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.checkpoint_columns import CHECKPOINT_COLUMNS
 from pipeline.columns import (
     ACCESS_EVENT_COLUMNS,
     ACTIVATION_COLUMNS,
@@ -31,6 +32,13 @@ from pipeline.migrations.derived import (
     SOURCES_COLUMNS,
     SUBJECT_ACCESS_COLUMNS,
 )
+from pipeline.rights_columns import (
+    HOLD_IN_FORCE_COLUMNS,
+    LEGAL_HOLD_COLUMNS,
+    PRUNED_COLUMNS,
+    RETENTION_RUN_COLUMNS,
+)
+from pipeline.vault_columns import ERASURE_COLUMNS, VAULT_COLUMNS, VAULT_KEY_COLUMNS
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "docs" / "reference"
 
@@ -60,6 +68,18 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         "`entry_hash` is SHA-256(0x02 ‖ RowBinary of the evidence columns).",
         (*LEDGER_COLUMNS, _SEALED_AT),
     ),
+    "checkpoints": (
+        "One row a signed checkpoint of a tree; never replaced, so that two of one size that differ stay to be seen. "
+        "[evidence](evidence.md) says how a note is checked.",
+        CHECKPOINT_COLUMNS,
+    ),
+    "vault": (
+        "One row an identity, encrypted; with the two tables below it lies in the database `accesstrail_vault`, which "
+        "only the role vault can read. [identities](../guides/identities.md) says what is kept, and how it is erased.",
+        (*VAULT_COLUMNS, _STORED_AT),
+    ),
+    "vault_keys": ("One row a data key, wrapped; erasing it erases the identity.", (*VAULT_KEY_COLUMNS, _STORED_AT)),
+    "erasures": ("One row an erasure: tokens, and the signed certificate.", (*ERASURE_COLUMNS, _STORED_AT)),
     "version_activations": (
         "One row a change of the version set in force; the largest `number` of a topic is in force now.",
         (*(spec for spec in ACTIVATION_COLUMNS if spec.name != "event"), _ANNOUNCED),
@@ -101,6 +121,22 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
     "evidence_holds": (
         "One row an incident in which a breach is suspected: its evidence must not be deleted.",
         (*HOLD_COLUMNS, _STORED_AT),
+    ),
+    "legal_holds": (
+        "One row when a legal hold is placed, one when it is released: [holds](../guides/retention-and-holds.md).",
+        LEGAL_HOLD_COLUMNS,
+    ),
+    "legal_holds_in_force": (
+        "One row a hold that keeps rows now. Those with the scope `breach` are the `evidence_holds`.",
+        HOLD_IN_FORCE_COLUMNS,
+    ),
+    "pruned_leaves": (
+        "One row a leaf whose row was deleted because its time was over: its hash keeps the tree whole.",
+        PRUNED_COLUMNS,
+    ),
+    "retention_runs": (
+        "One row a stage of a run of retention; the run was announced by the access event with the id `run_id`.",
+        RETENTION_RUN_COLUMNS,
     ),
     "risk_resource_1d": ("The same by kind of resource and day.", (*RESOURCE_KEYS, *ROLLUP_MEASURES)),
 }

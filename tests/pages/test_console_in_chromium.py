@@ -190,6 +190,22 @@ def test_the_verdict_changes_by_itself(page: Page, site: Site) -> None:
     expect(page.locator("#verdict")).to_contain_text("Every source reports as it should.")
 
 
+COLOURS = ("rgb(23, 101, 58)", "rgb(122, 75, 0)", "rgb(163, 18, 42)")
+"""Good, warning, bad in the light."""
+
+
+def test_each_sentence_of_a_verdict_has_the_colour_of_its_own_level(page: Page, site: Site) -> None:
+    # Bad as a whole; one source is silent; taking events in works.
+    expect(page.locator(".verdict.bad")).to_be_visible()
+    for level, colour in zip(("good", "warning", "bad"), COLOURS, strict=True):
+        one = page.locator(f".verdict li.{level}").first
+        expect(one).to_have_css("color", colour)
+        if one.locator("a").count():
+            expect(one.locator("a").first).to_have_css("color", colour)
+    expect(page.locator(".verdict .headline")).to_have_css("color", COLOURS[2])
+    assert grave(page) == []
+
+
 def test_the_overview_draws_every_panel(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".chart canvas")).to_have_count(2)
     expect(page.locator(".panel .answer table")).not_to_have_count(0)

@@ -72,7 +72,14 @@ def test_every_page_and_file_of_the_console_is_shipped(site: Path) -> None:
 
 
 def test_data_beside_the_code_is_shipped(site: Path) -> None:
-    for name in ("pipeline/breach/laws.json", "deploy/local/kafka-jars.lock", "deploy/local/environment.sh"):
+    for name in (
+        "pipeline/breach/laws.json",
+        "pipeline/audit/register/laws.toml",
+        "pipeline/audit/register/controls.toml",
+        "pipeline/audit/register/queries.toml",
+        "deploy/local/kafka-jars.lock",
+        "deploy/local/environment.sh",
+    ):
         assert (site / name).read_bytes() == (ROOT / name).read_bytes()
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from dashboards.console.pages.actor import token_in_path
-from dashboards.console.pages.overview import STEP_S, is_evidence, panel_of, panel_page
+from dashboards.console.pages.overview import is_evidence, panel_of, panel_page
 from dashboards.console.pages.search import subject_ids, typed_time
 from dashboards.console.visit import Answer, Evidence, Fields, Page, Redirect, Visit
 from dashboards.panels.asked import LONGEST_RANGE, Asked, values_of
@@ -25,6 +25,8 @@ from pipeline.errors import UsageError
 HEALTH = "pipeline-health"
 RANGES_S = (3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400, 90 * 86_400)
 """Ranges that can be chosen; times of one's own go before."""
+STEP_S = 10
+"""A range ends now, in steps of this, so that viewers of the same moment ask the same question."""
 _MOST_CHOICES = 100
 _LONGEST_ID = 512
 

@@ -18,14 +18,17 @@ from dashboards.console.visit import Answer, Evidence, Page, Redirect, Visit
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import needs_second_person, require_second
 from pipeline.audit.incidents import IncidentView
+from pipeline.breach.fields import FIELDS, WRITTEN_BY_PEOPLE
+from pipeline.breach.model import FACT_WORDS
 from pipeline.errors import UsageError
-from pipeline.incidents.records import Assign, Command, Comment, Contain, Link, Reopen, Resolve, SuspectBreach, Verdict
+from pipeline.incidents.records import Assign, Command, Comment, Contain, Link, Reopen, Resolve, Unlink, Verdict
 from pipeline.incidents.words import SEVERITIES, VERDICTS
 from pipeline.privacy.masks import mask_text
 
 LONGEST_WHY = 2_000
 MOST_ALERTS, MOST_EVENTS = 200, 200
 HANDLES = "acknowledge_incident"
+_WRITTEN = tuple((name, one) for name, one in FIELDS.items() if name in WRITTEN_BY_PEOPLE)
 
 
 def incident_page(visit: Visit) -> Answer:
@@ -38,6 +41,7 @@ def incident_page(visit: Visit) -> Answer:
         "deliveries": parts.incidents.deliveries(incident), "is_queued": incident.incident_id in parts.desk.queued(),
         "breach": parts.incidents.breach(incident) if incident.breach_since_us else None,
         "handlers": parts.accounts.active_names(HANDLES) if can_assign else (),
+        "facts": tuple(FACT_WORDS.items()), "written": _WRITTEN,
         "verdicts": tuple(VERDICTS), "severities": tuple(SEVERITIES),
         "two_people": needs_second_person("contain_actor", parts.two_people),
         "now_us": visit.now_us, "until": _local(visit, visit.now_us + 8 * 3_600_000_000),
@@ -67,8 +71,8 @@ def evidence(visit: Visit) -> Answer:
 def acknowledge(visit: Visit) -> Answer:
     """Takes it; kept and sent later where Kafka is away."""
     incident = existing(visit, visit.path["incident_id"])
-    told(visit, visit.parts.desk.acknowledge([acknowledgement(visit, incident, _why(visit, required=False))]))
-    return _back(incident)
+    told(visit, visit.parts.desk.acknowledge([acknowledgement(visit, incident, why_of(visit, required=False))]))
+    return back_to(incident)
 
 
 def assign(visit: Visit) -> Answer:
@@ -76,7 +80,7 @@ def assign(visit: Visit) -> Answer:
     assignee = visit.form.text("assignee", longest=64)
     if assignee not in visit.parts.accounts.active_names(HANDLES):
         raise UsageError("there is no such account that may handle incidents", code="no_handler")
-    return _handed(visit, Assign, assignee=assignee, why=_why(visit, required=False))
+    return _handed(visit, Assign, assignee=assignee, why=why_of(visit, required=False))
 
 
 def comment(visit: Visit) -> Answer:
@@ -84,7 +88,7 @@ def comment(visit: Visit) -> Answer:
     severity = visit.form.text("severity", longest=20)
     if severity and severity not in SEVERITIES:
         raise UsageError("there is no such severity", code="bad_field")
-    return _handed(visit, Comment, why=_why(visit), severity=severity or None)
+    return _handed(visit, Comment, why=why_of(visit), severity=severity or None)
 
 
 def resolve(visit: Visit) -> Answer:
@@ -93,65 +97,76 @@ def resolve(visit: Visit) -> Answer:
     if verdict not in VERDICTS:
         raise UsageError("choose a verdict", code="bad_field")
     kept: Verdict = verdict  # type: ignore[assignment]  # checked just now
-    return _handed(visit, Resolve, verdict=kept, why=_why(visit, required=False))
+    return _handed(visit, Resolve, verdict=kept, why=why_of(visit, required=False))
 
 
 def reopen(visit: Visit) -> Answer:
     """Opens it again."""
-    return _handed(visit, Reopen, why=_why(visit))
+    return _handed(visit, Reopen, why=why_of(visit))
 
 
 def contain(visit: Visit) -> Answer:
     """Asks for its account to be stopped until a time; a second person where the deployment wants one."""
-    why = _why(visit)
+    why = why_of(visit)
     if needs_second_person("contain_actor", visit.parts.two_people):
-        why = _masked(f"{why} (with {_second_person(visit).name})", required=True)
-    expires_us = _moment(visit, "until")
+        why = _masked(f"{why} (with {second_person(visit, 'contain_actor').name})", required=True)
+    expires_us = moment_of(visit, "until")
     if expires_us <= visit.now_us:
         raise UsageError("the end lies in the past", code="bad_field")
     return _handed(visit, Contain, why=why, expires_us=expires_us)
 
 
-def _second_person(visit: Visit) -> Account:
-    """Whoever stands beside the viewer and types their own password and code. Raises: Forbidden."""
-    name = visit.form.text("second_name", longest=64)
-    code = visit.form.text("second_code", longest=64).replace(" ", "") or None
-    second = visit.parts.accounts.login(name, visit.form.secret("second_password"), code, visit.now_us)
-    require_second("contain_actor", visit.who.name, second.name, second.roles)
-    return second
-
-
 def link(visit: Visit) -> Answer:
     """Says that it belongs with another one."""
+    return _about_another(visit, Link)
+
+
+def unlink(visit: Visit) -> Answer:
+    """Takes a link away, or lets a merged one stand alone again."""
+    return _about_another(visit, Unlink)
+
+
+def _about_another(visit: Visit, kind: type[Link | Unlink]) -> Redirect:
     other = existing(visit, visit.form.text("other", longest=64))
     return _handed(
-        visit, Link, why=_why(visit, required=False), other_key=other.incident_key, other_incident_id=other.incident_id
-    )
-
-
-def suspect(visit: Visit) -> Answer:
-    """Says that a breach is suspected, known since a time."""
-    known_at_us = _moment(visit, "known_at")
-    if known_at_us > visit.now_us:
-        raise UsageError("the time of discovery lies in the future", code="bad_field")
-    return _handed(visit, SuspectBreach, why=_why(visit), known_at_us=known_at_us)
+        visit, kind, why=why_of(visit, required=False), other_key=other.incident_key,
+        other_incident_id=other.incident_id,
+    )  # fmt: skip
 
 
 def _handed(visit: Visit, kind: type[Command], **fields: Any) -> Redirect:  # noqa: ANN401
     incident = existing(visit, visit.path["incident_id"])
-    command = kind(
+    told(visit, visit.parts.desk.hand_in([command_for(visit, incident, kind, **fields)]))
+    return back_to(incident)
+
+
+# -- what the steps of a breach share with these
+
+
+def command_for(visit: Visit, incident: IncidentView, kind: type[Command], **fields: Any) -> Command:  # noqa: ANN401
+    """A command of the viewer on the incident's key."""
+    return kind(
         command_id=uuid.uuid4(), tenant_id=incident.tenant_id, incident_key=incident.incident_key,
         incident_id=incident.incident_id, by=visit.who.name, at_us=visit.now_us, **fields,
     )  # fmt: skip
-    told(visit, visit.parts.desk.hand_in([command]))
-    return _back(incident)
 
 
-def _back(incident: IncidentView) -> Redirect:
+def second_person(visit: Visit, action: str) -> Account:
+    """Whoever stands beside the viewer and types their own password and code. Raises: Forbidden."""
+    name = visit.form.text("second_name", longest=64)
+    code = visit.form.text("second_code", longest=64).replace(" ", "") or None
+    second = visit.parts.accounts.login(name, visit.form.secret("second_password"), code, visit.now_us)
+    require_second(action, visit.who.name, second.name, second.roles)
+    return second
+
+
+def back_to(incident: IncidentView) -> Redirect:
+    """To the incident's page."""
     return Redirect(f"/incidents/{incident.incident_id}")
 
 
-def _why(visit: Visit, *, required: bool = True) -> str:
+def why_of(visit: Visit, *, required: bool = True) -> str:
+    """The form's reason, personal data in it masked. Raises: UsageError: missing or too long."""
     return _masked(visit.form.text("why"), required=required)
 
 
@@ -163,7 +178,7 @@ def _masked(text: str, *, required: bool) -> str:
     return why
 
 
-def _moment(visit: Visit, name: str) -> int:
+def moment_of(visit: Visit, name: str) -> int:
     """A time of a form, in the viewer's zone, UTC µs. Raises: UsageError: it is none."""
     try:
         at = datetime.fromisoformat(visit.form.text(name, longest=40))

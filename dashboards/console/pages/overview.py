@@ -18,8 +18,8 @@ from dashboards.panels.panel import Board, Panel
 from pipeline.errors import UsageError
 
 BOARD = soc_overview.BOARD
-STEP_S = 10
-"""The end of the range moves in steps of this, so that viewers of the same moment ask the same question."""
+STEP_S = BOARD.refresh_s
+"""The end of the range moves in steps of this: all who look between two turns of the page ask the same question."""
 
 
 def overview_page(visit: Visit) -> Answer:

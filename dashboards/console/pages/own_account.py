@@ -10,9 +10,9 @@ from dashboards.console.pages.entry import changed_password
 from dashboards.console.rendering import is_zone
 from dashboards.console.visit import Answer, Page, Redirect, Visit
 from pipeline.errors import UsageError
+from pipeline.own_reasons import REVOKED_BY_OWNER
 
 ZONE_COOKIE = "accesstrail_zone"
-_REVOKED_BY_OWNER = "revoked by its owner in the console"
 
 
 def settings_page(visit: Visit) -> Answer:
@@ -67,6 +67,6 @@ def revoke_token(visit: Visit) -> Answer:
     own = [one.prefix for one in visit.parts.accounts.tokens(visit.who.name)]
     if prefix not in own:
         return _settings(visit, refused="settings.tokens.none", status=404)
-    visit.parts.accounts.revoke_token(visit.who.name, prefix, _REVOKED_BY_OWNER, visit.now_us)
+    visit.parts.accounts.revoke_token(visit.who.name, prefix, REVOKED_BY_OWNER, visit.now_us)
     visit.note("token.revoked", prefix)
     return Redirect("/settings")

@@ -1,8 +1,8 @@
 """One identity behind one token, for the one role that may, with a reason; told of before it is shown.
 
-Place in the flow: a form on the pages of accounts and data subjects. Who is known today stands in the directory: every
-account it lists, data subjects only where `subjects.csv` or an account's own ids name them. Whom nobody knows stays a
-token, and the page says so. One at a time: more than one takes two people and is not offered here.
+Place in the flow: a form on the pages of accounts and data subjects. Who is known stands in the vault, else in the
+directory. Whom nobody knows, or whom somebody had erased, stays a token, and the page says so. One at a time: more than
+one takes two people and is not offered here.
 """
 
 from __future__ import annotations

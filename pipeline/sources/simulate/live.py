@@ -28,6 +28,8 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _ORDINARY_SHARE = 0.25
 """Of an hour's work, pressed into the minutes of the story: more would look like haste, and be it."""
 _NIGHT_ENDS_MS = 8 * _HOUR_MS
+_DAY_IS_FINAL_MS = _HOUR_MS
+"""After midnight, as the detector of contracts has it; a test compares the two."""
 _MARGIN_MS = 5_000
 _DRIP_DAYS, _SNOOPING_DAYS = 20, 4
 _DRIP_TODAY_MS = 6 * _HOUR_MS
@@ -67,8 +69,8 @@ def demo_story(company: Company, start_at: datetime, seed: int, minutes: int = 3
     """The story around `start_at` (aware). After a simulation give its own company and life: people have left.
 
     `past` ends at `start_at`: the company's ordinary day so far, and what two of the attacks did on the days before.
-    Of `live` the harvest lies in the last night that is over, the rest from `start_at` on, within `minutes`. Both stand
-    in the order in which they are to be sent.
+    Of `live` the harvest lies in the last night that is over, in the small hours in the six hours before; the rest from
+    `start_at` on, within `minutes`. Both stand in the order in which they are to be sent.
     """
     chance = random.Random(f"live:{company.seed}:{seed}")
     desk = Desk(company, life or Life(), chance)
@@ -146,11 +148,22 @@ def _split(act: Act, steps: list[Moment], start_ms: int, length_ms: int) -> tupl
     before = [one for one in steps if one[0] < today_ms]
     today = [event for at_ms, event in steps if at_ms >= today_ms]
     if act.scenario == HARVEST:
-        return [], steps
+        return [], _up_to_now(steps, start_ms, start_ms - today_ms)
     if act.scenario == DRIP:
         hours_ms = min(_DRIP_TODAY_MS, start_ms - today_ms)
         return before + _evenly(today, start_ms - hours_ms, hours_ms), []
     return before, _evenly(today, start_ms + _MARGIN_MS, length_ms - 2 * _MARGIN_MS)
+
+
+def _up_to_now(steps: list[Moment], start_ms: int, since_midnight_ms: int) -> list[Moment]:
+    """A harvest as it was; in the small hours one that has just ended.
+
+    What is judged by the day is final an hour after midnight: of the night before nothing would be told any more.
+    """
+    if not _DAY_IS_FINAL_MS <= since_midnight_ms < _NIGHT_ENDS_MS:
+        return steps
+    later_ms = start_ms - _MARGIN_MS - steps[-1][0]
+    return [(at_ms + later_ms, event) for at_ms, event in steps]
 
 
 def _evenly(events: list[Event], from_ms: int, span_ms: int) -> list[Moment]:

@@ -10,6 +10,7 @@ import pytest
 from clickhouse_driver import Client
 from clickhouse_driver.errors import ServerException
 
+from pipeline.migrations.runner import apply_all
 from pipeline.roles import ROLES, render_sql
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ GRAFANA_NEVER = {
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
     "version_contents": ("content",),
+    "legal_holds": ("reason",),
+    "legal_holds_in_force": ("reason",),
 }
 GRAFANA_SEES = {
     # made by the system from tokens and numbers
     "alerts.explanation_en", "alerts.explanation_zh", "incidents.explanation_en", "incidents.explanation_zh",
     "incidents.incident_key", "incident_log.incident_key", "evidence_holds.incident_key", "deliveries.notification_id",
     "deliveries.dedup_key", "nightly_reports.report", "schema_migrations.name", "models.manifest",
-    "version_activations.parts",
+    "version_activations.parts", "checkpoints.note",
     # a person's words about the configuration, masked; the compliance board asks for them
     "version_activations.reason",
     # clear only for kinds of object that the directory declares so
@@ -136,6 +139,147 @@ def test_the_writer_may_neither_change_nor_remove_what_is_stored(stack: Stack, s
 
 def test_the_writers_inserts_are_never_buffered(stack: Stack) -> None:
     assert code_of(stack, "writer", "SET async_insert = 1") == SETTING_CONSTRAINT_VIOLATION
+
+
+def test_the_notary_reads_views_and_adds_checkpoints(stack: Stack) -> None:
+    apply_all(stack.settings)
+    for sql in (
+        "SELECT count() FROM accesstrail.ledger",
+        "SELECT count() FROM accesstrail.checkpoints",
+        "INSERT INTO accesstrail_raw.checkpoints SELECT * FROM accesstrail.checkpoints WHERE 0",
+    ):
+        assert code_of(stack, "notary", sql) == 0, sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO accesstrail_raw.ledger SELECT * FROM accesstrail.ledger",
+        "INSERT INTO accesstrail_raw.access_events SELECT * FROM accesstrail.access_events",
+        "INSERT INTO {table} SELECT 2",
+        "SELECT * FROM {table}",
+        "SELECT * FROM accesstrail_raw.checkpoints",
+        "ALTER TABLE accesstrail_raw.checkpoints DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.checkpoints UPDATE note = '' WHERE 1",
+        "ALTER TABLE accesstrail_raw.checkpoints DROP PARTITION tuple()",
+        "ALTER TABLE accesstrail_raw.checkpoints ADD COLUMN m Int64",
+        "DELETE FROM accesstrail_raw.checkpoints WHERE 1",
+        "TRUNCATE TABLE accesstrail_raw.checkpoints",
+        "DROP TABLE accesstrail_raw.checkpoints",
+        "OPTIMIZE TABLE accesstrail_raw.checkpoints FINAL",
+        "CREATE VIEW accesstrail.mine AS SELECT 1",
+        "SELECT query FROM system.processes",
+        *OUTSIDE,
+    ],
+)
+def test_the_notary_may_do_nothing_else(stack: Stack, scratch: str, sql: str) -> None:
+    apply_all(stack.settings)
+    assert code_of(stack, "notary", sql.format(table=scratch)) == NOT_ENOUGH_PRIVILEGES
+
+
+VAULT_TABLES = ("vault", "vault_keys", "erasures")
+
+
+def test_the_vault_adds_reads_and_erases_identities(stack: Stack) -> None:
+    apply_all(stack.settings)
+    for table in VAULT_TABLES:
+        for sql in (
+            f"SELECT count() FROM accesstrail_vault.{table}",
+            f"INSERT INTO accesstrail_vault.{table} SELECT * FROM accesstrail_vault.{table} WHERE 0",
+            f"ALTER TABLE accesstrail_vault.{table} DELETE WHERE 0",
+        ):
+            assert code_of(stack, "vault", sql) == 0, sql
+    assert code_of(stack, "vault", "SELECT sum(active) FROM system.parts WHERE database = 'accesstrail_vault'") == 0
+
+
+DELETED_FROM = (
+    "access_events", "dead_letters", "subject_access", "features", "alerts", "access_explanations", "risk_actor_1h",
+    "risk_resource_1d", "sources", "pruned_leaves",
+)  # fmt: skip
+
+
+def test_retention_deletes_rows_and_keeps_their_leaves(stack: Stack) -> None:
+    apply_all(stack.settings)
+    for table in DELETED_FROM:
+        assert code_of(stack, "retention", f"ALTER TABLE accesstrail_raw.{table} DELETE WHERE 0") == 0, table
+        rows = f"SELECT * FROM accesstrail_raw.{table} WHERE 0"
+        assert code_of(stack, "retention", rows) == 0, table
+    for table in ("pruned_leaves", "retention_runs", "risk_actor_1h", "risk_resource_1d", "sources"):
+        sql = f"INSERT INTO accesstrail_raw.{table} SELECT * FROM accesstrail_raw.{table} WHERE 0"
+        assert code_of(stack, "retention", sql) == 0, table
+    assert code_of(stack, "retention", "SELECT count() FROM accesstrail.legal_holds_in_force") == 0
+    assert code_of(stack, "retention", "SELECT sum(is_done) FROM system.mutations WHERE table = 'alerts'") == 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM {table}",
+        "INSERT INTO {table} SELECT 2",
+        "SELECT * FROM accesstrail.access_events",
+        "SELECT * FROM accesstrail_raw.access_events",
+        "ALTER TABLE accesstrail_vault.vault UPDATE sealed = '' WHERE 1",
+        "ALTER TABLE accesstrail_vault.vault ADD COLUMN m Int64",
+        "DROP TABLE accesstrail_vault.vault",
+        "TRUNCATE TABLE accesstrail_vault.vault",
+        "CREATE TABLE accesstrail_vault.mine (n Int64) ENGINE = MergeTree ORDER BY n",
+        "SELECT query FROM system.processes",
+        *OUTSIDE,
+    ],
+)
+def test_the_vault_may_do_nothing_else(stack: Stack, scratch: str, sql: str) -> None:
+    apply_all(stack.settings)
+    assert code_of(stack, "vault", sql.format(table=scratch)) == NOT_ENOUGH_PRIVILEGES
+
+
+@pytest.mark.parametrize("role", [role.name for role in ROLES if role.name != "vault"])
+@pytest.mark.parametrize("table", VAULT_TABLES)
+def test_nobody_but_the_vault_reads_or_writes_identities(stack: Stack, role: str, table: str) -> None:
+    apply_all(stack.settings)
+    for sql in (
+        f"SELECT * FROM accesstrail_vault.{table}",
+        f"INSERT INTO accesstrail_vault.{table} SELECT * FROM accesstrail_vault.{table}",
+        f"ALTER TABLE accesstrail_vault.{table} DELETE WHERE 1",
+        f"CREATE VIEW accesstrail.{table}_seen AS SELECT * FROM accesstrail_vault.{table}",
+    ):
+        assert code_of(stack, role, sql) in (NOT_ENOUGH_PRIVILEGES, READONLY), sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM {table}",
+        "INSERT INTO {table} SELECT 2",
+        "ALTER TABLE {table} DELETE WHERE 1",
+        "INSERT INTO accesstrail_raw.access_events SELECT * FROM accesstrail_raw.access_events",
+        "INSERT INTO accesstrail_raw.ledger SELECT * FROM accesstrail.ledger",
+        "INSERT INTO accesstrail_raw.legal_holds SELECT * FROM accesstrail.legal_holds",
+        "ALTER TABLE accesstrail_raw.ledger DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.checkpoints DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.incident_log DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.legal_holds DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.retention_runs DELETE WHERE 1",
+        "ALTER TABLE accesstrail_raw.access_events UPDATE purpose = '' WHERE 1",
+        "ALTER TABLE accesstrail_raw.access_events ADD COLUMN m Int64",
+        "TRUNCATE TABLE accesstrail_raw.access_events",
+        "DROP TABLE accesstrail_raw.access_events",
+        "CREATE VIEW accesstrail.mine AS SELECT 1",
+        "SELECT command FROM system.mutations",
+        "SELECT query FROM system.processes",
+        *OUTSIDE,
+    ],
+)
+def test_retention_may_do_nothing_else(stack: Stack, scratch: str, sql: str) -> None:
+    apply_all(stack.settings)
+    assert code_of(stack, "retention", sql.format(table=scratch)) == NOT_ENOUGH_PRIVILEGES
+
+
+@pytest.mark.parametrize("role", [role.name for role in ROLES if role.name not in ("migrator", "retention")])
+def test_nobody_else_deletes_what_retention_deletes(stack: Stack, role: str) -> None:
+    apply_all(stack.settings)
+    for table in DELETED_FROM:
+        code = code_of(stack, role, f"ALTER TABLE accesstrail_raw.{table} DELETE WHERE 0")
+        assert code in (NOT_ENOUGH_PRIVILEGES, READONLY), table
 
 
 def test_the_reader_reads_every_view_and_no_table(stack: Stack) -> None:

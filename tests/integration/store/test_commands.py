@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.accounts.model import Account
 from pipeline.adapters.store import ClickHouseStore
-from pipeline.cli.store import alerts_command, migrate_command, search_command, sql_command
+from pipeline.cli import looking
+from pipeline.cli.search import search_command
+from pipeline.cli.store import alerts_command, migrate_command, sql_command
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn
-from pipeline.errors import UsageError
+from pipeline.errors import Away, UsageError
 from pipeline.events import LogPosition
 from pipeline.privacy.keys import Keyring, new_key_file
 from tests.batches import Batch, batch, same_text
@@ -53,7 +56,11 @@ def known(store: ClickHouseStore, config_file: Path, position: LogPosition) -> B
 
     def change(rows: ColumnBatch) -> None:
         same_text(rows, "tenant_id", tenant)
+        same_text(rows, "purpose", "billing")
         actors, resources = rows.fixed("actor_token").copy(), rows.fixed("resource_token").copy()
+        cases = rows.fixed("case_token").copy()
+        cases[:3] = np.void(keyring.token(tenant, "case", "T-7"))
+        rows.columns["case_token"] = FixedColumn(cases)
         actors[0] = np.void(keyring.token(tenant, "actor", "zhang.wei"))
         resources[2] = np.void(keyring.token(tenant, "resource", "report-7"))
         resources[3] = np.void(keyring.token(tenant, "subject", "c-18823"))
@@ -108,10 +115,31 @@ def test_search_keeps_to_the_times_given(config_file: Path, known: Batch, positi
     assert _rows(search_command, config_file, *words, "--to", "2026-11-18T11:00:00Z") == []
 
 
+def test_search_is_narrowed_by_purpose_and_work_item(config_file: Path, known: Batch, position: LogPosition) -> None:
+    for words in (("--actor", "zhang.wei"), ("--subject", "c-18823"), ("--resource", "report-7")):
+        asked = [*words, "--tenant", position.incarnation]
+        assert len(_rows(search_command, config_file, *asked, "--purpose", "billing")) == 1
+        assert _rows(search_command, config_file, *asked, "--purpose", "marketing") == []
+        assert _rows(search_command, config_file, *asked, "--work-item", "T-0") == []
+        assert len(_rows(search_command, config_file, *asked, "--work-item", "T-7")) == 1
+
+
 def test_search_wants_exactly_one_id(config_file: Path) -> None:
     for words in ((), ("--actor", "a", "--subject", "b")):
         with pytest.raises(UsageError):
             _run(search_command, config_file, *words)
+
+
+def test_an_account_sees_nothing_where_no_broker_answers(
+    config_file: Path, known: Batch, position: LogPosition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
+    monkeypatch.setattr(looking, "acting", lambda *_: me)
+    words = ["--actor", "zhang.wei", "--tenant", position.incarnation, "--config", str(config_file)]
+    answered = CliRunner().invoke(search_command, [*words, "--token-file", "me.token"])
+    assert isinstance(answered.exception, Away)
+    assert answered.output == ""
+    assert json.loads(CliRunner().invoke(search_command, [*words, "--json"]).stdout)["offset"] == 0
 
 
 def test_sql_gives_json_lines_with_hex_tokens_and_utc_times(

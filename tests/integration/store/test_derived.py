@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -235,6 +236,9 @@ def test_alerts_of_the_system_itself_are_seen_without_a_batch(
     [made] = _batches(position, 1)
     for name in ("batch_id", "batch_first_offset", "batch_last_offset"):
         made.alerts.columns[name] = FixedColumn(np.zeros(made.alerts.count, np.uint64))
+    # An id of its own: the log of incidents says what an alert of an id is, also to who verifies the shared store.
+    own = [np.void(uuid.uuid4().bytes) for _ in range(made.alerts.count)]
+    made.alerts.columns["alert_id"] = FixedColumn(np.array(own, "V16"))
     store.insert_alerts(made.alerts, f"system:{position.incarnation}")
     store.insert_alerts(made.alerts, f"system:{position.incarnation}")
     sql = "SELECT count() FROM accesstrail.alerts WHERE incarnation = {life:String}"

@@ -70,13 +70,13 @@ def _searched(client: TestClient, **form: str) -> str:
 
 
 def test_a_search_finds_accesses_and_then_itself(system: System) -> None:
-    system.produce(40, subject_ids=["c-18823"], resource_type="customer_profile", action="read")
+    system.produce(40, subject_ids=["c-7719403"], resource_type="customer_profile", action="read")
     keyring = Keyring.load(system.settings.protection.token_keys_file)
     with console_parts(system.settings) as parts, system.worker():
         system.await_sealed(40)
         client = _signed_in(system, parts, "lin.meng", "auditor")
-        found = _searched(client, subject="c-18823")
-        subject = keyring.token(DEFAULT_TENANT, "subject", "c-18823").hex()
+        found = _searched(client, subject="c-7719403")
+        subject = keyring.token(DEFAULT_TENANT, "subject", "c-7719403").hex()
         assert found.count("customer_profile") == 40
         assert subject in found
         who = client.get(f"/subjects/{subject}?span=1095").text

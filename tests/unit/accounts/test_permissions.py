@@ -28,9 +28,17 @@ from pipeline.errors import EXIT_FORBIDDEN, Forbidden, UsageError
 ROLE_SETS = st.frozensets(st.sampled_from(sorted(ROLES)))
 READS_EVIDENCE = {
     "read_incidents", "search_evidence", "query_evidence", "export_evidence", "export_incident", "export_bulk",
+    "audit_report",
 }  # fmt: skip
 REVEALS = {"reveal_identity", "reveal_identities", "subject_report"}
-LOOKS_ONLY = {"read_status", "verify_ledger", "read_account_changes", "manage_own_account"}
+LOOKS_ONLY = {
+    "read_status",
+    "read_holds",
+    "plan_retention",
+    "verify_ledger",
+    "read_account_changes",
+    "manage_own_account",
+}
 GRANTS = {"manage_accounts", "manage_roles"}
 
 
@@ -88,7 +96,13 @@ def test_an_action_is_whole(name: str) -> None:
 
 def test_two_person_actions() -> None:
     always = {name for name in ACTIONS if needs_second_person(name)}
-    assert always == {"export_bulk", "reveal_identities", "close_breach_unnotified", "waive_breach_duty"}
+    assert always == {
+        "export_bulk",
+        "reveal_identities",
+        "close_breach_unnotified",
+        "waive_breach_duty",
+        "report_actors",
+    }
     assert needs_second_person("contain_actor", ["contain_actor"])
     assert not needs_second_person("acknowledge_incident", ["acknowledge_incident"]), "only where it may be asked"
 

@@ -38,7 +38,7 @@ def test_failed_attempts_to_connect_do_not_add_up(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL, logger="kafka")  # as in the worker: a kept message keeps its error's sockets
-    monkeypatch.setattr(kafka, "_BOOTSTRAP_TIMEOUT_MS", 200)
+    monkeypatch.setattr(kafka, "_WAITS", {"bootstrap_timeout_ms": 200, "request_timeout_ms": 200})
 
     def attempt() -> tuple[int, int]:
         with pytest.raises(error):

@@ -65,8 +65,14 @@ def test_the_same_look_has_the_same_bytes_and_another_id_other_ones() -> None:
 
 def test_pages_of_daily_work_name_no_action_that_questions_about_somebody_have() -> None:
     actions = {name: look.action for name, look in LOOKS.items()}
-    assert {name for name, action in actions.items() if action == "audit_query"} == {"search", "actor", "subject"}
-    assert {name for name, action in actions.items() if action == "audit_export"} == {"export", "incident_export"}
+    assert {name for name, action in actions.items() if action == "audit_query"} == {
+        "search",
+        "actor",
+        "subject",
+        "sql",
+    }
+    exports = {name for name, action in actions.items() if action == "audit_export"}
+    assert exports == {"export", "incident_export", "audit_report", "subject_report"}
     assert [name for name, action in actions.items() if action == "unmask"] == ["reveal"]
 
 

@@ -10,14 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from pipeline.adapters.status_file import read_workers
-from pipeline.cli.console import serve_console
+from pipeline.adapters.status_file import StatusFile, read_workers
+from pipeline.cli.console import serve_console, told
 from pipeline.cli.console_accounts import FIRST_LINK
 from pipeline.cli.stack_status import collect
 from pipeline.config import load
@@ -90,6 +90,23 @@ def test_the_same_port_is_taken_again_so_that_bookmarks_hold(process: subprocess
     finally:
         again.send_signal(signal.SIGTERM)
         assert again.wait(30) == 0
+
+
+def test_a_signal_right_after_the_address_was_told_leaves_no_file_behind(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(config, {})
+    (settings.state_dir / "run").mkdir(exist_ok=True)
+    written = StatusFile.write
+
+    def write_and_end(self: StatusFile, document: Mapping[str, object]) -> None:
+        written(self, document)
+        sys.exit(0)
+
+    monkeypatch.setattr(StatusFile, "write", write_and_end)
+    with pytest.raises(SystemExit), told(settings, "http://127.0.0.1:1"):
+        pass
+    assert list((settings.state_dir / "run").iterdir()) == []
 
 
 @pytest.fixture

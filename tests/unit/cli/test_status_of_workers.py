@@ -11,6 +11,7 @@ from pipeline.adapters.status_file import StatusFile
 from pipeline.cli.operate import worker_findings
 from pipeline.cli.stack_run import _worker
 from pipeline.cli.stack_status import Document, _entries, _partitions, _workers, troubles
+from pipeline.health.problems import Problem
 from pipeline.partition.recovery import END_OF_LOG
 from pipeline.partition.status import PartitionStatus
 
@@ -69,9 +70,9 @@ def test_every_trouble_has_code_place_and_words_and_doctor_says_what_to_do(tmp_p
 
 def test_why_a_worker_is_not_ready_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    problems: list[str] = []
+    problems: list[Problem] = []
     assert _workers(tmp_path, None, problems) == []
-    assert "no worker runs here" in problems[0]
+    assert "no worker runs here" in problems[0].english
     problems.clear()
     reason: dict[str, Any] = {
         "code": "store_away",
@@ -80,9 +81,13 @@ def test_why_a_worker_is_not_ready_is_said_in_words(tmp_path: Path) -> None:
     }
     StatusFile(tmp_path / "run", "aa").write(document(partition(3, state="stopped", code="fenced"), reasons=[reason]))
     _workers(tmp_path, None, problems)
-    assert "ClickHouse does not answer. (store_away, since 2025-11-24T16:00:00Z)" in problems[0]
-    assert problems[1].startswith("partition 3 has stopped (fenced): ")
-    assert "Next: " in problems[1]
+    assert "ClickHouse does not answer. (store_away, since 2025-11-24T16:00:00Z)" in problems[0].english
+    assert problems[1].english.startswith("partition 3 has stopped (fenced): ")
+    assert "Next: " in problems[1].english
+    assert problems[0].chinese.endswith(
+        "未就绪：ClickHouse 没有响应；事件在 Kafka 中等待，不会丢失。（store_away，自 2025-11-24T16:00:00Z 起）"
+    )
+    assert problems[1].chinese.startswith("分区 3 已停止（fenced）：另一个 worker")
 
 
 def test_the_local_stack_is_ready_when_one_of_its_workers_is(tmp_path: Path) -> None:

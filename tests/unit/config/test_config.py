@@ -78,3 +78,33 @@ def test_health_is_served_on_loopback_at_a_free_port_unless_said_otherwise(folde
     assert (changed.health.host, changed.health.port) == ("0.0.0.0", 9470)  # noqa: S104
     with pytest.raises(ConfigError, match="stalled_after_s"):
         load(folder / "config.toml", {"ACCESSTRAIL_HEALTH_STALLED_AFTER_S": "1"})
+
+
+def test_a_vault_needs_its_key_and_its_own_role(folder: Path) -> None:
+    assert load(folder / "config.toml", {}).protection.vault_keys_file is None
+    keys = {"ACCESSTRAIL_PROTECTION_VAULT_KEYS_FILE": "secret"}
+    with pytest.raises(ConfigError, match="vault_password_file"):
+        load(folder / "config.toml", keys)
+    chosen = load(folder / "config.toml", {**keys, "ACCESSTRAIL_CLICKHOUSE_VAULT_PASSWORD_FILE": "secret"})
+    assert chosen.protection.vault_keys_file == folder / "secret"
+    (folder / "open").write_text("x", encoding="utf-8")
+    (folder / "open").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        load(folder / "config.toml", {**keys, "ACCESSTRAIL_PROTECTION_VAULT_KEYS_FILE": "open"})
+
+
+def test_production_refuses_times_shorter_than_the_law_asks(folder: Path) -> None:
+    path = folder / "config.toml"
+    plain = path.read_text(encoding="utf-8")
+    kept = load(path, {}).retention
+    assert (kept.profile, kept.classes, kept.provision_days) == ("production", {"standard": 396}, 1127)
+    path.write_text(f"{plain}\n[retention]\nprovision_days = 1095\n[retention.classes]\nstandard = 183\n", "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert len(caught.value.faults) == 2
+    lowest = load(path, {"ACCESSTRAIL_RETENTION_PROFILE": "test"}).retention
+    assert lowest.classes == {"standard": 183}
+    path.write_text(f"{plain}\n[retention.classes]\nstandard = 184\nshort = 0\nlong = 'x'\n", "utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert len(caught.value.faults) == 2

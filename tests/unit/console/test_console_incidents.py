@@ -51,7 +51,6 @@ def notes(text: str) -> list[str]:
         ("comment", {"why": "a test account", "severity": "low"}, "graded"),
         ("resolve", {"verdict": "true_positive", "why": "confirmed"}, "resolved"),
         ("contain", {"until": "2027-01-01T08:00", "why": "copies numbers"}, "contain_asked"),
-        ("suspect", {"known_at": "2026-11-18T18:00", "why": "seen outside"}, "breach_suspected"),
     ],
 )
 def test_an_action_is_one_command_of_the_viewer(
@@ -135,6 +134,22 @@ def test_containing_takes_a_second_person_where_the_deployment_asks_it(world: Wo
     assert "(with dpo)" in world.logs.rows[-1].why
 
 
+def test_a_link_is_taken_away_as_it_was_made(world: World) -> None:
+    world.logs.put(alert(3, incident_key="acme:b"))
+    client, path = world.signed_in("soc"), f"/incidents/{world.incident.incident_id}"
+    other = world.logs.incident("acme:b").incident_id
+    assert post(client, f"{path}/link", {"other": other[:8]}).status_code == 303
+    assert set(world.incident.links) == {other}
+    assert post(client, f"{path}/unlink", {"other": "zz"}).status_code == 404
+    answer = post(client, f"{path}/unlink", {"other": other[:8], "why": "another person"})
+    assert notes(client.get(answer.headers["location"]).text) == ["Done."]
+    assert not world.incident.links
+    unlinked = next(row for row in world.logs.rows if row.transition == "unlinked")
+    assert (unlinked.by, unlinked.why) == ("soc", "another person")
+    again = post(client, f"{path}/unlink", {"other": other[:8]})
+    assert notes(client.get(again.headers["location"]).text) != ["Done."]
+
+
 # -- the list
 
 
@@ -188,7 +203,8 @@ def test_who_may_only_read_is_offered_nothing_to_do(world: World) -> None:
     assert 'type="checkbox" name="incident"' not in text
     page = client.get(f"/incidents/{world.incident.incident_id}").text
     assert "Your roles let you read incidents" in page
-    assert page.count('<form method="post"') == 2  # language and sign-out
+    path = f"/incidents/{world.incident.incident_id}"
+    assert re.findall(r'<form method="post" action="([^"]+)"', page) == ["/language", "/logout", f"{path}/export"]
 
 
 # -- evidence and the read trail

@@ -13,7 +13,7 @@ import pytest
 import dashboards.console.visit
 from dashboards.console.code_names import DELIVERED, DETECTORS, FEATURE_TITLES, KINDS, title_of, titled
 from dashboards.console.panel_view import shown
-from dashboards.console.rendering import number_text
+from dashboards.console.rendering import number_text, span_text
 from dashboards.panels import actor, incident_response, soc_overview, subject_audit, unexplained_access
 from dashboards.panels.panel import Panel
 from detectors.features import KINDS as FEATURE_KINDS
@@ -184,6 +184,28 @@ def test_a_heat_map_is_a_grid_with_every_hour_in_its_place() -> None:
 )  # fmt: skip
 def test_numbers_are_whole_and_grouped_and_never_with_an_exponent(number: float, text: str) -> None:
     assert number_text(number) == text
+
+
+@pytest.mark.parametrize(
+    ("days", "english", "chinese"),
+    [(31.04, "31 d", "31 天"), (1.5, "1 d 12 h", "1 天 12 小时"), (1.0, "1 d", "1 天"),
+     (0.9999, "23 h 59 min", "23 小时 59 分钟"), (0.21, "5 h 2 min", "5 小时 2 分钟"),
+     (0.05, "1 h 12 min", "1 小时 12 分钟"), (0.02, "28 min", "28 分钟"),
+     (0.0, "less than a minute", "不到 1 分钟"), (-1.0, "less than a minute", "不到 1 分钟")],
+)  # fmt: skip
+def test_a_short_time_is_said_in_hours_or_minutes(days: float, english: str, chinese: str) -> None:
+    span_us = days * 86_400e6
+    assert (span_text(span_us, "en"), span_text(span_us, "zh")) == (english, chinese)
+
+
+def test_a_model_of_today_is_not_said_to_be_in_force_for_no_days(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = world.looked.rules(world.now_us)
+    models = [replace(plain.models[0], days=0.03, alerts=21)]
+    monkeypatch.setattr(world.looked, "rules", lambda now_us: replace(plain, models=models))
+    client = world.signed_in("dpo")
+    assert "Alerts it has raised in 43 min: 21." in client.get("/rules").text
+    client.cookies.set("accesstrail_language", "zh")
+    assert "启用 43 分钟以来共产生 21 条告警" in client.get("/rules").text
 
 
 def test_the_actor_page_shows_large_numbers_as_people_write_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ class Slow:
 
 def test_fifty_viewers_of_a_panel_ask_the_store_once() -> None:
     slow, found = Slow(), []
-    panels = ConsolePanels(slow)  # type: ignore[arg-type]
+    panels = ConsolePanels(slow, kept_s=30.0)  # type: ignore[arg-type]
     threads = [
         threading.Thread(target=lambda: found.append(panels.run(soc_overview.WAITING, {"until": "x"}).rows))
         for _ in range(50)

@@ -6,6 +6,8 @@ import ast
 import asyncio
 import hashlib
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,6 +185,27 @@ def test_many_viewers_cost_one_set_of_questions(world: World) -> None:
     world.pass_time(5)
     client.get("/overview")
     assert world.live.asked == 2
+
+
+def test_nobody_waits_behind_a_slow_look_at_the_store(world: World) -> None:
+    snapshots = Snapshots(world.parts())
+    first = snapshots.fresh()
+    world.pass_time(5)
+    asked, goes_on = threading.Event(), threading.Event()
+    facts = world.live.facts
+
+    def slow() -> LiveFacts:
+        asked.set()
+        assert goes_on.wait(30)
+        return facts()
+
+    world.live.facts = slow  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(snapshots.fresh)
+        assert asked.wait(30)
+        assert snapshots.fresh() is first
+        goes_on.set()
+        assert taken.result(30) is snapshots.fresh() is not first
 
 
 def test_a_store_that_refuses_is_no_outage(world: World) -> None:

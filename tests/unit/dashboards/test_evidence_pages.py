@@ -300,7 +300,7 @@ def test_a_subject_nobody_lists_stays_a_token_and_the_page_says_why(world: World
     assert LISTED_SUBJECT in post(client, "/reveal", known).text
     page = post(client, "/reveal", known | {"token": token("subject", SUBJECT)}).text
     assert SUBJECT not in page
-    assert "identities of data subjects are not kept in this version" in page
+    assert "it is not in the vault (never kept here, or erased)" in page
     assert [(read.rows, read.subject_ids, read.unmasked) for read in world.trail.told] == [
         (1, (LISTED_SUBJECT,), ("subject_id",)), (0, (), ()),
     ]  # fmt: skip

@@ -27,7 +27,7 @@ from pipeline.roles import ROLES
 from tests.conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "deploy"
-PROGRAMS = ("worker", "scheduler", "responder", "console", "schema", "topics")
+PROGRAMS = ("worker", "scheduler", "responder", "notary", "console", "schema", "topics")
 
 
 def expanded(text: str, variables: dict[str, str]) -> str:
@@ -107,7 +107,7 @@ def test_ports_are_published_on_this_machine_only(project: dict[str, Any]) -> No
 
 def test_a_secret_is_a_file_and_in_no_container_that_does_without_it(project: dict[str, Any], made: Path) -> None:
     held = {name: set(one.get("secrets", ())) for name, one in project["services"].items()}
-    of_ours = {"token-keys", *(f"clickhouse-{role.name}" for role in ROLES if role.name != "grafana")}
+    of_ours = {"token-keys", "vault-keys", *(f"clickhouse-{role.name}" for role in ROLES if role.name != "grafana")}
     for name in PROGRAMS:
         assert held[name] == of_ours, name
     assert held["grafana"] == {"grafana-admin", "clickhouse-grafana", "grafana-contact"}
@@ -142,6 +142,16 @@ def test_each_part_is_looked_after_and_starts_after_what_it_needs(project: dict[
     assert set(services["worker"]["depends_on"]) == {"schema", "topics"}
 
 
+def test_processes_share_their_status_files_and_each_asks_only_after_its_own(project: dict[str, Any]) -> None:
+    """With files apart the console said for ever that no worker runs."""
+    for kind in ("worker", "scheduler", "responder", "notary"):
+        assert project["services"][kind]["healthcheck"]["test"][-2:] == ["/var/lib/accesstrail/run", kind]
+    for kind in ("worker", "scheduler", "responder", "notary", "console"):
+        service = project["services"][kind]
+        assert service["tmpfs"] == ["/tmp"]  # noqa: S108  a folder of the container
+        assert any(str(one).endswith("/state:/var/lib/accesstrail") for one in service["volumes"])
+
+
 def test_the_programs_are_commands_that_there_are(project: dict[str, Any]) -> None:
     for name in PROGRAMS:
         command = project["services"][name]["command"]
@@ -160,7 +170,7 @@ def test_the_folder_is_private_and_its_passwords_are_drawn(made: Path) -> None:
     for path in (made, *made.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
     texts = [path.read_text() for path in made.rglob("*") if path.is_file() and path.parent.name != "secrets"]
-    secret = [text for name, text in passwords.items() if name not in ("grafana-contact", "token-keys")]
+    secret = [text for name, text in passwords.items() if name not in ("grafana-contact", "token-keys", "vault-keys")]
     assert not [one for one in secret for text in texts if one in text]
 
 
@@ -226,7 +236,14 @@ def test_the_configuration_is_accepted_with_the_folders_own_secrets(
     path = tmp_path / "config.toml"
     path.write_text(text)
     settings = load(path, {})
-    assert set(settings.clickhouse.password_files) == {*CONFIGURED, "scheduler", "responder"}
+    assert set(settings.clickhouse.password_files) == {
+        *CONFIGURED,
+        "scheduler",
+        "responder",
+        "notary",
+        "vault",
+        "retention",
+    }
     with pytest.raises(SystemExit) as caught:
         main(["check", "--config", str(path), "--json"])
     states = {one["what"]: one["state"] for one in json.loads(capsys.readouterr().out)["findings"]}

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.configuration import choose_ports, config_file, prepare_folder, settings, write_config
+from deploy.local.configuration import VAULT_KEYS, choose_ports, config_file, prepare_folder, settings, write_config
 from deploy.local.files import require_space, unwritable, write_secret, write_text
 from deploy.local.ports import Ports, PortWish, choose
 from pipeline.cli.stack_run import StackOptions, model_key, model_keys
-from pipeline.config import GRAFANA, RESPONDER, SCHEDULER
+from pipeline.config import GRAFANA, NOTARY, RESPONDER, RETENTION, SCHEDULER, VAULT
 from pipeline.config import ROLES as CONFIGURED_ROLES
 from pipeline.errors import ConfigError, LocalStackError
 from pipeline.ledger.signed_note import load_public_keys
@@ -51,7 +51,15 @@ def test_a_new_folder_gives_settings_that_are_accepted(state: Path) -> None:
     assert (made.clickhouse.native_port, made.clickhouse.http_port) == (20_003, 20_004)
     assert made.detection.model == state / "model"
     assert made.detection.directory == state / "directory"
-    assert set(made.clickhouse.password_files) == {*CONFIGURED_ROLES, SCHEDULER, RESPONDER, GRAFANA}
+    assert set(made.clickhouse.password_files) == {
+        *CONFIGURED_ROLES,
+        SCHEDULER,
+        RESPONDER,
+        NOTARY,
+        VAULT,
+        RETENTION,
+        GRAFANA,
+    }
 
 
 def test_a_new_configuration_asks_for_signed_models_only_where_that_is_wanted(state: Path) -> None:
@@ -75,27 +83,27 @@ def test_keys_that_models_must_be_signed_with_have_to_be_there(state: Path) -> N
         settings(state, {})
 
 
-@pytest.mark.parametrize("later", [(RESPONDER,), (SCHEDULER, RESPONDER)])
+@pytest.mark.parametrize("later", [(RESPONDER,), (SCHEDULER, RESPONDER), (NOTARY,), (RETENTION,)])
 def test_a_configuration_from_before_a_role_is_still_accepted(state: Path, later: tuple[str, ...]) -> None:
     write_config(state, PORTS)
     lines = config_file(state).read_text(encoding="utf-8").splitlines(keepends=True)
     config_file(state).write_text("".join(line for line in lines if not any(one in line for one in later)), "utf-8")
     found = set(settings(state, {}).clickhouse.password_files)
-    assert found == {*CONFIGURED_ROLES, SCHEDULER, RESPONDER, GRAFANA} - set(later)
+    assert found == {*CONFIGURED_ROLES, SCHEDULER, RESPONDER, NOTARY, VAULT, RETENTION, GRAFANA} - set(later)
 
 
 def test_the_roles_of_the_matrix_are_those_of_the_configuration() -> None:
-    assert {role.name for role in ROLES} == {*CONFIGURED_ROLES, SCHEDULER, RESPONDER, GRAFANA}
+    assert {role.name for role in ROLES} == {*CONFIGURED_ROLES, SCHEDULER, RESPONDER, NOTARY, VAULT, RETENTION, GRAFANA}
 
 
 def test_secrets_can_be_read_by_their_owner_only_and_hold_nothing_but_the_secret(state: Path) -> None:
     write_config(state, PORTS)
-    files = [*(state / "secrets").iterdir(), state / "keys" / "tokens.json", config_file(state)]
-    assert len(files) == 8
+    files = [*(state / "secrets").iterdir(), state / "keys" / "tokens.json", state / VAULT_KEYS, config_file(state)]
+    assert len(files) == len(ROLES) + 3
     assert {_mode(path) for path in files} == {0o600}
     assert {_mode(path) for path in (state, state / "secrets", state / "keys")} == {0o700}
     passwords = [path.read_text() for path in (state / "secrets").iterdir()]
-    assert len(set(passwords)) == 6
+    assert len(set(passwords)) == len(ROLES)
     assert all(len(password) >= 32 and password == password.strip() for password in passwords)
 
 

@@ -102,7 +102,7 @@ def test_one_status_file_tells_of_both_topics(monitoring: Monitoring, tmp_path: 
     ]  # fmt: skip
     problems = _unready("responder", [said])
     assert len(problems) == 3
-    assert f"partition 0 of {MESSAGES}" in problems[2]
+    assert f"partition 0 of {MESSAGES}" in problems[2].english
 
 
 def test_pages_answer_for_both_topics(monitoring: Monitoring) -> None:

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.sources.simulate import Chapter, Story, demo_story, draw_company, goes_on
+from detectors.scheduled.partner_over_contract_day import PARTNER_OVER_CONTRACT_DAY
+from pipeline.sources.simulate import Chapter, Story, demo_story, draw_company, goes_on, live
+from pipeline.sources.simulate.machines import standing_contract
 from tests.unit.sources.simulate.checks import rejected
 
 _COMPANY = draw_company(7, 50)
 _NOON, _NIGHT = datetime(2026, 9, 9, 4, tzinfo=UTC), datetime(2026, 9, 9, 19, tzinfo=UTC)
+_EARLY, _LATE = datetime(2026, 9, 9, 17, 5, tzinfo=UTC), datetime(2026, 9, 9, 16, 40, tzinfo=UTC)
 
 
 @cache
@@ -43,7 +46,7 @@ def test_every_event_is_valid_and_in_the_order_of_its_account(start_at: datetime
 
 
 @pytest.mark.parametrize("start_at", [_NOON, _NIGHT])
-def test_the_partners_agent_harvests_in_the_last_night_that_is_over(start_at: datetime) -> None:
+def test_the_partners_agent_harvests_in_the_last_night_that_is_over_or_until_now(start_at: datetime) -> None:
     story = told(start_at)
     harvest = chapter(story, "partner_harvest")
     assert harvest.events == 12_432
@@ -56,7 +59,29 @@ def test_the_partners_agent_harvests_in_the_last_night_that_is_over(start_at: da
     assert last < start_at
     assert start_at - first < timedelta(hours=34)
     assert timedelta(hours=5) < last - first < timedelta(hours=6, minutes=30)
-    assert (first + timedelta(hours=8)).hour in (0, 1), "China's night"
+    assert (first + timedelta(hours=8)).hour in (0, 1) or start_at - last < timedelta(minutes=1), "China's night"
+
+
+def test_the_story_knows_when_the_detector_of_contracts_closes_a_day() -> None:
+    assert PARTNER_OVER_CONTRACT_DAY.cadence.lateness_s * 1_000 == live._DAY_IS_FINAL_MS
+
+
+@pytest.mark.parametrize("start_at", [_NOON, _NIGHT, _EARLY, _LATE])
+def test_a_day_that_is_still_judged_holds_more_of_the_harvest_than_the_contract_allows(start_at: datetime) -> None:
+    """A demo begun in the small hours told of no breach of contract: yesterday is final an hour after midnight."""
+    story = told(start_at)
+    harvester = chapter(story, "partner_harvest").actor_id
+    local = start_at + timedelta(hours=8)
+    judged = {local.date()} | ({local.date() - timedelta(days=1)} if local.hour < 1 else set())
+    customers = {
+        subject
+        for one in story.live
+        if one["actor_id"] == harvester
+        and (datetime.fromisoformat(one["event_time"]).astimezone(UTC) + timedelta(hours=8)).date() in judged
+        for subject in one.get("subject_ids") or ()
+    }
+    org = next(one.org for one in _COMPANY.partners if one.actor_id == harvester)
+    assert len(customers) > 1.2 * standing_contract(_COMPANY, org).daily_subject_limit
 
 
 def test_an_insider_takes_a_few_more_each_day_for_weeks() -> None:

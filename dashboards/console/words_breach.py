@@ -1,0 +1,77 @@
+"""Words of the breach clock and its steps, as `accesstrail incidents breach` says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "breach.title": ("Breach clock", "泄露处置时钟"),
+    "breach.known": ("Suspected breach, known since {0}, set by {1}.", "疑似泄露，发现时间 {0}，由 {1} 认定。"),
+    "breach.counted": ("Counted until now", "截至目前"),
+    "breach.unlisted": ("at least {0} more that events count without naming them", "另有至少 {0} 人在事件中仅计数、未列明"),
+    "breach.state": ("State", "状态"),
+    "breach.deadline": ("Deadline", "截止"),
+    "breach.left": ("Left", "剩余"),
+    "breach.recipient": ("Who must be told", "接收方"),
+    "breach.reason": ("Why", "说明"),
+    "breach.overdue": ("overdue", "已逾期"),
+    "breach.due": ("due", "待办"),
+    "breach.done": ("done", "已完成"),
+    "breach.not_required": ("not required", "无须"),
+    "breach.late": ("{0} late", "逾期 {0}"),
+    "breach.unconfirmed": ("not confirmed by a lawyer", "未经律师核对"),
+    "breach.advice": (
+        "accesstrail sends no notice by itself, and this is no legal advice.", "accesstrail 不会自动发送任何报告，以上不构成法律意见。",
+    ),
+    "breach.others": ("{0} duties that do not apply", "{0} 项不适用的义务"),
+    # -- steps
+    "breach.steps": ("Steps", "处置步骤"),
+    "breach.steps.hint": (
+        "Each step is written into the incident's log, and the present count with it.", "每一步均写入事件日志，并附当前统计。",
+    ),
+    "breach.uncounted": (
+        "The breach is suspected. What is concerned could not be counted yet: count now, or take the next step, later.",
+        "已标记疑似泄露，但尚未完成统计：请稍后点“立即统计”，或随下一步骤一并统计。",
+    ),
+    "breach.duty": ("Which duty", "哪项义务"),
+    "breach.duty.open": ("to be told", "待报告"),
+    "breach.duty.applying": ("told", "已报告"),
+    "breach.duty.others": ("not required", "无须"),
+    "breach.why": ("Why; kept in the log", "理由（写入日志）"),
+    "breach.do.count": ("Count now", "立即统计"),
+    "breach.do.count.hint": (
+        "Persons and records are counted anew, and the count is written down.", "重新统计人数与记录数，并写入日志。",
+    ),
+    "breach.do.count.go": ("Count", "统计"),
+    "breach.do.state": ("State what only a person can state", "认定须由人工判断的事实"),
+    "breach.do.state.fact": ("What you state; once stated it stays stated", "认定内容（认定后不可撤回）"),
+    "breach.do.state.go": ("State", "认定"),
+    "breach.do.known": ("Correct the time of discovery", "更正发现时间"),
+    "breach.do.known.at": ("When it was discovered; the log keeps both", "发现时间（日志保留前后两次）"),
+    "breach.do.known.go": ("Correct", "更正"),
+    "breach.do.period": ("Name the time whose accesses are counted", "指定统计时段"),
+    "breach.do.period.hint": ("Instead of the time around the alerts.", "替代告警所覆盖的时段。"),
+    "breach.do.period.from": ("First access that counts", "首次计入的访问"),
+    "breach.do.period.to": ("Last access that counts", "末次计入的访问"),
+    "breach.do.period.go": ("Name", "指定"),
+    "breach.do.text": ("Write a text of the notices", "填写报告或通知内容"),
+    "breach.do.text.hint": (
+        "It replaces what was written for this place, in both languages. Personal data in it is masked, besides contacts.",
+        "将替换该处原有内容（两种语言）。除联系方式外，其中的个人信息会被遮盖。",
+    ),
+    "breach.do.text.field": ("Which", "哪一项"),
+    "breach.do.text.en": ("In English", "英文"),
+    "breach.do.text.zh": ("In Chinese", "中文"),
+    "breach.do.text.go": ("Write", "提交"),
+    "breach.do.done": ("A recipient was told", "登记已报告"),
+    "breach.do.done.why": ("Why, or where the receipt is; kept in the log", "说明或回执所在（写入日志）"),
+    "breach.do.done.go": ("Record that it was told", "登记"),
+    "breach.do.waive": ("Decide not to tell a recipient", "决定不报告某接收方"),
+    "breach.do.waive.why": ("Why this recipient need not be told", "为何无须报告该接收方"),
+    "breach.do.waive.go": ("Decide not to tell", "决定不报告"),
+    "breach.do.end": ("Handling has ended", "处置结束"),
+    "breach.do.end.hint": ("Closing reports count from here.", "总结报告的时限自此起算。"),
+    "breach.do.end.go": ("End handling", "登记处置结束"),
+    "breach.draft.en": ("Draft in English", "英文草稿"),
+    "breach.draft.zh": ("Draft in Chinese", "中文草稿"),
+}  # fmt: skip

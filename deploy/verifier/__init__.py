@@ -1,0 +1,1 @@
+"""The stand-alone verifier of evidence bundles: handed to strangers, shares no code with the product."""

@@ -1,0 +1,343 @@
+"""Rows of `rows.bin` and their evidence columns (sections 1 and 6, check 6): read by the bundle's lists of columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from .bundle import MAX_NUMBER, Bundle, Columns, Json
+from .findings import Malformed
+
+MAX_ROW_BYTES = 1 << 28
+
+_FIXED_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
+_INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
+_FIXED_STRING = re.compile(r"FixedString\(([1-9][0-9]{0,4})\)")
+_ENUM = re.compile(r"Enum8\(('[^'\\]*' = -?[0-9]{1,3}(?:, '[^'\\]*' = -?[0-9]{1,3})*)\)")
+_ENUM_WORD = re.compile(r"'([^'\\]*)' = (-?[0-9]{1,3})")
+
+KNOWN_LISTS: Final[Mapping[tuple[str, int], str]] = {
+    ("access_events", 2): "4d254c38c089d90a534fd790a158c299df3e605641ac798bf9c6c91b97c29ca9",
+    ("dead_letters", 2): "dd46215b446f83b7969693db436b111dd82987b38544eb4ac995fe8877b57177",
+    ("incident_log", 1): "d46d4bc1618edf24badcfddee0ed8c7223cab6a02b3dbf79b6e2731d8f7e325f",
+}
+"""Digest of each list of columns that the document names: a bundle cannot give them other names or types."""
+
+
+class Unreadable(Exception):
+    """A row cannot be read by its columns."""
+
+
+@dataclass(slots=True)
+class Row:
+    """What verification needs of a row."""
+
+    table: str
+    leaf: bytes
+    leaf_kind: int = 0
+    canon_version: int = 0
+    partition: int = 0
+    offset: int = 0
+    last_offset: int = 0
+    received_at: int = 0
+    topic: bytes = b""
+    incarnation: bytes = b""
+    is_unscored: bool = False
+    subjects: int = 0
+    source: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    source_seq: int = -1
+    problem: str = ""
+
+    @property
+    def is_hidden(self) -> bool:
+        """Pruned or unreadable: only its hash is known."""
+        return self.table == "P" or bool(self.problem)
+
+
+# A type is a tuple: ("fixed", bytes, is_signed_number or None), ("enum", {byte: word}), ("string",),
+# ("array", item type), ("map", key type, value type).
+ColumnType = tuple[Any, ...]
+
+
+def parse_type(text: str) -> ColumnType:
+    """A column's type from the words of the document's table; `Malformed` for any other."""
+    if match := _INTEGER.fullmatch(text):
+        return ("fixed", _FIXED_BYTES[match[2]], not match[1])
+    if text == "DateTime64(6, 'UTC')":
+        return ("fixed", 8, True)
+    if match := _FIXED_STRING.fullmatch(text):
+        return ("fixed", int(match[1]), None)
+    if text in ("UUID", "IPv6"):
+        return ("fixed", 16, None)
+    if match := _ENUM.fullmatch(text):
+        return ("enum", {int(number) & 0xFF: word for word, number in _ENUM_WORD.findall(match[1])})
+    if text in ("String", "LowCardinality(String)"):
+        return ("string",)
+    if text.startswith("Array(") and text.endswith(")") and len(text) < 200:
+        return ("array", parse_type(text[len("Array(") : -1]))
+    if text.startswith("Map(") and text.endswith(")") and len(text) < 200:
+        key, comma, value = text[len("Map(") : -1].partition(", ")
+        if comma:
+            return ("map", parse_type(key), parse_type(value))
+    raise Malformed(f"manifest.json: unknown type {ascii(text)[:80]}")
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """A LEB128 number and where it ends."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if (byte == 0 and shift) or number > MAX_NUMBER:
+                raise Unreadable("a length is written too long")
+            return number, at
+        shift += 7
+        if shift > 63:
+            raise Unreadable("a length is written too long")
+
+
+def skip(kind: ColumnType, data: bytes, at: int) -> int:
+    """Where a value ends."""
+    name = kind[0]
+    if name == "string":
+        length, at = varint(data, at)
+        return at + length
+    if name == "fixed":
+        return at + int(kind[1])
+    if name == "enum":
+        if data[at] not in kind[1]:
+            raise Unreadable("a number stands for no word")
+        return at + 1
+    count, at = varint(data, at)
+    if count > len(data):
+        raise Unreadable("more items than bytes")
+    if name == "array" and kind[1][0] == "fixed":
+        return at + count * int(kind[1][1])
+    if all(part[0] == "string" for part in kind[1:]):
+        return _skip_strings(data, at, count * (len(kind) - 1))
+    for _ in range(count):
+        for part in kind[1:]:
+            at = skip(part, data, at)
+        if at > len(data):
+            raise Unreadable("the data end before the columns")
+    return at
+
+
+def _skip_strings(data: bytes, at: int, count: int) -> int:
+    for _ in range(count):
+        length = data[at]
+        at += 1
+        if length >= 0x80:
+            length, at = varint(data, at - 1)
+        at += length
+    return at
+
+
+class Layout:
+    """Reads the columns that verification needs, and finds the end of every other, from one list of columns."""
+
+    def __init__(self, columns: Columns, needed: Mapping[str, str]) -> None:
+        self._types = [(name, text, parse_type(text)) for name, text in columns]
+        self.types = {name: kind for name, _, kind in self._types}
+        for name, text in needed.items():
+            if dict(columns).get(name) not in text.split("|"):
+                raise Malformed(f"manifest.json: a list of columns lacks {name} {text}")
+        self._head, self._head_bytes = self._fixed_head()
+        self._enums = tuple((at, kind[1]) for at, _, kind in self._head if kind[0] == "enum")
+        self._seen_enums: set[bytes] = set()
+        self._numbers = tuple(
+            (name, at, at + kind[1], kind[2])
+            for at, name, kind in self._head
+            if name in _WANTED and kind[0] == "fixed" and kind[2] is not None
+        )
+        self._bytes = tuple((name, at) for at, name, kind in self._head if name in _WANTED and kind[0] == "enum")
+        self._tail = tuple(
+            (name if name in _WANTED else "", kind[0] == "string", kind)
+            for name, _, kind in self._types[len(self._head) :]
+        )
+
+    def _fixed_head(self) -> tuple[list[tuple[int, str, ColumnType]], int]:
+        head: list[tuple[int, str, ColumnType]] = []
+        at = 0
+        for name, _, kind in self._types:
+            if kind[0] not in ("fixed", "enum"):
+                break
+            head.append((at, name, kind))
+            at += kind[1] if kind[0] == "fixed" else 1
+        return head, at
+
+    def read(self, data: bytes) -> dict[str, Any]:
+        """The columns needed; `Unreadable` where the data are not exactly those columns."""
+        try:
+            return self._read(data)
+        except IndexError:
+            raise Unreadable("the data end before the columns") from None
+
+    def _read(self, data: bytes) -> dict[str, Any]:
+        at = self._head_bytes
+        if at > len(data):
+            raise Unreadable("the data end before the columns")
+        self._check_enums(data)
+        values: dict[str, Any] = {name: data[place] for name, place in self._bytes}
+        for name, first, end, signed in self._numbers:
+            values[name] = int.from_bytes(data[first:end], "little", signed=signed)
+        for name, is_string, kind in self._tail:
+            if is_string:
+                length = data[at]
+                at += 1
+                if length >= 0x80:
+                    length, at = varint(data, at - 1)
+                if name:
+                    values[name] = data[at : at + length]
+                at += length
+            else:
+                begin, at = at, skip(kind, data, at)
+                if name:
+                    values[name] = _value(kind, data, begin, at)
+        if at != len(data):
+            raise Unreadable("the data are longer or shorter than the columns")
+        return values
+
+    def _check_enums(self, data: bytes) -> None:
+        numbers = bytes([data[at] for at, _ in self._enums])
+        if numbers in self._seen_enums:
+            return
+        if any(data[at] not in words for at, words in self._enums):
+            raise Unreadable("a number stands for no word")
+        if len(self._seen_enums) < 100_000:
+            self._seen_enums.add(numbers)
+
+
+def _value(kind: ColumnType, data: bytes, begin: int, end: int) -> Json:
+    if kind[0] in ("array", "map"):
+        return varint(data, begin)[0]
+    if kind[0] == "fixed" and kind[2] is not None:
+        return int.from_bytes(data[begin:end], "little", signed=kind[2])
+    return data[begin] if kind[0] == "enum" else data[begin:end]
+
+
+_TEXT = "String|LowCardinality(String)"
+_POSITION = {
+    "partition": "UInt32",
+    "offset": "UInt64",
+    "received_at": "DateTime64(6, 'UTC')",
+    "topic": _TEXT,
+    "incarnation": _TEXT,
+}
+_NEEDED: Mapping[str, Mapping[str, str]] = {
+    "access_events": {
+        **_POSITION,
+        "canon_version": "UInt8",
+        "source_seq": "Int64",
+        "tenant_id": _TEXT,
+        "source_system": _TEXT,
+        "source_instance": _TEXT,
+        "subject_tokens": "Array(FixedString(16))",
+    },
+    "dead_letters": {**_POSITION, "canon_version": "UInt8", "last_offset": "UInt64"},
+    "incident_log": _POSITION,
+}
+_WANTED = frozenset((*_NEEDED["access_events"], "last_offset", "leaf_kind", "score_status"))
+_TABLE_OF_KIND = {"E": "access_events", "D": "dead_letters", "I": "incident_log"}
+_LEAF_KINDS = {"E": ("event",), "D": ("dead_letter", "gap")}
+
+
+class RowReader:
+    """Rows of a tree, each read by the list of columns of its own version."""
+
+    def __init__(self, columns: Mapping[tuple[str, int], Columns]) -> None:
+        self._layouts: dict[tuple[str, int], Layout] = {}
+        self.unknown_lists: list[str] = []
+        for (table, version), pairs in columns.items():
+            self._check_list(table, version, pairs)
+            layout = Layout(pairs, _NEEDED[table])
+            if table != "incident_log" and [name for name, _ in pairs[:2]] != ["leaf_kind", "canon_version"]:
+                raise Malformed(f"manifest.json: columns of {table}/{version} begin otherwise")
+            self._layouts[table, version if table != "incident_log" else 0] = layout
+
+    def _check_list(self, table: str, version: int, pairs: Columns) -> None:
+        known = KNOWN_LISTS.get((table, version))
+        if known is None:
+            self.unknown_lists.append(f"{table}/{version}")
+        elif known != digest_of_list(pairs):
+            raise Malformed(f"manifest.json: columns of {table}/{version} are not those of the document")
+
+    def rows(self, bundle: Bundle, path: str) -> Iterator[Row]:
+        """Each row; `Malformed` where the file's own form breaks."""
+        with bundle.open(path) as file:
+            while head := file.read(5):
+                length = int.from_bytes(head[1:], "little")
+                if len(head) < 5 or length > MAX_ROW_BYTES:
+                    raise Malformed(f"{path}: a row's head is cut off or its length beyond all bounds")
+                data = file.read(length)
+                if len(data) < length:
+                    raise Malformed(f"{path} is cut off in a row")
+                yield self._row(chr(head[0]), data, path)
+
+    def _row(self, table: str, data: bytes, path: str) -> Row:
+        if table == "P":
+            if len(data) != 32:
+                raise Malformed(f"{path}: the hash of a pruned row has not 32 bytes")
+            return Row("P", data)
+        if table not in _TABLE_OF_KIND:
+            raise Malformed(f"{path}: a row of no known table")
+        leaf = sha256(b"\x00" + data).digest()
+        try:
+            return self._read(table, data, leaf)
+        except Unreadable as why:
+            return Row(table, leaf, problem=str(why))
+
+    def _read(self, table: str, data: bytes, leaf: bytes) -> Row:
+        if table == "I":
+            version = 0
+        elif len(data) < 2:
+            raise Unreadable("the data end before the columns")
+        else:
+            version = data[1]
+        layout = self._layouts.get((_TABLE_OF_KIND[table], version))
+        if layout is None:
+            raise Unreadable("no columns are known for its version")
+        values = layout.read(data)
+        offset = values["offset"]
+        kind = "" if table == "I" else layout.types["leaf_kind"][1][values["leaf_kind"]]
+        if table != "I" and kind not in _LEAF_KINDS[table]:
+            raise Unreadable("its leaf_kind belongs in another table")
+        last_offset = values.get("last_offset", offset) if table == "D" else offset
+        if not offset <= last_offset <= MAX_NUMBER or (kind == "dead_letter" and last_offset != offset):
+            raise Unreadable("its last_offset cannot be")
+        if table != "E":
+            return _row_of(table, leaf, values, {"": 0, "dead_letter": 2, "gap": 3}[kind], last_offset)
+        status = layout.types.get("score_status", ("fixed",))
+        is_unscored = status[0] == "enum" and status[1][values["score_status"]] == "unscored"
+        return _row_of(table, leaf, values, 1, offset, is_unscored)
+
+
+def _row_of(
+    table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int, is_unscored: bool = False
+) -> Row:
+    return Row(
+        table,
+        leaf,
+        kind,
+        values.get("canon_version", 0),
+        values["partition"],
+        values["offset"],
+        last_offset,
+        values["received_at"],
+        values["topic"],
+        values["incarnation"],
+        is_unscored,
+        values.get("subject_tokens", 0),
+        (values.get("tenant_id", b""), values.get("source_system", b""), values.get("source_instance", b"")),
+        values.get("source_seq", -1),
+    )
+
+
+def digest_of_list(columns: Columns) -> str:
+    """SHA-256 of a list of columns: a line `name type` each."""
+    return sha256("".join(f"{name} {kind}\n" for name, kind in columns).encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,110 @@
+"""`accesstrail reveal`: one identity behind one token, with a reason; printed when its access event is acknowledged.
+
+Place in the flow: what the console's page does, for people who work with commands. How many somebody revealed within
+the hour is counted in the evidence itself, where page and command have left their trace.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import click
+
+from dashboards.console.pages.reveal import KINDS, LONGEST_REASON, SHORTEST_REASON
+from dashboards.console.reveal_limit import AN_HOUR
+from pipeline.accounts.model import Account
+from pipeline.adapters.accounts import open_accounts
+from pipeline.adapters.clickhouse import connect
+from pipeline.adapters.identities import DirectoryIdentities, VaultIdentities
+from pipeline.audit.reads import SOURCE_SYSTEM, Read
+from pipeline.audit.search import token_of
+from pipeline.cli.acting import acting_as, now_us
+from pipeline.cli.announcing import announce
+from pipeline.cli.options import settings_options
+from pipeline.cli.revealing import reading_vault
+from pipeline.config import Settings
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, UsageError
+from pipeline.events import DEFAULT_TENANT
+from pipeline.privacy.keys import Keyring
+
+_REVEALED = (
+    "SELECT count() FROM accesstrail.access_events WHERE tenant_id = {tenant:String} AND hex(actor_token) = "
+    "{actor:String} AND action = 'unmask' AND source_system = {source:String} AND event_time > now() - 3600"
+)
+
+
+@click.command("reveal")
+@click.argument("token")
+@click.option("--reason", required=True, help=f"Why, in {SHORTEST_REASON} characters or more; it is kept.")
+@click.option("--kind", type=click.Choice(KINDS), help="What the token stands for.  [default: whichever is known]")
+@click.option("--case", "case_ref", default="", help="The work item that explains it.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@settings_options
+@acting_as("reveal_identity")
+def reveal_command(
+    settings: Settings, token: str, reason: str, kind: str | None, case_ref: str, *, as_json: bool, account: Account
+) -> int:
+    """Say who is behind one TOKEN (32 hexadecimal digits), with a reason.
+
+    It takes the role dpo and a personal token. Nothing is printed before Kafka has acknowledged the access event that
+    says who revealed what and why; also of a token that nobody knows. Ten an hour are one person's limit.
+
+    \b
+    Examples:
+      accesstrail reveal 5f2a…e1 --reason "complaint 2026-118, asked who looked" --state ./state
+      accesstrail reveal 5f2a…e1 --kind subject --reason "breach notification" --case B-7 --json --state ./state
+
+    Exit codes: 0 revealed, 1 nobody here knows it, 2 wrong use, 69 store or Kafka unreachable, 77 not allowed.
+    """
+    digits, why = token_of(token.strip()), reason.strip()
+    if digits is None:
+        raise UsageError("a token is 32 hexadecimal digits")
+    if not SHORTEST_REASON <= len(why) <= LONGEST_REASON:
+        raise UsageError(f"say why, in {SHORTEST_REASON} to {LONGEST_REASON:,} characters", code="short_reason")
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    _refuse_too_many(settings, keyring, account.name)
+    found, identity = _look(settings, keyring, digits, (kind,) if kind else KINDS)
+    read = Read(
+        look="reveal", account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(),
+        rows=1 if identity else 0, about=f"{found}:{digits}", reason=why,
+        subject_ids=(identity,) if identity and found == "subject" else (),
+        unmasked=(f"{found}_id",) if identity else (), channel="api", case_ref=case_ref,
+    )  # fmt: skip
+    announce(settings.kafka, read)
+    if as_json:
+        body = {"token": digits, "kind": found, "identity": identity, "access_event": read.read_id}
+        click.echo(json.dumps(body, ensure_ascii=False))
+    elif identity is not None:
+        click.echo(identity)
+    else:
+        click.echo("nobody here knows it: it is not in the vault (never kept here, or erased) nor listed", err=True)
+    return EXIT_OK if identity is not None else EXIT_DIFFERENCES
+
+
+def _look(settings: Settings, keyring: Keyring, token: str, kinds: tuple[str, ...]) -> tuple[str, str | None]:
+    """The kind under which the token is known, else the first one, and the identity."""
+    with open_accounts(settings.state_dir) as accounts, reading_vault(settings) as vault:
+        names = [one.name for one in accounts.all()]
+        listed = DirectoryIdentities(settings.detection.directory, keyring, DEFAULT_TENANT, lambda: names)
+        identities = listed if vault is None else VaultIdentities(vault, listed)
+        for kind in kinds:
+            identity = identities.of(kind, token)
+            if identity is not None:
+                return kind, identity
+    return kinds[0], None
+
+
+def _refuse_too_many(settings: Settings, keyring: Keyring, account: str) -> None:
+    """Raises: UsageError: this account revealed as many within the hour as one person may; Away."""
+    actor = keyring.token(DEFAULT_TENANT, "actor", account).hex().upper()
+    client = connect(settings.clickhouse, "reader")
+    try:
+        parameters = {"tenant": DEFAULT_TENANT, "actor": actor, "source": SOURCE_SYSTEM}
+        revealed = client.query(_REVEALED, parameters)[0][0]
+    finally:
+        client.close()
+    if revealed >= AN_HOUR:
+        raise UsageError(
+            f"{AN_HOUR} identities an hour are revealed to one person; more takes two people", code="too_many_reveals"
+        )

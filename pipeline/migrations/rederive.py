@@ -1,0 +1,135 @@
+"""Derived tables made again from the rows that verification has checked, and compared with what readers are shown.
+
+Place in the flow: behind `accesstrail verify --store`; check 12 of `docs/reference/evidence.md`. Each comparison is two
+statements that give one line an hour or day: how many rows, and two keyed sums of hashes over all their columns. The
+keys are drawn anew for each run, so that nobody can make a table that differs and sums up alike (SipHash, keyed). What
+the stream decides by itself (which alerts, which features) cannot be made from rows alone: of these it is checked that
+each one belongs to its event; `accesstrail replay --check` judges the whole log again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.columns import ColumnSpec
+from pipeline.migrations.derived import (
+    HOUR_KEYS,
+    RESOURCE_KEYS,
+    ROLLUP_MEASURES,
+    SOURCES_COLUMNS,
+    SUBJECT_ACCESS_COLUMNS,
+    batch_select,
+    rollup_from_events,
+    sources_from_events,
+    subject_access_from_events,
+)
+from pipeline.migrations.schema import PUBLIC, RAW
+
+_PLACE = "topic, incarnation, partition, offset"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two statements whose lines (hour or day, rows, two sums) must be equal; parameters `a` to `d`: UInt64, random."""
+
+    table: str
+    from_rows: str
+    shown: str
+
+
+def _sums(span: str, columns: tuple[ColumnSpec, ...], source: str) -> str:
+    names = ", ".join(spec.name for spec in columns)
+    first = f"sum(sipHash64Keyed(({{a:UInt64}}, {{b:UInt64}}), {names}))"
+    second = f"sum(sipHash64Keyed(({{c:UInt64}}, {{d:UInt64}}), {names}))"
+    return (
+        f"SELECT toString({span}) AS within, count(), {first}, {second} FROM {source} GROUP BY within ORDER BY within"
+    )
+
+
+def comparisons() -> tuple[Comparison, ...]:
+    """Every table that follows from the rows wholly."""
+    made = (
+        ("subject_access", "toStartOfHour(event_time)", SUBJECT_ACCESS_COLUMNS, subject_access_from_events()),
+        ("sources", "day", SOURCES_COLUMNS, sources_from_events()),
+        ("risk_actor_1h", "hour", (*HOUR_KEYS, *ROLLUP_MEASURES), rollup_from_events("risk_actor_1h")),
+        ("risk_resource_1d", "day", (*RESOURCE_KEYS, *ROLLUP_MEASURES), rollup_from_events("risk_resource_1d")),
+    )
+    return tuple(
+        Comparison(table, _sums(span, columns, f"({select})"), _sums(span, columns, f"{PUBLIC}.{table}"))
+        for table, span, columns, select in made
+    )
+
+
+def _strangers(table: str, fields: tuple[str, ...]) -> str:
+    """Rows of a table that are not of the event at their place, at most ten: topic, partition, offset."""
+    differs = " OR ".join(f"event.{name} != told.{name}" for name in fields)
+    return (
+        f"SELECT told.topic, told.partition, told.offset FROM (SELECT {_PLACE}, batch_id, {', '.join(fields)} "
+        f"FROM {PUBLIC}.{table} WHERE batch_id != 0) AS told LEFT ANY JOIN (SELECT {_PLACE}, batch_id, "
+        f"{', '.join(fields)} FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} FROM {PUBLIC}.{table} "
+        f"WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) WHERE {differs} ORDER BY ALL LIMIT 10"
+    )
+
+
+STRANGERS: dict[str, str] = {
+    "alerts": _strangers("alerts", ("event_id", "event_time", "received_at", "actor_token", "versions_id")),
+    "features": _strangers("features", ("event_time", "received_at", "actor_token", "risk", "versions_id")),
+}
+"""Table to the statement that finds rows that belong to no event or say otherwise than it."""
+
+_LOGGED = f"SELECT alert_id, detail FROM {PUBLIC}.incident_log WHERE kind = 'alert'"
+_POSITIONS = ("topic", "incarnation", "partition", "offset")
+_TOLD_AT = ", ".join(
+    f"JSONExtract{'String' if name in ('topic', 'incarnation') else 'UInt'}(detail, '{name}')" for name in _POSITIONS
+)
+ALERT_CONTENT = (
+    f"SELECT topic, partition, offset FROM (SELECT alert.topic AS topic, alert.partition AS partition, "
+    "alert.offset AS offset, alert.batch_id AS batch_id, alert.digest AS digest, told.digests AS every, "
+    "arrayFilter((one, at) -> at = (alert.topic, alert.incarnation, toUInt64(alert.partition), alert.offset), "
+    "told.digests, told.places) AS here FROM (SELECT topic, incarnation, partition, offset, alert_id, batch_id, "
+    "lower(hex(SHA256(arrayStringConcat([lower(hex(actor_token)), toString(detector), toString(risk), "
+    "toString(severity), arrayStringConcat(reasons, ','), explanation_en, explanation_zh], '\\0')))) AS digest "
+    f"FROM {PUBLIC}.alerts) AS alert INNER JOIN (SELECT alert_id, groupArray(JSONExtractString(detail, 'digest')) "
+    f"AS digests, groupArray(({_TOLD_AT})) AS places FROM ({_LOGGED}) GROUP BY alert_id) AS told USING alert_id) "
+    "WHERE NOT has(here, digest) AND NOT has(every, '') AND (batch_id = 0 OR notEmpty(here)) ORDER BY ALL LIMIT 10"
+)
+"""Alerts that say otherwise than the log of incidents, which is evidence, has read of them. An alert of the stream is
+known by its id and the event it is about; one of a scheduled detector by its id, whatever event it is said to be about
+now. Rows of the log from before it kept digests bind none; an alert that was published again with more in it has
+several."""
+
+ALERTS_GONE = (
+    "SELECT JSONExtractString(detail, 'topic') AS topic, JSONExtractUInt(detail, 'partition') AS partition, "
+    f"JSONExtractUInt(detail, 'offset') AS offset FROM ({_LOGGED}) WHERE JSONExtractString(detail, 'stage') != '' "
+    f"AND alert_id NOT IN (SELECT alert_id FROM {PUBLIC}.alerts) ORDER BY ALL LIMIT 10"
+)
+"""Alerts of scheduled detectors that the log of incidents has read and the table has not; those of the stream are
+counted by the batch that sealed them."""
+
+ALERT_COUNTS = (
+    "SELECT entry.topic, entry.partition, entry.first_offset "
+    f"FROM (SELECT topic, partition, first_offset, batch_id, n_alerts FROM {PUBLIC}.ledger) AS entry "
+    f"LEFT ANY JOIN (SELECT batch_id, count() AS found FROM {PUBLIC}.alerts WHERE batch_id != 0 GROUP BY batch_id) "
+    "AS alert USING batch_id WHERE entry.n_alerts < alert.found OR (entry.n_alerts > alert.found AND batch_id NOT IN "
+    f"(SELECT batch_id FROM {PUBLIC}.pruned_leaves)) ORDER BY ALL LIMIT 10"
+)
+"""Batches that have more or fewer alerts than their sealed entry counts; fewer where rows of the batch were pruned."""
+
+_PRUNED_BATCHES = f"batch_id IN (SELECT DISTINCT batch_id FROM {RAW}.pruned_leaves WHERE run_id = {{run:UUID}})"
+
+
+def _again(table: str, columns: tuple[ColumnSpec, ...], select: str) -> str:
+    names = ", ".join((*(spec.name for spec in columns), "topic", "incarnation", "partition", "batch_id"))
+    source = f"FROM (SELECT * FROM {PUBLIC}.access_events WHERE {_PRUNED_BATCHES})"
+    made = select.replace(f"FROM {RAW}.access_events", source)
+    return f"INSERT INTO {RAW}.{table} ({names}) SELECT {names} FROM ({made})"
+
+
+REBUILDS: dict[str, str] = {
+    "risk_actor_1h": _again("risk_actor_1h", (*HOUR_KEYS, *ROLLUP_MEASURES), batch_select("risk_actor_1h")),
+    "risk_resource_1d": _again(
+        "risk_resource_1d", (*RESOURCE_KEYS, *ROLLUP_MEASURES), batch_select("risk_resource_1d")
+    ),
+    "sources": _again("sources", SOURCES_COLUMNS, batch_select("sources")),
+}
+"""Batch table to the statement that makes its rows again for batches that a run of retention took rows from."""

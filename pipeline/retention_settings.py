@@ -1,0 +1,46 @@
+"""How long rows are kept: classes and their times, checked against what the law asks at least.
+
+Place in the flow: read with the rest of the configuration. Six months: Cybersecurity Law art. 23(3) (as amended, in
+force 2026-01-01). Three years for records of provision to others: Network Data Security Regulations art. 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PRODUCTION, TEST = "production", "test"
+PROFILES = (PRODUCTION, TEST)
+FLOOR_DAYS, PROVISION_FLOOR_DAYS = 184, 1096
+DEFAULT_CLASSES: Mapping[str, int] = {"standard": 396}
+DEFAULT_PROVISION_DAYS, LONGEST_DAYS = 1127, 36_500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings:
+    """Days by class; rows of a class that is not named here stay. `provision_days`: what was handed to others."""
+
+    profile: str = PRODUCTION
+    classes: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_CLASSES))
+    provision_days: int = DEFAULT_PROVISION_DAYS
+
+
+def retention_settings(
+    profile: str, named: Mapping[str, object], provision_days: int, faults: list[str]
+) -> RetentionSettings:
+    """Checks what the section [retention] says; what is wrong goes to `faults`. `named`: days by class."""
+    classes: dict[str, int] = {}
+    for name, days in (named or DEFAULT_CLASSES).items():
+        if type(days) is not int or not 1 <= days <= LONGEST_DAYS:
+            faults.append(f"[retention.classes] {name} must be a whole number of days from 1 to {LONGEST_DAYS:,}")
+        elif profile == PRODUCTION and days < FLOOR_DAYS:
+            faults.append(
+                f"[retention.classes] {name} must be {FLOOR_DAYS} days or more: logs are kept six months at least"
+            )
+        else:
+            classes[name] = days
+    if profile == PRODUCTION and provision_days < PROVISION_FLOOR_DAYS:
+        faults.append(
+            f"[retention] provision_days must be {PROVISION_FLOOR_DAYS} or more: such records are kept three years"
+        )
+    return RetentionSettings(profile=profile, classes=classes, provision_days=provision_days)

@@ -1,0 +1,74 @@
+"""Changes of bundles: bytes by chance in every file, lines and rows left out, doubled or swapped."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+from pipeline.adapters.bundle_reading import StoredEvidence
+from pipeline.audit.evidence import by_tree, export_incidents, export_range, export_selection
+from pipeline.events import LogPosition
+from pipeline.ledger.bundle_check import verify_bundle
+from pipeline.ledger.bundle_writing import BundleWriter
+from tests.batches import RECEIVED_AT_US
+from tests.tamper.history import KEY, LIFE, TamperedStore
+
+
+def bundle_changes(store: TamperedStore, folder: Path, each: int, seed: int) -> dict[str, object]:
+    """So many changes of a range and of a selection. What only the manifest says of itself is not evidence."""
+    chance, missed, false_alarms = random.Random(f"{seed}/bundle"), [], 0
+    made = {"range": _range(store, folder / "range"), "selection": _selection(store, folder / "selection")}
+    for number in range(each):
+        kind = chance.choice(sorted(made))
+        copy = folder / f"copy-{number}"
+        shutil.copytree(made[kind], copy)
+        false_alarms += verify_bundle(copy, [KEY.public], store.kept).findings.has_differences
+        about = _change(copy, chance)
+        if not verify_bundle(copy, [KEY.public], store.kept).findings.has_differences:
+            missed.append(about)
+        shutil.rmtree(copy)
+    return {
+        "kind": "bundle",
+        "changes": each,
+        "missed": len(missed),
+        "examples": missed[:5],
+        "false_alarms": false_alarms,
+    }
+
+
+def _range(store: TamperedStore, path: Path) -> Path:
+    source = StoredEvidence(store.reader)
+    with BundleWriter(path, "accesstrail") as writer:
+        export_range(source, source.trees(), 0, 2**62, writer)
+        export_incidents(source, writer)
+        writer.finish("range", {}, RECEIVED_AT_US)
+    return path
+
+
+def _selection(store: TamperedStore, path: Path) -> Path:
+    source = StoredEvidence(store.reader)
+    places = [(LogPosition("access.events", LIFE, number % 3), number * 3) for number in range(40)]
+    with BundleWriter(path, "accesstrail") as writer:
+        export_selection(source, by_tree(places, source.trees()), writer)
+        writer.finish("selection", {}, RECEIVED_AT_US)
+    return path
+
+
+def _change(folder: Path, chance: random.Random) -> str:
+    path = chance.choice(sorted(one for one in folder.glob("trees/**/*") if one.is_file() and one.stat().st_size))
+    content = bytearray(path.read_bytes())
+    how = chance.choice(("flip", "cut", "double", "swap"))
+    if how == "flip":
+        content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    elif how == "cut":
+        del content[chance.randrange(len(content)) :]
+    elif how == "double":
+        content += content[: chance.randrange(1, len(content) + 1)]
+    else:
+        middle = len(content) // 2
+        content = content[middle:] + content[:middle]
+        if bytes(content) == path.read_bytes():
+            content[0] ^= 1
+    path.write_bytes(bytes(content))
+    return f"{how} {path.name}"

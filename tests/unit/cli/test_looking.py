@@ -1,0 +1,360 @@
+"""`accesstrail search`, `sql`, `alerts`: a look by an account is told before anything is printed, or nothing is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pipeline.accounts.model import Account
+from pipeline.audit.reads import Read, read_event
+from pipeline.audit.subject import CrossCheck
+from pipeline.audit_settings import AuditSettings
+from pipeline.cli import announcing, search, store
+from pipeline.cli.acting import TOKEN_FILE_VARIABLE
+from pipeline.cli.looking import Seen
+from pipeline.config import settings_from
+from pipeline.errors import (
+    EXIT_DIFFERENCES,
+    EXIT_FORBIDDEN,
+    EXIT_OK,
+    EXIT_UNAVAILABLE,
+    Away,
+    ConfigError,
+    Forbidden,
+    UsageError,
+)
+from pipeline.privacy.keys import Keyring
+from pipeline.settings_table import SettingsTable
+
+AUDITOR = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
+KEYRING = Keyring.offline()
+MARK = "seen-by-whoever-looks"
+ALERT = (MARK, 1, "high", 90.0, "bulk_access", "because", "因为", "ab", "11")
+ALERT_COLUMNS = (
+    "event_time", "n", "severity", "risk", "detector", "explanation_en", "explanation_zh", "actor_token", "alert_id",
+)  # fmt: skip
+
+
+class FakeStore:
+    """One row for any question; a fault of the server where `fault` says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.fault: UsageError | None = None
+        self.rows = 1
+
+    def query_with_columns(self, sql: str, parameters: Any = None) -> tuple[list[tuple[Any, ...]], list[Any]]:
+        self.asked.append((sql, dict(parameters or {})))
+        if self.fault is not None:
+            raise self.fault
+        if "accesstrail.alerts" in sql:
+            return [ALERT] * self.rows, [(name, "String") for name in ALERT_COLUMNS]
+        return [(MARK,)] * self.rows, [("who", "String")]
+
+
+class FakeKafka:
+    """Acknowledges, unless it is away; whether anything had been printed by then cannot be undone, so it is asked."""
+
+    def __init__(self) -> None:
+        self.told: list[Read] = []
+        self.is_away = False
+
+    def tell(self, read: Read) -> None:
+        if self.is_away:
+            raise Away("Kafka does not answer for topic access.events", code="kafka_away")
+        self.told.append(read)
+
+    def close(self) -> None:
+        pass
+
+
+class Desk:
+    """What stands around the commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.kafka = FakeStore(), FakeKafka()
+        self.check: CrossCheck | None = CrossCheck(in_evidence=1, in_table_before=1, in_table_after=1, unlisted=0)
+        self.checks = 0
+        self.account = AUDITOR
+        self.token = folder / "me.token"
+        self.token.write_text("secret\n")
+        self.token.chmod(0o600)
+        self.settings = SimpleNamespace(
+            state_dir=folder, clickhouse=None, kafka=SimpleNamespace(bootstrap_servers="", events_topic=""),
+            protection=SimpleNamespace(token_keys_file=folder), audit=AuditSettings(),
+        )  # fmt: skip
+
+    def wants_accounts(self) -> None:
+        self.settings.audit = AuditSettings(looks_need_account=True)
+
+    def run(self, command: click.Command, *words: str) -> Result:
+        return CliRunner().invoke(command, [*words, "--state", "x"], standalone_mode=False)
+
+    def as_account(self, command: click.Command, *words: str) -> Result:
+        return self.run(command, *words, "--token-file", str(self.token))
+
+    @contextmanager
+    def as_role(self, *_: object) -> Iterator[FakeStore]:
+        yield self.store
+
+    @contextmanager
+    def open_accounts(self, _: Path) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(logins=SimpleNamespace(account_of_token=lambda *_: self.account))
+
+    def reader(self, _: object) -> SimpleNamespace:
+        def check(*_: object) -> CrossCheck | None:
+            self.checks += 1
+            return self.check
+
+        return SimpleNamespace(check=check)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    monkeypatch.delenv(TOKEN_FILE_VARIABLE, raising=False)
+    monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: made.settings)
+    monkeypatch.setattr("pipeline.cli.acting.open_accounts", made.open_accounts)
+    monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made.kafka)
+    monkeypatch.setattr(store, "as_role", made.as_role)
+    monkeypatch.setattr(search, "as_role", made.as_role)
+    monkeypatch.setattr(search, "SubjectReader", made.reader)
+    monkeypatch.setattr(search, "Keyring", SimpleNamespace(load=lambda _: KEYRING))
+    return made
+
+
+BY_SUBJECT = (search.search_command, "--subject", "c-100042")
+LOOKS: list[tuple[Any, ...]] = [
+    BY_SUBJECT, (search.search_command, "--actor", "li.na"), (search.search_command, "--resource", "report-7"),
+    (store.sql_command, "SELECT 1"), (store.alerts_command,),
+]  # fmt: skip
+NEEDED = ["search_evidence"] * 3 + ["query_evidence", "read_incidents"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_without_an_account_a_local_stack_answers_as_ever_and_tells_nothing(desk: Desk, look: tuple[Any, ...]) -> None:
+    answered = desk.run(*look)
+    assert answered.exception is None
+    assert MARK in answered.stdout
+    assert desk.kafka.told == []
+
+
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [*zip(LOOKS, [("subject", "audit_query"), ("actor", "audit_query"), ("search", "audit_query"),
+                ("sql", "audit_query"), ("alerts", "read")], strict=True)],
+)  # fmt: skip
+def test_a_look_of_an_account_is_told(desk: Desk, look: tuple[Any, ...], told: tuple[str, str]) -> None:
+    answered = desk.as_account(*look, "--reason", " complaint ", "--case", "AUD-9")
+    assert MARK in answered.stdout
+    [read] = desk.kafka.told
+    event = json.loads(read_event(read))
+    assert (read.look, event["action"]) == told
+    assert (event["actor_id"], event["justification"], event["case_ref"]) == ("wu.ling", "complaint", "AUD-9")
+    assert (event["records_returned"], event["channel"], event["outcome"]) == (1, "batch", "success")
+    assert len(event["query_fingerprint"]) == 64
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_is_printed_while_kafka_is_away(desk: Desk, look: tuple[Any, ...]) -> None:
+    desk.kafka.is_away = True
+    answered = desk.as_account(*look)
+    assert isinstance(answered.exception, Away)
+    assert answered.exception.exit_code == EXIT_UNAVAILABLE
+    assert "nothing is shown" in str(answered.exception)
+    assert "Kafka" in str(answered.exception)
+    assert answered.output == ""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_event_is_acknowledged_before_the_first_character(
+    desk: Desk, look: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed_at: list[int] = []
+    ordinary = click.echo
+
+    def watched(*words: Any, **options: Any) -> None:
+        printed_at.append(len(desk.kafka.told))
+        ordinary(*words, **options)
+
+    monkeypatch.setattr(click, "echo", watched)
+    assert desk.as_account(*look).exception is None
+    assert printed_at
+    assert set(printed_at) == {1}
+
+
+@pytest.mark.parametrize(("look", "needed"), [*zip(LOOKS, NEEDED, strict=True)])
+def test_an_account_without_the_permission_reads_nothing(desk: Desk, look: tuple[Any, ...], needed: str) -> None:
+    desk.account = replace(AUDITOR, roles=frozenset({"admin"}))
+    answered = desk.as_account(*look)
+    assert isinstance(answered.exception, Forbidden)
+    assert needed in str(answered.exception)
+    assert desk.store.asked == []
+    assert desk.kafka.told == []
+
+
+def test_sql_takes_more_than_the_permission_to_search(desk: Desk) -> None:
+    desk.account = replace(AUDITOR, roles=frozenset({"soc"}))
+    assert desk.as_account(*BY_SUBJECT).exception is None
+    assert isinstance(desk.as_account(store.sql_command, "SELECT 1").exception, Forbidden)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_where_looks_need_an_account_nobody_looks_without_one(desk: Desk, look: tuple[Any, ...]) -> None:
+    desk.wants_accounts()
+    answered = desk.run(*look, "--reason", "complaint")
+    assert isinstance(answered.exception, Forbidden)
+    assert (answered.exception.exit_code, answered.exception.code) == (EXIT_FORBIDDEN, "no_token")
+    assert desk.store.asked == []
+    assert answered.output == ""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_where_looks_need_an_account_they_need_a_reason(desk: Desk, look: tuple[Any, ...]) -> None:
+    desk.wants_accounts()
+    for reason in ("", "  "):
+        answered = desk.as_account(*look, "--reason", reason)
+        assert isinstance(answered.exception, UsageError)
+        assert "--reason" in str(answered.exception)
+    assert desk.store.asked == []
+    assert desk.as_account(*look, "--reason", "complaint").exception is None
+
+
+def test_a_token_of_the_environment_names_the_account_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_FILE_VARIABLE, str(desk.token))
+    assert desk.run(*BY_SUBJECT).exception is None
+    assert [read.account for read in desk.kafka.told] == ["wu.ling"]
+
+
+@pytest.mark.parametrize("words", [("--reason", "complaint"), ("--case", "AUD-9")])
+def test_a_reason_that_nobody_would_record_is_refused(desk: Desk, words: tuple[str, str]) -> None:
+    answered = desk.run(*BY_SUBJECT, *words)
+    assert isinstance(answered.exception, UsageError)
+    assert desk.store.asked == []
+
+
+def test_a_subject_is_named_to_the_log_and_to_no_question(desk: Desk) -> None:
+    desk.as_account(*BY_SUBJECT)
+    [read] = desk.kafka.told
+    token = KEYRING.token("default", "subject", "c-100042").hex()
+    assert read.subject_ids == ("c-100042",)
+    assert read.about == f"subject:{token}"
+    assert "c-100042" not in repr(desk.store.asked)
+
+
+@pytest.mark.parametrize("words", [("--actor", "li.na"), ("--resource", "r-1"), ("--subject", "c-1", "--tenant", "b")])
+def test_nobody_is_named_who_is_no_subject_of_the_default_tenant(desk: Desk, words: tuple[str, ...]) -> None:
+    desk.as_account(search.search_command, *words)
+    assert [read.subject_ids for read in desk.kafka.told] == [()]
+
+
+def test_the_fingerprint_is_of_the_whole_question(desk: Desk) -> None:
+    questions: list[tuple[str, ...]] = [
+        (), ("--purpose", "audit"), ("--work-item", "T-1"), ("--limit", "7"), ("--from", "2026-11-01"),
+        ("--to", "2026-11-08"), ("--tenant", "b"),
+    ]  # fmt: skip
+    for words in (*questions, ()):
+        assert desk.as_account(*BY_SUBJECT, *words).exception is None
+    digests = [read.fingerprint for read in desk.kafka.told]
+    assert len(set(digests)) == len(questions)
+    assert digests[0] == digests[-1]
+
+
+def test_the_fingerprint_of_sql_can_be_made_again_by_anybody(desk: Desk) -> None:
+    desk.as_account(store.sql_command, " SELECT 1; ")
+    assert desk.kafka.told[0].fingerprint == sha256(b'{"command":"sql","sql":"SELECT 1"}').hexdigest()
+    assert (
+        Seen(look="sql", rows=0, question={"b": 1, "a": "审"}).fingerprint
+        == sha256('{"a":"审","b":1}'.encode()).hexdigest()
+    )
+
+
+def test_a_failed_query_is_told_before_its_fault_is_shown(desk: Desk) -> None:
+    desk.store.fault = UsageError("the query cannot be run: cannot parse 'li.na'")
+    assert desk.as_account(store.sql_command, "SELECT toInt8(purpose) FROM access_events").exception is desk.store.fault
+    assert [(read.outcome, read.rows) for read in desk.kafka.told] == [("error", 0)]
+    desk.kafka.is_away = True
+    assert isinstance(desk.as_account(store.sql_command, "SELECT 1").exception, Away)
+
+
+# -- what search asks
+
+
+def test_purpose_and_work_item_narrow_a_search(desk: Desk) -> None:
+    desk.run(search.search_command, "--actor", "li.na", "--purpose", "audit", "--work-item", "T-1")
+    [(sql, parameters)] = desk.store.asked
+    assert "purpose = {purpose:String}" in sql
+    assert "case_token IN" in sql
+    assert parameters["purpose"] == "audit"
+    assert parameters["cases"] == [one.hex() for one in KEYRING.tokens("default", "case", "T-1")]
+    assert "T-1" not in repr(desk.store.asked)
+
+
+def test_a_work_item_is_looked_for_in_the_evidence_which_needs_no_check(desk: Desk) -> None:
+    desk.run(*BY_SUBJECT)
+    desk.run(*BY_SUBJECT, "--work-item", "T-1")
+    (by_table, _), (by_evidence, _) = desk.store.asked
+    assert "accesstrail.subject_access" in by_table
+    assert "accesstrail.access_events" in by_evidence
+    assert desk.checks == 1
+
+
+def test_an_answer_that_the_evidence_contradicts_is_printed_and_said(desk: Desk) -> None:
+    assert desk.run(*BY_SUBJECT).return_value == EXIT_OK
+    desk.check = CrossCheck(in_evidence=3, in_table_before=1, in_table_after=1, unlisted=0)
+    answered = desk.as_account(*BY_SUBJECT)
+    assert answered.return_value == EXIT_DIFFERENCES
+    assert MARK in answered.stdout
+    assert "3 access(es)" in answered.stderr
+    assert len(desk.kafka.told) == 1
+
+
+def test_what_cannot_be_checked_is_said(desk: Desk) -> None:
+    desk.check = None
+    answered = desk.run(*BY_SUBJECT)
+    assert answered.return_value == EXIT_OK
+    assert "not checked against the evidence" in answered.stderr
+    desk.check = CrossCheck(in_evidence=1, in_table_before=1, in_table_after=1, unlisted=4)
+    assert "4 access(es) touched more people" in desk.run(*BY_SUBJECT).stderr
+
+
+def test_an_answer_that_the_limit_cut_is_not_checked(desk: Desk) -> None:
+    assert desk.run(*BY_SUBJECT, "--limit", "1").return_value == EXIT_OK
+    assert desk.run(search.search_command, "--actor", "li.na").return_value == EXIT_OK
+    assert desk.checks == 0
+
+
+# -- the setting
+
+
+@pytest.mark.parametrize(
+    ("raw", "environment", "wanted"),
+    [({}, {}, "absent"), ({"audit": {"looks_need_account": True}}, {}, "absent"),
+     ({}, {"ACCESSTRAIL_AUDIT_LOOKS_NEED_ACCOUNT": "true"}, "absent"),
+     ({"audit": {"looks_need_account": "yes"}}, {}, "present"),
+     ({}, {"ACCESSTRAIL_AUDIT_LOOKS_NEED_ACCOUNT": "perhaps"}, "present")],
+)  # fmt: skip
+def test_the_setting_is_true_or_false_and_nothing_else(
+    tmp_path: Path, raw: dict[str, Any], environment: dict[str, str], wanted: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:  # much else is missing here
+        settings_from(raw, tmp_path / "config.toml", environment)
+    assert ("looks_need_account must be true or false" in str(caught.value)) is (wanted == "present")
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("true", True), ("TRUE", True), ("false", False)])
+def test_the_environment_goes_before_the_file(text: str, wanted: bool) -> None:
+    faults: list[str] = []
+    table = SettingsTable({"flag": not wanted}, "audit", faults, overrides={"flag": text})
+    assert table.flag("flag") is wanted
+    assert faults == []
