@@ -184,7 +184,9 @@ def test_a_gap_is_found_by_its_first_offset_once_it_is_sealed(store: EvidenceSto
     first = int(rows.fixed("offset")[0])
     kinds = [codes(LEAF_KINDS)["gap"], codes(LEAF_KINDS)["dead_letter"]]
     rows.columns["leaf_kind"] = FixedColumn(np.array(kinds, np.int8))
+    rows.columns["offset"] = FixedColumn(np.array([first, first + 6], np.uint64))
     rows.columns["last_offset"] = FixedColumn(np.array([first + 5, first + 6], np.uint64))
+    made = dataclasses.replace(made, entry=dataclasses.replace(made.entry, last_offset=first + 6))
     made.store_rows(store)
     assert store.gap_end(position, first) == -1
     made.commit(store)

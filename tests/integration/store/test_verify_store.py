@@ -47,6 +47,9 @@ class OneTree(EvidenceReader):
     def incident_trees(self) -> list[LogPosition]:
         return [one for one in super().incident_trees() if one == self._only]
 
+    def strays(self) -> list[tuple[LogPosition, int, int]]:
+        return [one for one in super().strays() if one[0] == self._only]
+
 
 @dataclass(slots=True)
 class History:
