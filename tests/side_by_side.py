@@ -25,6 +25,9 @@ OUTPUT = ROOT / ".cache" / "test"
 INTERRUPTED = 128 + signal.SIGINT
 _POLL_S = 0.2
 _FOUND = re.compile(r"^(?:FAILED|ERROR) .*", re.MULTILINE)
+_SECTION = re.compile(r"^_{3,} .+ _{3,}$", re.MULTILINE)
+_SAID = re.compile(r"^E  .*", re.MULTILINE)
+_SAID_LINES = 40
 
 Say = Callable[[str], None]
 
@@ -47,10 +50,14 @@ class Result:
     output: str
 
     def lines(self) -> list[str]:
-        """The part in the summary: how it ended, its own last line, what failed."""
+        """The part in the summary: how it ended, its own last line, what failed and the last that it said of each.
+
+        Where only the end of a long log is kept, what servers said of a failure is in it.
+        """
         last = (self.output.splitlines() or [""])[-1].strip("= ")
         head = f"{'passed' if not self.status else 'FAILED'}  {self.name}, {self.seconds:.0f} s: {last}"
-        return [head, *(f"        {line}" for line in _FOUND.findall(self.output))]
+        said = [line for one in _SECTION.split(self.output)[1:] for line in _SAID.findall(one)[-_SAID_LINES:]]
+        return [head, *(f"        {line}" for line in (*(said if self.status else ()), *_FOUND.findall(self.output)))]
 
 
 class _Running:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import INTERRUPTED, ROOT, Part, lanes, run
+from tests.side_by_side import INTERRUPTED, ROOT, Part, Result, lanes, run
 
 _SLEEPER = """
 import os, pathlib, time
@@ -61,6 +61,19 @@ def test_parts_of_a_lane_go_in_turn_and_all_are_done_and_told_whatever_fails(tmp
     assert summary[1].startswith("passed  second one, ")
     assert summary[1].endswith(": 2 words")
     assert summary[2].strip() == "FAILED tests/a.py::b - c"
+
+
+def test_the_summary_holds_the_last_that_was_said_of_each_failure() -> None:
+    def section(name: str, count: int) -> str:
+        return "\n".join([f"___ {name} ___", "    assert x", *(f"E   {name} {number}" for number in range(count))])
+
+    output = "\n".join([section("test_a", 60), section("test_b", 1), "FAILED tests/a.py::test_a - x"])
+    said = [line.strip() for line in Result("one", 1, 2.0, output).lines()[1:]]
+    assert said == [
+        *(f"E   test_a {number}" for number in range(20, 60)),
+        "E   test_b 0",
+        "FAILED tests/a.py::test_a - x",
+    ]
 
 
 def test_lanes_run_at_the_same_time(tmp_path: Path) -> None:
