@@ -155,7 +155,7 @@ class Replay:
         if self._target is None:
             return PartitionMemory(position, None, Profiles(), DuplicateWindow())
         life = LogBounds(position.incarnation, bounds.first_offset, bounds.end_offset)
-        resume = plan(self._target, position.topic, position.partition, life, FEATURE_VERSION)
+        resume = plan(self._target, position.topic, position.partition, lambda: life, FEATURE_VERSION)
         if resume.closing is not None or resume.profile_gap:
             raise UsageError("the target store holds another life of this topic: give an empty store")
         if resume.relearns:

@@ -147,6 +147,17 @@ class Log:
         end = self.records[-1].offset + 1 if self.records else 0
         return LogBounds(self.topic_id, self.first_offset, self.end_offset if self.end_offset is not None else end)
 
+    def grows_when_asked(self, store: object, method: str, end_offset: int) -> None:
+        """It ends at `end_offset` until the store is asked for the first time; what is in it came only then."""
+        self.end_offset = end_offset
+        plain: Callable[..., Any] = getattr(store, method)
+
+        def asked(*arguments: Any) -> Any:
+            self.end_offset = None
+            return plain(*arguments)
+
+        setattr(store, method, asked)
+
     def start_at(self, topic: str, partition: int, offset: int, seek_number: int) -> None:
         """Feeds everything from `offset` on, from another thread as the fetcher does."""
         self.started_at.append(offset)

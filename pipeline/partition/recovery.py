@@ -26,7 +26,7 @@ Nothing before 6 writes anything but a closing gap, so a crash there begins anew
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 
@@ -47,6 +47,10 @@ class LogBounds:
     topic_id: str
     first_offset: int
     end_offset: int
+
+
+ReadBounds = Callable[[], LogBounds]
+"""Asks the broker anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +101,17 @@ class ResumePlan:
         return max(self.ranges[0].first_offset if self.ranges else self.sealed_offset + 1, self.log_first_offset)
 
 
-def plan(store: EvidenceStore, topic: str, partition: int, bounds: LogBounds, feature_version: str) -> ResumePlan:
+def plan(
+    store: EvidenceStore, topic: str, partition: int, read_bounds: ReadBounds, feature_version: str
+) -> ResumePlan:  # fmt: skip
     """Reads the store and says where to go on.
 
     Raises: Away: the store or the broker does not answer; StoreRefused: rights or schema are wrong.
     """
-    position, closing = _incarnation(store, topic, partition, bounds)
+    lives = list(store.incarnations(topic, partition))
+    # After it: a former owner may seal records that came since, and its log must not look shorter than what is sealed.
+    bounds = read_bounds()
+    position, closing = _incarnation(lives, topic, partition, bounds)
     # A former owner may seal while we read. In this order everything fits `last`: a snapshot is never newer than it.
     snapshot = store.load_profiles(position)
     last = store.last_entry(position)
@@ -195,14 +204,13 @@ def _together(entries: Iterable[LedgerEntry]) -> Iterator[PlannedRange]:
 
 
 def _incarnation(
-    store: EvidenceStore, topic: str, partition: int, bounds: LogBounds
+    lives: Sequence[LedgerEntry], topic: str, partition: int, bounds: LogBounds
 ) -> tuple[LogPosition, LedgerEntry | None]:
     """The life of the log we are in, and the last entry of an older life that is not closed yet.
 
     A topic made anew has a new id. A log shorter than what is sealed under the same id (an unclean loss at the
     broker) is a new life too: `<topic id>+1`, `+2`, …; a recreated topic never silently skips.
     """
-    lives = list(store.incarnations(topic, partition))
     incarnation = current_life(
         bounds.topic_id, {entry.incarnation: entry.last_offset for entry in lives}, bounds.end_offset
     )

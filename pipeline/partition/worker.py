@@ -135,7 +135,7 @@ class PartitionWorker(PartitionThread[PartitionStatus]):
         if self._store is None:
             self._store, self._vault = self._open_store(), self._open_vault()
         store, topic, partition = self._store, self.status.topic, self.status.partition
-        bounds = self._flow.bounds(topic, partition)
+        bounds = partial(self._flow.bounds, topic, partition)
         resume = plan(store, topic, partition, bounds, self._judgements.feature_version)
         self._observer("recovery", 1)
         if resume.closing is not None:

@@ -34,7 +34,7 @@ from pipeline.incidents.records import Command, Tick, encode_command, parse_reco
 from pipeline.incidents.rules import Rules
 from pipeline.notifications.message import Notification
 from pipeline.notifications.templates import IncidentFacts, incident_notification
-from pipeline.partition.recovery import LogBounds
+from pipeline.partition.recovery import ReadBounds
 from pipeline.partition.thread import Flow, Observer, nobody
 from pipeline.response.containment import NO_WEBHOOK, call_of
 from pipeline.response.partition_loop import LoopLimits, ResponsePartition, ResumeAt, resume_at, wall_clock_us
@@ -177,7 +177,7 @@ class HandlingPartition(ResponsePartition):
         self._states, self._ticks = {}, TickSchedule()
         self.status.open_incidents = self.status.keys = 0
 
-    def _recover(self, bounds: LogBounds) -> ResumeAt:
+    def _recover(self, read_bounds: ReadBounds) -> ResumeAt:
         """Folds the partition's log. Raises: Away; StoreRefused: a row is not ours."""
         if self._store is None:
             self._store = self._open_store()
@@ -191,7 +191,7 @@ class HandlingPartition(ResponsePartition):
         self._forget()
         self._keep(states)
         self._observer("handling", 0)
-        return resume_at(bounds, last_offsets)
+        return resume_at(read_bounds(), last_offsets)
 
     # -- a run of records
 

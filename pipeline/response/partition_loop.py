@@ -13,9 +13,10 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.events import LogPosition, RecordBatch
-from pipeline.partition.recovery import LogBounds, current_life
+from pipeline.partition.recovery import LogBounds, ReadBounds, current_life
 from pipeline.partition.thread import LONGEST_WAIT_S, Flow, Observer, PartitionThread, nobody
 from pipeline.response.status import ResponseStatus
 
@@ -75,8 +76,12 @@ class ResponsePartition(PartitionThread[ResponseStatus]):
     # -- hooks, in the partition's thread
 
     @abstractmethod
-    def _recover(self, bounds: LogBounds) -> ResumeAt:
-        """Reads the store; memory is the store's truth afterwards. May be repeated. Raises: Away; BrokenInvariant."""
+    def _recover(self, read_bounds: ReadBounds) -> ResumeAt:
+        """Reads the store; memory is the store's truth afterwards. May be repeated. Raises: Away; BrokenInvariant.
+
+        What is done is read before the bounds of the log: a former owner may go on meanwhile, with records that came
+        since, and the log must not look shorter than what is done.
+        """
 
     @abstractmethod
     def _take(self, records: RecordBatch, generation: int) -> None:
@@ -120,7 +125,7 @@ class ResponsePartition(PartitionThread[ResponseStatus]):
 
     def _resume(self) -> ResumeAt:
         status = self.status
-        resume = self._recover(self._flow.bounds(status.topic, status.partition))
+        resume = self._recover(partial(self._flow.bounds, status.topic, status.partition))
         status.incarnation, status.sealed_offset = resume.incarnation, resume.next_offset - 1
         if resume.lost:
             status.gaps += resume.lost

@@ -32,7 +32,7 @@ from pipeline.notifications.outcome import REFUSED, RETRY
 from pipeline.notifications.pacing import Circuit
 from pipeline.notifications.policy import DeliveryRow, other_channel, unsent_row
 from pipeline.notifications.templates import undelivered_alarm
-from pipeline.partition.recovery import LogBounds, current_life
+from pipeline.partition.recovery import ReadBounds, current_life
 from pipeline.partition.thread import Flow, Observer, nobody
 from pipeline.response.channel_thread import ChannelThread, Writer
 from pipeline.response.containment import parse_containment
@@ -143,27 +143,27 @@ class SendingPartition(ResponsePartition):
 
     # -- recovery
 
-    def _recover(self, bounds: LogBounds) -> ResumeAt:
+    def _recover(self, read_bounds: ReadBounds) -> ResumeAt:
         """Ends the channels, which would have two writers otherwise, and asks the store. Raises: Away."""
         self._end()
         if self._store is None:
             self._store = self._sending.open_store()
-        life, settled = self._life(self._store, bounds)
-        next_offset = bounds.first_offset
+        life, next_offset, settled = self._life(self._store, read_bounds)
         while next_offset in settled:
             next_offset += 1
         self._settled_before = frozenset(one for one in settled if one > next_offset)
         self._offsets = OpenOffsets(next_offset, self._settled)
         return ResumeAt(life, next_offset)
 
-    def _life(self, store: DeliveryStore, bounds: LogBounds) -> tuple[str, frozenset[int]]:
-        """The life of the log that Kafka has now, and which of its offsets are settled."""
+    def _life(self, store: DeliveryStore, read_bounds: ReadBounds) -> tuple[str, int, frozenset[int]]:
+        """The life of the log that Kafka has now, its first offset, and which of its offsets are settled."""
         last_offsets: dict[str, int] = {}
         while True:
+            bounds = read_bounds()
             life = current_life(bounds.topic_id, last_offsets, bounds.end_offset)
             settled = store.settled_offsets(self.status.topic, life, self.status.partition, bounds.first_offset)
             if not settled or last_offsets.get(life) == settled[-1]:
-                return life, frozenset(settled)
+                return life, bounds.first_offset, frozenset(settled)
             last_offsets[life] = settled[-1]
 
     def _forget(self) -> None:

@@ -77,7 +77,7 @@ def test_a_crash_after_any_step_leaves_what_a_calm_run_leaves(step: int) -> None
     one_batch(calm, None)
     with pytest.raises(SimulatedCrashError):
         one_batch(crashed, step)
-    resume = plan(crashed, POSITION.topic, 0, LogBounds("life-1", 0, 40), "1")
+    resume = plan(crashed, POSITION.topic, 0, lambda: LogBounds("life-1", 0, 40), "1")
     if step < 7:
         assert crashed.ledger == []
         if step > 1:

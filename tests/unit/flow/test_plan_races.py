@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.partition.recovery import LogBounds, plan
+from pipeline.partition.recovery import LogBounds, ReadBounds, ResumePlan, plan
 from pipeline.ports import LedgerEntry
 from tests.fakes import InMemoryStore
 from tests.flows import POSITION, FixedJudgements, Log, Published, await_that, records, worker_of
@@ -54,6 +54,10 @@ def _run(store: InMemoryStore, count: int) -> None:
     assert worker.status.code == ""
 
 
+def _planned(store: InMemoryStore, read_bounds: ReadBounds) -> ResumePlan:
+    return plan(store, POSITION.topic, POSITION.partition, read_bounds, FixedJudgements.feature_version)
+
+
 def _prepared() -> OvertakenStore:
     """Two batches are stored, the second is not sealed yet; an older try at it, formed otherwise, is there too."""
     store = OvertakenStore()
@@ -79,11 +83,26 @@ def test_a_batch_sealed_while_the_plan_is_made_is_stored_once(method: str, befor
     assert [entry.entry_hash for entry in store.ledger].count(late) == 1
 
 
+def test_a_log_is_not_shorter_because_a_former_owner_sealed_what_came_while_the_plan_was_made() -> None:
+    store = InMemoryStore()
+    _run(store, 80)
+    log = Log(records(80))
+    log.grows_when_asked(store, "incarnations", end_offset=40)
+    worker = worker_of(store, log, Published(), FixedJudgements())
+    worker.start()
+    await_that(lambda: worker.status.state == "running", worker.status)
+    worker.close()
+    assert worker.join(5)
+    assert (worker.status.incarnation, worker.status.new_life) == ("life-1", "")
+    assert log.started_at == [80]
+    assert {entry.incarnation for entry in store.ledger} == {"life-1"}
+
+
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("method", READS[:5])
 def test_no_range_is_planned_twice(method: str, before: bool) -> None:
     store = _prepared()
     store.overtake(method, before=before)
-    made = plan(store, POSITION.topic, POSITION.partition, LogBounds("life-1", 0, 80), FixedJudgements.feature_version)
+    made = _planned(store, lambda: LogBounds("life-1", 0, 80))
     firsts: Sequence[int] = [planned.first_offset for planned in made.ranges]
     assert len(firsts) == len({*firsts})

@@ -74,6 +74,19 @@ def test_everything_is_handled_once_and_the_next_process_goes_on_behind_it() -> 
     assert offsets(store) == list(range(150))
 
 
+def test_a_log_is_not_shorter_because_a_former_owner_went_on_while_the_store_was_read() -> None:
+    store = MemoryIncidents()
+    run(store, log_of(100))
+    log = log_of(100)
+    log.grows_when_asked(store, "log_rows", end_offset=60)
+    partition = partition_of(store, log)
+    partition.start()
+    await_that(lambda: partition.status.state == "running", partition.status)
+    partition.close()
+    assert partition.join(5)
+    assert (partition.status.incarnation, log.started_at) == ("inc-1", [100])
+
+
 def test_a_store_that_is_away_is_waited_for_and_said() -> None:
     store, log = MemoryIncidents(), log_of(60)
     store.faults["append"] = [Away("cut", code="store_away") for _ in range(3)]

@@ -367,6 +367,20 @@ def test_a_log_that_lost_its_end_or_was_made_anew_is_another_life_and_is_sent() 
     assert world.people["chat"].taken[10:] == ids(now(100), now(101)), "once, in whatever life"
 
 
+def test_a_log_is_not_shorter_because_a_former_owner_went_on_while_the_store_was_read() -> None:
+    world = World("chat")
+    world.put(*(now(n) for n in range(10)))
+    world.run()
+    world.log.grows_when_asked(world.store, "settled_offsets", end_offset=6)
+    partition = world.process()
+    partition.start()
+    await_that(lambda: partition.status.state == "running", partition.status)
+    partition.close()
+    assert partition.join(10)
+    assert (partition.status.incarnation, world.log.started_at) == (TOPIC_ID, [0, 10])
+    assert len(world.people["chat"].taken) == 10
+
+
 def test_a_log_whose_beginning_kafka_deleted_is_read_from_where_it_begins() -> None:
     world = World("chat")
     world.put(*(now(n) for n in range(10)))
