@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
-from pipeline.audit_settings import AuditSettings
+from pipeline.audit_settings import AuditSettings, audit_settings
 from pipeline.errors import ConfigError
 from pipeline.retention_settings import (
     DEFAULT_PROVISION_DAYS,
@@ -474,7 +474,7 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
         console=_console(reader),
         ledger=_ledger(reader),
         retention=_retention(reader),
-        audit=AuditSettings(looks_need_account=reader.flag("audit", "looks_need_account")),
+        audit=audit_settings(reader.flag, reader.whole),
     )
     reader.unknown()
     if settings.protection.vault_keys_file and VAULT not in settings.clickhouse.password_files:
