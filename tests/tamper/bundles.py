@@ -13,28 +13,29 @@ from pipeline.ledger.bundle_check import verify_bundle
 from pipeline.ledger.bundle_writing import BundleWriter
 from tests.batches import RECEIVED_AT_US
 from tests.tamper.history import KEY, LIFE, TamperedStore
+from tests.tamper.result import Result
 
 
-def bundle_changes(store: TamperedStore, folder: Path, each: int, seed: int) -> dict[str, object]:
+def bundle_changes(store: TamperedStore, folder: Path, each: int, seed: int, result: Result) -> Result:
     """So many changes of a range and of a selection. What only the manifest says of itself is not evidence."""
-    chance, missed, false_alarms = random.Random(f"{seed}/bundle"), [], 0
+    chance = random.Random(f"{seed}/bundle")
     made = {"range": _range(store, folder / "range"), "selection": _selection(store, folder / "selection")}
     for number in range(each):
         kind = chance.choice(sorted(made))
         copy = folder / f"copy-{number}"
         shutil.copytree(made[kind], copy)
-        false_alarms += verify_bundle(copy, [KEY.public], store.kept).findings.has_differences
+        result.honest += 1
+        if (told := verify_bundle(copy, [KEY.public], store.kept).findings).has_differences:
+            result.false_alarms.append(f"{kind}: {dict(told.counts)}")
         about = _change(copy, chance)
-        if not verify_bundle(copy, [KEY.public], store.kept).findings.has_differences:
-            missed.append(about)
+        found = verify_bundle(copy, [KEY.public], store.kept).findings
+        result.changes += 1
+        result.tables[kind] += 1
+        result.codes.update(found.counts)
+        if not found.has_differences:
+            result.missed.append(f"{kind}: {about}")
         shutil.rmtree(copy)
-    return {
-        "kind": "bundle",
-        "changes": each,
-        "missed": len(missed),
-        "examples": missed[:5],
-        "false_alarms": false_alarms,
-    }
+    return result
 
 
 def _range(store: TamperedStore, path: Path) -> Path:
