@@ -71,7 +71,9 @@ class Swap:
             case "removed":
                 shutil.rmtree(gone)
             case "detached":
-                gone.rename(folder / "detached" / gone.name)
+                away = folder / "detached" / gone.name
+                shutil.rmtree(away, ignore_errors=True)  # the one of an earlier batch
+                gone.rename(away)
             case "copied in":
                 pass
             case "out and in":
