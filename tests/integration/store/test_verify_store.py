@@ -47,6 +47,9 @@ class OneTree(EvidenceReader):
     def incident_trees(self) -> list[LogPosition]:
         return [one for one in super().incident_trees() if one == self._only]
 
+    def incident_places(self) -> list[LogPosition]:
+        return [one for one in super().incident_places() if one == self._only]
+
 
 @dataclass(slots=True)
 class History:
