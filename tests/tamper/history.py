@@ -6,7 +6,6 @@ no run of retention. A run of retention has taken the oldest rows of every parti
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import uuid
@@ -17,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.evidence_reading import EvidenceReader
 from pipeline.adapters.holds import HoldReader
+from pipeline.adapters.incident_store import open_incidents
 from pipeline.adapters.retention import RetentionStore
 from pipeline.adapters.store import ClickHouseStore, _entry_row, open_store
 from pipeline.audit.rights_events import RETENTION as RETENTION_EVENT
@@ -32,13 +33,16 @@ from pipeline.columns import LEDGER_COLUMNS
 from pipeline.config import RETENTION, Settings
 from pipeline.errors import AccesstrailError
 from pipeline.events import ACTIONS, LogPosition, codes
+from pipeline.incidents.model import Position
 from pipeline.incidents.records import AlertRecord, Explanation
 from pipeline.ledger.checkpoint import Checkpoint, TreeName
 from pipeline.ledger.merkle import Frontier
 from pipeline.ledger.signed_note import PrivateKey, PublicKey
 from pipeline.ledger.verify import Findings
+from pipeline.response.roles import IncidentSnapshot
 from pipeline.retention.runs import RetentionRun
 from tests.batches import RECEIVED_AT_US, Batch, batch, same_text
+from tests.incident_logs import World, command
 from tests.tamper.tables import RAW, TABLES
 
 KEY = PrivateKey("accesstrail", bytes(range(32)))
@@ -49,7 +53,7 @@ DUE_BEFORE = 30
 LIFE = "honest-life"
 CLASS = "standard"
 LOG = LogPosition("access.incidents", LIFE, 0)
-_LOG_ROWS = 60
+_LOG_ROWS, _INCIDENTS, _TENANT = 60, 4, "t"
 _PART = re.compile(r"[^_]+_[0-9]+_[0-9]+_[0-9]+(_[0-9]+)?")
 _FEATURES = (
     "partition, offset, received_at, event_time, actor_token, risk, versions_id, tenant_id, topic, incarnation, "
@@ -68,6 +72,8 @@ class TamperedStore:
     batches: dict[int, list[Batch]] = field(default_factory=dict)
     kept: list[bytes] = field(default_factory=list)
     """The newest checkpoints, as an anchor outside has them."""
+    world: World = field(default_factory=lambda: World(at_us=RECEIVED_AT_US))
+    """Incident handling."""
 
     @classmethod
     def made(cls, settings: Settings) -> TamperedStore:
@@ -118,6 +124,8 @@ class TamperedStore:
         token = uuid.uuid4().hex
         self.store.insert_events(one.events, token)
         self.store.insert_dead_letters(one.dead_letters, token)
+        # Incident handling takes no alert without one.
+        one.alerts.columns["severity"] = FixedColumn(np.maximum(one.alerts.fixed("severity"), 1))
         self.store.insert_alerts(one.alerts, token)
 
     def checkpoint_of(self, one: Batch) -> Checkpoint:
@@ -144,24 +152,30 @@ class TamperedStore:
     # -- what else an honest store has
 
     def _log(self, size: int) -> None:
-        """The log of incidents up to a size: an alert of the stream a row while there are such, then any."""
+        """The log of incidents up to a size, as the responder makes it: alerts of the stream, then remarks."""
         alerts = self.reader.query(
             "SELECT alert_id, topic, partition, offset, lower(hex(actor_token)), detector, risk, toString(severity), "
             "reasons, explanation_en, explanation_zh FROM accesstrail.alerts WHERE alert_id NOT IN "
             "(SELECT alert_id FROM accesstrail.incident_log) ORDER BY topic, partition, offset"
         )
-        [(have,)] = self.do(f"SELECT count() FROM {RAW}.incident_log")
-        for offset in range(have, size):
-            told = alerts[offset - have] if offset - have < len(alerts) else None
-            alert_id, detail = _read(told) if told else (str(uuid.UUID(int=0)), "")
-            self.do(
-                f"INSERT INTO {RAW}.incident_log (topic, incarnation, partition, offset, incident_key, kind, why, "
-                f"alert_id, detail, received_at) SELECT '{LOG.topic}', '{LIFE}', 0, {{offset:UInt64}}, 'key', "
-                "{kind:String}, toString({offset:UInt64}), {alert:UUID}, {detail:String}, "
-                f"fromUnixTimestamp64Micro({RECEIVED_AT_US}, 'UTC') SETTINGS insert_deduplicate = 0",
-                {"offset": offset, "kind": "alert" if told else "command", "alert": alert_id, "detail": detail},
-            )
-        self.sign(self.log_checkpoint(size))
+        have = len(self.world.rows)
+        for number, told in enumerate(alerts):
+            self.world.put(_read(told, f"key {number % _INCIDENTS}"))
+        while (number := len(self.world.rows)) < size:
+            self.world.put(command("comment", tenant_id=_TENANT, incident_key=f"key {number % _INCIDENTS}"))
+        rows = [
+            replace(one, position=Position(LOG.topic, LIFE, LOG.partition, one.position.offset))
+            for one in self.world.rows[have:]
+        ]
+        newest: dict[str, IncidentSnapshot] = {}
+        for row in rows:
+            incident = self.world.states[row.incident_key].incident(row.incident_id)
+            if incident is not None:
+                newest[row.incident_id] = IncidentSnapshot(incident, row.position, row.received_at_us)
+        incidents = open_incidents(self.settings.clickhouse)
+        incidents.append(rows, list(newest.values()), [], "test")
+        incidents.close()
+        self.sign(self.log_checkpoint(have + len(rows)))
 
     def log_checkpoint(self, size: int) -> Checkpoint:
         """Of the log of incidents as it stands."""
@@ -269,13 +283,11 @@ def sweep(folders: Mapping[Path, frozenset[Path]]) -> None:
                 shutil.rmtree(one)
 
 
-def _read(alert: Sequence[Any]) -> tuple[str, str]:
-    """Its id, and what the responder notes of an alert that it read."""
+def _read(alert: Sequence[Any], key: str) -> AlertRecord:
+    """The record that the responder read of an alert."""
     alert_id, topic, partition, offset, actor, detector, risk, severity, reasons, en, zh = alert
-    record = AlertRecord(
-        alert_id=alert_id, tenant_id="t", incident_key="k", topic=topic, incarnation=LIFE, partition=partition,
-        offset=offset, event_time_us=0, actor_token=actor, detector=detector, risk=risk / 100, severity=severity,
-        reasons=tuple(reasons), explanation=Explanation(en, zh),
+    return AlertRecord(
+        alert_id=alert_id, tenant_id=_TENANT, incident_key=key, topic=topic, incarnation=LIFE, partition=partition,
+        offset=offset, event_time_us=RECEIVED_AT_US, actor_token=actor, detector=detector, risk=risk / 100,
+        severity=severity, reasons=tuple(reasons), explanation=Explanation(en, zh),
     )  # fmt: skip
-    place = {"topic": topic, "incarnation": LIFE, "partition": partition, "offset": offset}
-    return str(alert_id), json.dumps({**place, "stage": "", "digest": record.digest})

@@ -135,10 +135,11 @@ def restore(one: Honest) -> None:
             if not one.store.do(f"SELECT 1 FROM {RAW}.ledger WHERE batch_id = {again.entry.batch_id}"):
                 one.store.write(again)
                 one.store.sign(one.store.checkpoint_of(again), is_kept=False)
-    one.store.do(
-        f"INSERT INTO {RAW}.incident_log SELECT * FROM {RAW}.incident_log_kept WHERE offset NOT IN "
-        f"(SELECT offset FROM {RAW}.incident_log) SETTINGS insert_deduplicate = 0"
-    )
+    for table in ("incidents", "incident_log"):
+        one.store.do(
+            f"INSERT INTO {RAW}.{table} SELECT * FROM {RAW}.{table}_kept WHERE offset NOT IN "
+            f"(SELECT offset FROM {RAW}.{table}) SETTINGS insert_deduplicate = 0"
+        )
     [(size,)] = one.store.do(f"SELECT count() FROM {RAW}.incident_log WHERE topic = '{LOG.topic}'")
     one.store.sign(one.store.log_checkpoint(size), is_kept=False)
     one.look()

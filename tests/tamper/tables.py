@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, LEDGER_COLUMNS, evidence
-from pipeline.incident_columns import INCIDENT_LOG_COLUMNS
+from pipeline.incident_columns import INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
 from pipeline.migrations.derived import (
     HOUR_KEYS,
     RESOURCE_KEYS,
@@ -20,7 +20,7 @@ RAW = "accesstrail_raw"
 EVIDENCE = (
     "access_events", "dead_letters", "ledger", "incident_log", "checkpoints", "pruned_leaves", "retention_runs",
 )  # fmt: skip
-DERIVED = ("subject_access", "risk_actor_1h", "risk_resource_1d", "sources", "alerts", "features")
+DERIVED = ("subject_access", "risk_actor_1h", "risk_resource_1d", "sources", "alerts", "features", "incidents")
 TABLES = (*EVIDENCE, *DERIVED)
 WHOLE = tuple(one for one in TABLES if one not in ("checkpoints", "features"))
 """Tables of which a row that is missing is found by what the store itself holds. A checkpoint is kept outside too, and
@@ -36,7 +36,6 @@ UNANSWERED: Mapping[str, str] = {
     "scheduled_runs": "a diary of the scheduler",
     "scheduled_leases": "who runs it",
     "nightly_reports": "a diary of the scheduler",
-    "incidents": "for people: the log of incidents, of which it is a fold, is evidence",
     "deliveries": "a diary of sending",
     "evidence_holds": "each is a row of the log of incidents",
     "legal_holds": "each is an access event",
@@ -61,6 +60,7 @@ BOUND: Mapping[str, frozenset[str]] = {
             "severity", "reasons", "explanation_en", "explanation_zh",
         }
     ),
+    "incidents": frozenset(one.name for one in INCIDENT_COLUMNS if one.name not in ("partition", "offset", "version")),
     "features": frozenset({"event_time", "received_at", "actor_token", "risk", "versions_id"}),
 }  # fmt: skip
 """Columns that verification answers for."""
