@@ -82,8 +82,11 @@ class FoldedIncidents:
             self._expected[row.incident_id] = IncidentSnapshot(incident, row.position, row.received_at_us)
 
     def _is_ahead(self, name: str, shown: _Values) -> bool:
-        """Whether it says to be of a record that the log does not have yet."""
+        """Whether it says to be of a record that the log does not have yet; its partition is the same for good."""
         place = LogPosition(shown["topic"], shown["incarnation"], shown["partition"])
+        known = self._expected.get(name)
+        if known is not None and (known.position.topic, known.position.partition) != (place.topic, place.partition):
+            return False
         return int(shown["offset"]) > self._last.get(place, -1)
 
     def _tell_gone(self, found: Mapping[str, _Values]) -> None:

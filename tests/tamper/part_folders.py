@@ -167,14 +167,14 @@ class PartFolders:
 
 
 def swap_of(number: int, table: str, chance: random.Random) -> Swap:
-    """The change of a table in a batch: each variant in turn."""
+    """The change of a table in a batch: each variant in turn, and other ones of other tables."""
     possible = [
         one
         for one in VARIANTS[table]
         if not (one == "older copy" and table in _NOT_IN_THE_OLDER)
         and not (one in ("removed", "detached") and table in _ALL_OR_NOTHING)
     ]
-    variant = possible[number % len(possible)]
+    variant = possible[(number + TABLES.index(table)) % len(possible)]
     return Swap(table, variant, f"{variant}: {table}", chance)
 
 

@@ -15,4 +15,5 @@ def test_verification_finds_what_was_done_to_directories_and_no_more(tmp_path: P
         store = TamperedStore.made(engine.settings)
         result = run_part_folders(engine, store, len(TABLES) - 2, 7, TABLES)
     assert (result.missed, result.false_alarms) == ([], [])
-    assert (result.changes, result.honest) == (len(TABLES) - 2, 2)
+    assert result.changes == len(TABLES) - 2
+    assert result.honest >= 2
