@@ -66,6 +66,10 @@ _OTHERS = (
         "Map(LowCardinality(String), Float64",
         "CAST(mapUpdate({name}, map('x', toFloat64(length({name}) + 1))), '{kind}')",
     ),
+    (
+        "Map(LowCardinality(String), UInt32",
+        "CAST(mapUpdate({name}, map('x', toUInt32(length({name}) + 1))), '{kind}')",
+    ),
     ("Map", "CAST(mapUpdate({name}, map('x', toString(length({name})))), '{kind}')"),
 )
 """How a type begins, and what makes another value of it."""
