@@ -15,15 +15,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
-from pipeline.audit_settings import AuditSettings
+from pipeline.audit_settings import AuditSettings, audit_settings
 from pipeline.errors import ConfigError
-from pipeline.retention_settings import (
-    DEFAULT_PROVISION_DAYS,
-    LONGEST_DAYS,
-    PROFILES,
-    RetentionSettings,
-    retention_settings,
-)
+from pipeline.retention_settings import RetentionSettings, retention_settings
 from pipeline.settings_table import SettingsTable
 from pipeline.time_zones import zone_data
 
@@ -425,15 +419,6 @@ def _ledger(reader: _Reader) -> LedgerSettings:
     )
 
 
-def _retention(reader: _Reader) -> RetentionSettings:
-    return retention_settings(
-        reader.choice("retention", "profile", PROFILES),
-        reader.inner_tables("retention", "classes"),
-        reader.whole("retention", "provision_days", DEFAULT_PROVISION_DAYS, 1, LONGEST_DAYS),
-        reader.faults,
-    )
-
-
 def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str, str]) -> Settings:
     """Builds settings from parsed TOML; `source` anchors relative paths.
 
@@ -473,12 +458,14 @@ def settings_from(raw: Mapping[str, Any], source: Path, environment: Mapping[str
         source=source,
         console=_console(reader),
         ledger=_ledger(reader),
-        retention=_retention(reader),
-        audit=AuditSettings(looks_need_account=reader.flag("audit", "looks_need_account")),
+        retention=retention_settings(reader),
+        audit=audit_settings(reader.flag, reader.whole),
     )
     reader.unknown()
     if settings.protection.vault_keys_file and VAULT not in settings.clickhouse.password_files:
         reader.faults.append(f"[clickhouse] {VAULT}_password_file is missing: the vault has a role of its own")
+    if settings.retention.nightly and RETENTION not in settings.clickhouse.password_files:
+        reader.faults.append(f"[clickhouse] {RETENTION}_password_file is missing: retention has a role of its own")
     if reader.faults:
         raise ConfigError(reader.faults)
     return settings

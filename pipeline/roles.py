@@ -17,6 +17,7 @@ RAW_DATABASE = "accesstrail_raw"
 VIEW_DATABASE = "accesstrail"
 VAULT_DATABASE = "accesstrail_vault"
 _GIB = 1 << 30
+_HOUR_S = 3600
 # The user `default` needs next to nothing; without a limit any local process could fill the memory through it.
 _LAUNCHER_MEMORY_BYTES = 100 << 20
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -68,8 +69,19 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Hourly:
+    """How much a role may ask for in an hour; 0: no limit. It bounds a loop and a stolen password, never daily work.
+
+    A server counts by it; a local engine only knows it.
+    """
+
+    queries: int = 0
+    result_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
-    """One role: GRANT statements without their `TO`, and the settings of its profile."""
+    """One role: GRANT statements without their `TO`, the settings of its profile, and its quota."""
 
     name: str
     about: str
@@ -77,6 +89,7 @@ class Role:
     limits: tuple[Limit, ...]
     revokes: tuple[str, ...] = ()
     """REVOKE statements without their `FROM`: columns taken out of what the grants give."""
+    hourly: Hourly | None = None
 
 
 ROLES: tuple[Role, ...] = (
@@ -150,6 +163,8 @@ ROLES: tuple[Role, ...] = (
             Limit("max_result_rows", 1_000_000, (1, 10_000_000)),
             Limit("max_threads", 2, (1, 4)),
         ),
+        # No bound on rows: verification reads every one. Accounts have their own day of looks ([audit] rows_per_day).
+        hourly=Hourly(queries=1_000_000),
     ),
     Role(
         "grafana",
@@ -165,6 +180,8 @@ ROLES: tuple[Role, ...] = (
             Limit("max_threads", 2),
         ),
         tuple(f"REVOKE SELECT({', '.join(names)}) ON {VIEW_DATABASE}.{view}" for view, names in _WORDS.items()),
+        # Looks there stand in no trail of ours: fifty viewers of twenty panels that ask every ten seconds.
+        Hourly(queries=360_000, result_rows=200_000_000),
     ),
     Role(
         "notary",
@@ -240,7 +257,10 @@ def _users_xml(digests: Mapping[str, str], networks: Sequence[str], profile: str
     <default/>
 {chr(10).join(one for one in profiles if one)}
   </profiles>
-  <quotas><default/></quotas>
+  <quotas>
+    <default/>
+{chr(10).join(_quota_xml(role) for role in ROLES if role.hourly)}
+  </quotas>
   <users>
 {chr(10).join(one for one in users if one)}
   </users>
@@ -265,6 +285,18 @@ def _profile_xml(role: Role) -> str:
     return f"    <{role.name}>{values}{constraints}</{role.name}>"
 
 
+def _quota_xml(role: Role) -> str:
+    hourly = role.hourly or Hourly()
+    bounds = f"<queries>{hourly.queries}</queries><result_rows>{hourly.result_rows}</result_rows>"
+    return f"    <{role.name}><interval><duration>{_HOUR_S}</duration>{bounds}</interval></{role.name}>"
+
+
+def _quota_sql(role: Role, hourly: Hourly, cluster: str) -> str:
+    bounds = {"queries": hourly.queries, "result_rows": hourly.result_rows}
+    most = ", ".join(f"{name} = {count}" for name, count in bounds.items() if count)
+    return f"CREATE QUOTA OR REPLACE {role.name}_quota{cluster} FOR INTERVAL 1 hour MAX {most} TO {role.name}"
+
+
 def _bounds_xml(limit: Limit) -> str:
     if limit.range is None:
         return "<readonly/>"
@@ -279,7 +311,7 @@ def _user_xml(role: Role, password_sha256_hex: str, networks: Sequence[str]) -> 
     return (
         f"    <{role.name}><password_sha256_hex>{escape(password_sha256_hex)}</password_sha256_hex>"
         f"{_networks_xml(networks)}"
-        f"<profile>{role.name}</profile><quota>default</quota>"
+        f"<profile>{role.name}</profile><quota>{role.name if role.hourly else 'default'}</quota>"
         f"{_grants_xml((*role.grants, *role.revokes))}</{role.name}>"
     )
 
@@ -301,6 +333,8 @@ def render_sql(password_sha256_hex: Mapping[str, str], *, on_cluster: str = "") 
             f"CREATE USER OR REPLACE {role.name}{cluster} IDENTIFIED WITH sha256_hash BY "
             f"'{_hex(password_sha256_hex[role.name])}' SETTINGS PROFILE {profile}"
         )
+        if role.hourly:
+            statements.append(_quota_sql(role, role.hourly, cluster))
         statements += [f"{grant.replace('GRANT', f'GRANT{cluster}', 1)} TO {role.name}" for grant in role.grants]
         statements += [f"{one.replace('REVOKE', f'REVOKE{cluster}', 1)} FROM {role.name}" for one in role.revokes]
     return statements

@@ -30,6 +30,7 @@ from tests.accounts import cheap_passwords
 from tests.evidence_desk import EvidenceWorld
 from tests.incident_desk import Evidence, Reader, Sent
 from tests.incident_logs import START_US
+from tests.looks import Looked
 from tests.unit.versions.deployment import Deployment
 
 PASSWORD = "a sentence that is long enough"
@@ -44,11 +45,22 @@ class Trail:
 
     told: list[Read] = field(default_factory=list)
     is_away: bool = False
+    denied: list[Read] = field(default_factory=list)
+    looked: Looked = field(default_factory=Looked)
+
+    def admit(self, account: str, at_us: int) -> None:
+        self.looked.quota.admit(account, at_us)
+
+    def refused(self, read: Read) -> None:
+        read_event(read)
+        self.denied.append(read)
 
     def tell(self, read: Read) -> None:
         if self.is_away:
             raise Away("Kafka does not answer", code="kafka_away")
+        self.looked.quota.admit(read.account, read.at_us, read.rows)
         read_event(read)  # what cannot be written down is no read
+        self.looked.quota.told(read)
         self.told.append(read)
 
 

@@ -31,8 +31,8 @@ from dashboards.console.visit import Answer, Download, Evidence, Fields, LiveSta
 from dashboards.console.words import TAGS, language_of
 from pipeline.accounts.model import Account
 from pipeline.accounts.permissions import ACTIONS, may
-from pipeline.audit.reads import Read
-from pipeline.errors import AccesstrailError
+from pipeline.audit.reads import DENIED, PAGE, Read
+from pipeline.errors import AccesstrailError, Forbidden
 from pipeline.web_requests import Rates
 
 _log = logging.getLogger(__name__)
@@ -94,6 +94,7 @@ class Guard:
             if (elsewhere := self._let_in(route, visit)) is not None:
                 return self._response(elsewhere, visit)
             self._check_form(route, visit, request)
+            self._admit(route, visit)
             answer = self._told(route, visit, route.handler(visit))
             return self._response(answer, visit)
         except Refused as exc:
@@ -152,6 +153,7 @@ class Guard:
         if is_unfinished(visit.account):
             return Redirect("/welcome")
         if route.needs != SIGNED_IN and not may(visit.account.roles, route.needs):
+            self._tell_refused(route, visit)
             raise Refused(403, "forbidden", (route.needs, " / ".join(ACTIONS[route.needs].roles)))
         return None
 
@@ -163,22 +165,47 @@ class Guard:
         if not hmac.compare_digest(given.encode(), visit.session.csrf.encode()):
             raise Refused(403, "csrf")
 
+    def _admit(self, route: Route, visit: Visit) -> None:
+        """Before anything is asked. Raises: Forbidden: the account has looked at as much as a day allows; Away."""
+        if not route.shows_evidence:
+            return
+        try:
+            self._parts.trail.admit(visit.who.name, visit.now_us)
+        except Forbidden:
+            self._tell_refused(route, visit)
+            raise
+
+    def _tell_refused(self, route: Route, visit: Visit) -> None:
+        """A look that was refused is in the log, too; of which page, since nothing was asked yet."""
+        if route.shows_evidence:
+            read = Read(
+                look=PAGE, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us, rows=0,
+                about=route.path, outcome=DENIED, src_ip=visit.address,
+            )  # fmt: skip
+            self._parts.trail.refused(read)
+
     def _told(self, route: Route, visit: Visit, answer: Answer) -> Answer:
-        """What leaves: evidence only after its read is acknowledged. Raises: Away: it is not."""
+        """What leaves: evidence only after its read is acknowledged.
+
+        Raises: Away: it is not; Forbidden: it has more rows than the account's day allows.
+        """
         if not isinstance(answer, Evidence):
             if route.shows_evidence and isinstance(answer, Page | Download) and getattr(answer, "status", 200) < 400:
                 raise RuntimeError(f"{route.path} shows a page whose read is not told")
             return answer
         if not route.shows_evidence:
             raise RuntimeError(f"{route.path} shows evidence and its row does not say so")
-        self._parts.trail.tell(
-            Read(
-                look=answer.look, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us,
-                rows=answer.rows, about=answer.about, reason=answer.reason, subject_ids=answer.subject_ids,
-                unmasked=answer.unmasked, src_ip=visit.address, case_ref=answer.case_ref,
-                approval_ref=answer.approval_ref, fingerprint=answer.fingerprint,
-            )
+        read = Read(
+            look=answer.look, account=visit.who.name, read_id=str(uuid.uuid4()), at_us=visit.now_us,
+            rows=answer.rows, about=answer.about, reason=answer.reason, subject_ids=answer.subject_ids,
+            unmasked=answer.unmasked, src_ip=visit.address, case_ref=answer.case_ref,
+            approval_ref=answer.approval_ref, fingerprint=answer.fingerprint,
         )  # fmt: skip
+        try:
+            self._parts.trail.tell(read)
+        except Forbidden:
+            self._parts.trail.refused(replace(read, outcome=DENIED, rows=0, unmasked=(), fingerprint=""))
+            raise
         return answer.page
 
     # -- answers

@@ -36,8 +36,19 @@ from pipeline.notifications.policy import DeliveryRow
 class ReadTrail(Protocol):
     """Where reads are told."""
 
+    def admit(self, account: str, at_us: int) -> None:
+        """Before anything is asked. Raises: Forbidden `look_quota`: the account's day is used up; Away."""
+        ...
+
     def tell(self, read: Read) -> None:
-        """Returns when Kafka has acknowledged the read's audit event. Raises: Away: it has not; show nothing."""
+        """Returns when Kafka has acknowledged the read's audit event.
+
+        Raises: Away: it has not; Forbidden `look_quota`: more rows than the account's day allows. Show nothing.
+        """
+        ...
+
+    def refused(self, read: Read) -> None:
+        """Tells of a look that was refused, as far as Kafka answers; raises nothing."""
         ...
 
 

@@ -25,6 +25,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "error.bad_host": ("The console is not offered under this name.", "控制台未在此地址提供服务。"),
     "error.too_large": ("The request is too large.", "请求过大。"),
     "error.too_many": ("Too many requests: wait a minute and try again.", "请求过多，请一分钟后再试。"),
+    "error.look_quota": (
+        "You have looked at as much evidence as one account may in a day. Ask for less, go on tomorrow, or have the "
+        "limit raised by whoever keeps the configuration.",
+        "你今日查阅的证据已达单个账户的上限。请缩小范围或明日继续，也可请配置管理员提高上限。",
+    ),
     "error.internal": (
         "Something broke on our side. It has been noted in the console's log.", "系统内部出错，已记入控制台日志。",
     ),

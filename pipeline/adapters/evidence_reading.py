@@ -205,6 +205,12 @@ class EvidenceReader:
         rows = self._questions.query(f"SELECT DISTINCT {places} FROM {VIEWS}.incident_log ORDER BY {places}")
         return [LogPosition(topic, life, part) for topic, life, part in rows]
 
+    def incident_places(self) -> list[LogPosition]:
+        """Every life of a partition that a row of `incidents` names."""
+        places = "topic, incarnation, partition"
+        rows = self._questions.query(f"SELECT DISTINCT {places} FROM {VIEWS}.incidents ORDER BY {places}")
+        return [LogPosition(topic, life, part) for topic, life, part in rows]
+
     def incident_leaves(self, place: LogPosition) -> Iterator[tuple[Sequence[int], Sequence[bytes]]]:
         """Offsets and leaf hashes, page by page in the order of offsets."""
         after, seen = -1, 0

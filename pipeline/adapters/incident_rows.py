@@ -156,6 +156,25 @@ def _incident_values(snapshot: IncidentSnapshot) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def incident_shown(snapshot: IncidentSnapshot) -> dict[str, Any]:
+    """The row of `incidents` that a snapshot makes, as `selected(INCIDENT_COLUMNS)` shows it."""
+    values, one = _incident_values(snapshot), snapshot.incident
+    words = {code: word for word, code in codes(SEVERITIES).items()}
+    ids = {name: _id_shown(getattr(one, name)) for name in ("incident_id", "gravest_alert_id", "merged_into")}
+    return {
+        **values, **ids, "severity": words.get(values["severity"], ""),
+        "actor_token": values["actor_token"].hex().upper(),
+        "detectors": {name: part.risk for name, part in one.detectors.items()},
+    }  # fmt: skip
+
+
+def _id_shown(text: str) -> str:
+    try:
+        return str(uuid.UUID(text)) if text else _NO_ID
+    except ValueError:
+        return _NO_ID
+
+
 def hold_columns(holds: Sequence[FreezeEvidence]) -> ColumnBatch:
     """Rows of `evidence_holds`."""
     incidents = [one.incident for one in holds]

@@ -24,7 +24,9 @@ _LONGEST_REASON = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RightsEvent:
-    """One of them. `subject_ids`: data subjects by their own ids; the pipeline makes tokens of them."""
+    """One of them. `subject_ids`: data subjects by their own ids; the pipeline makes tokens of them. `is_system`: no
+    person asked, accesstrail itself did.
+    """
 
     event_id: str
     at_us: int
@@ -36,6 +38,7 @@ class RightsEvent:
     fingerprint: str
     rows: int = 0
     subject_ids: tuple[str, ...] = ()
+    is_system: bool = False
 
     @property
     def key(self) -> bytes:
@@ -61,7 +64,7 @@ def rights_event(one: RightsEvent) -> bytes:
         "action": _ACTIONS[one.kind],
         "outcome": "success",
         "actor_id": one.account,
-        "actor_type": "admin",
+        "actor_type": "service" if one.is_system else "admin",
         "app_id": SOURCE_SYSTEM,
         "endpoint": one.endpoint,
         "resource_type": one.kind,

@@ -60,14 +60,25 @@ def acting(
 ) -> Account:
     """The account that acts, allowed to do `action` (a name in `permissions.ACTIONS`).
 
-    Raises: Forbidden: no token is given, it is not valid, or the role is missing: which one, and who can grant it;
-    UsageError: the token file cannot be used; ConfigError, Away: the file of accounts cannot.
+    Raises: Forbidden: as `account_of`, or the role is missing: which one, and who can grant it; UsageError,
+    ConfigError, Away: as there.
+    """
+    account = account_of(state_dir, token_file, environment=environment)
+    require(account.name, account.roles, action)
+    return account
+
+
+def account_of(
+    state_dir: Path, token_file: Path | None, *, environment: Mapping[str, str] | None = None
+) -> Account:  # fmt: skip
+    """The account of a token, whatever it may do.
+
+    Raises: Forbidden: no token is given, or it is not valid; UsageError: the token file cannot be used; ConfigError,
+    Away: the file of accounts cannot.
     """
     token = read_private(_token_file(token_file, os.environ if environment is None else environment), "token file")
     with open_accounts(state_dir) as accounts:
-        account = accounts.logins.account_of_token(token, now_us())
-    require(account.name, account.roles, action)
-    return account
+        return accounts.logins.account_of_token(token, now_us())
 
 
 def acting_together(

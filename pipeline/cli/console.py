@@ -35,6 +35,7 @@ from pipeline.adapters.panel_reading import PanelReader
 from pipeline.adapters.read_announcements import open_read_announcer
 from pipeline.adapters.reader_pool import ReaderPool
 from pipeline.adapters.status_file import StatusFile
+from pipeline.audit.reads import Read
 from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.acting import now_us
 from pipeline.cli.console_accounts import FIRST_LINK, ConsoleAccounts
@@ -43,11 +44,12 @@ from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents, Shared
 from pipeline.cli.console_live import ConsoleLive, ConsolePanels
 from pipeline.cli.console_sources import ListedSources
 from pipeline.cli.incident_desk import Desk
+from pipeline.cli.look_quota import LookQuota, quota_over
 from pipeline.cli.options import settings_options
 from pipeline.cli.revealing import reading_vault
 from pipeline.cli.worker import start_logging
 from pipeline.config import Settings
-from pipeline.errors import ConfigError, UsageError
+from pipeline.errors import Away, ConfigError, UsageError
 from pipeline.notifications.outcome import DELIVERED
 from pipeline.notifications.templates import test_notification
 from pipeline.privacy.keys import Keyring
@@ -107,7 +109,7 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     keyring = Keyring.load(settings.protection.token_keys_file)
     listed = ListedSources(settings.detection.directory, keyring)
     announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
-    trail = _Trail(announcer.tell, outages)
+    trail = _Trail(announcer.tell, quota_over(settings, pool), outages)
     with reading_vault(settings) as vault, closing(pool), closing(producer), closing(outbox), closing(announcer):
         outbox.start()
         yield Parts(
@@ -138,15 +140,26 @@ def _hosts(settings: Settings) -> tuple[str, ...]:
 
 
 class _Trail:
-    """The read trail, which tells of Kafka's outages."""
+    """The read trail (`ports.ReadTrail`), which keeps the quota of looks and tells of Kafka's outages."""
 
-    def __init__(self, tell: Callable[..., None], outages: Outages) -> None:
-        self._tell, self._outages = tell, outages
+    def __init__(self, tell: Callable[[Read], None], quota: LookQuota, outages: Outages) -> None:
+        self._tell, self._quota, self._outages = tell, quota, outages
 
-    def tell(self, read: object) -> None:
-        """Returns when Kafka has it. Raises: Away."""
+    def admit(self, account: str, at_us: int) -> None:
+        """Raises: Forbidden `look_quota`; Away; StoreRefused."""
+        self._quota.admit(account, at_us)
+
+    def tell(self, read: Read) -> None:
+        """Returns when Kafka has it. Raises: Away; Forbidden `look_quota`; StoreRefused."""
+        self._quota.admit(read.account, read.at_us, read.rows)
         self._tell(read)
         self._outages.worked(KAFKA)
+        self._quota.told(read)
+
+    def refused(self, read: Read) -> None:
+        """As far as Kafka answers: the look is refused either way."""
+        with suppress(Away, ConfigError):
+            self._tell(read)
 
 
 class _Server(uvicorn.Server):

@@ -22,7 +22,8 @@ from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.audit.evidence import Exported, by_tree, export_incidents, export_range, export_selection
 from pipeline.audit.reads import Read
 from pipeline.cli.acting import acting_together, now_us, second_token_file_option, token_file_option
-from pipeline.cli.announcing import announce
+from pipeline.cli.admitting import admitted
+from pipeline.cli.announcing import announce_look
 from pipeline.cli.options import moment, settings_options, us_of
 from pipeline.cli.table import moment_of
 from pipeline.config import Settings
@@ -97,6 +98,7 @@ def export_command(
     [(kind, identifier)] = given.items() or [("", "")]
     wanted = Wanted(kind, identifier, us_of(since, _ALL_TIME_US[0]), us_of(until, _ALL_TIME_US[1]), tenant)
     action = "export_evidence" if kind else "export_bulk"
+    admitted(settings, token_file, action, why=reason.strip(), case_ref=case_ref)
     account, second = acting_together(settings.state_dir, token_file, second_token_file, action)
     draft = out.with_name(f".{out.name}.unfinished")
     if out.exists() or draft.exists():
@@ -162,7 +164,7 @@ def _tell(
         subject_ids=(wanted.identifier,) if wanted.kind == "subject" else (),
         approval_ref=second.name if second is not None else "",
     )  # fmt: skip
-    announce(settings.kafka, read)
+    announce_look(settings, read)
 
 
 def _told(document: dict[str, object]) -> str:

@@ -25,10 +25,11 @@ import click
 
 from pipeline.accounts.model import Account
 from pipeline.audit.reads import SUCCESS, Read
-from pipeline.cli.acting import TOKEN_FILE_VARIABLE, acting, now_us, token_file_option
-from pipeline.cli.announcing import announce
+from pipeline.cli.acting import TOKEN_FILE_VARIABLE, now_us, token_file_option
+from pipeline.cli.admitting import admitted
+from pipeline.cli.announcing import announce_look
 from pipeline.cli.changing import plain_reason
-from pipeline.config import KafkaSettings, Settings
+from pipeline.config import Settings
 from pipeline.errors import Away, UsageError
 
 Result = TypeVar("Result")
@@ -56,13 +57,16 @@ class Seen:
 class Looker:
     """Who looks and why. `account` None: nobody is named, and nothing is told."""
 
-    kafka: KafkaSettings
+    settings: Settings
     account: Account | None
     reason: str = ""
     case_ref: str = ""
 
     def tell(self, seen: Seen) -> None:
-        """Returns when Kafka has acknowledged the look. Raises: Away: it has not, so nothing may be printed."""
+        """Returns when Kafka has acknowledged the look.
+
+        Raises: Away: it has not; Forbidden `look_quota`: more rows than the account's day allows. Nothing is printed.
+        """
         if self.account is None:
             return
         read = Read(
@@ -71,15 +75,15 @@ class Looker:
             fingerprint=seen.fingerprint, case_ref=self.case_ref,
         )  # fmt: skip
         try:
-            announce(self.kafka, read)
+            announce_look(self.settings, read)
         except Away as exc:
             raise Away(f"nothing is shown, since the look cannot be recorded: {exc}", code=exc.code) from None
 
 
 def looker_of(settings: Settings, token_file: Path | None, reason: str, case_ref: str, action: str) -> Looker:
-    """Who looks, allowed to do `action`.
+    """Who looks, allowed to do `action`; a refusal is told.
 
-    Raises: Forbidden: the deployment wants an account and none is given, or as `acting`; UsageError: the reason is
+    Raises: Forbidden: the deployment wants an account and none is given, or as `admitted`; UsageError: the reason is
     missing, or nobody is named whom a reason could belong to.
     """
     is_needed = settings.audit.looks_need_account
@@ -88,10 +92,10 @@ def looker_of(settings: Settings, token_file: Path | None, reason: str, case_ref
             raise UsageError(
                 f"--reason and --case are recorded of an account: give --token-file or {TOKEN_FILE_VARIABLE}"
             )
-        return Looker(settings.kafka, None)
-    account = acting(settings.state_dir, token_file, action)
+        return Looker(settings, None)
+    account = admitted(settings, token_file, action, why=reason.strip(), case_ref=case_ref.strip())
     why = plain_reason(reason) if reason or is_needed else ""
-    return Looker(settings.kafka, account, why, case_ref.strip())
+    return Looker(settings, account, why, case_ref.strip())
 
 
 def looking_as(action: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:

@@ -25,8 +25,9 @@ from pipeline.audit.report import MOST_SAMPLED, ReportFacts, Scope, canonical, d
 from pipeline.audit.report_blocks import as_markdown
 from pipeline.audit.report_words import ReportWords
 from pipeline.cli import options
-from pipeline.cli.acting import acting_as, now_us
-from pipeline.cli.announcing import announce
+from pipeline.cli.acting import now_us
+from pipeline.cli.admitting import admitted_as
+from pipeline.cli.announcing import announce_look
 from pipeline.cli.incident_actions import masked_why
 from pipeline.cli.options import settings_options
 from pipeline.cli.report_gathering import gathered
@@ -44,7 +45,7 @@ def report_command() -> None:
 
 @report_command.command("audit")
 @settings_options
-@acting_as("audit_report")
+@admitted_as("audit_report")
 @click.option("--from", "since", required=True, callback=options.moment, metavar="TIME", help="From then on.")
 @click.option("--to", "until", callback=options.moment, metavar="TIME", help="Until then, excluded.  [default: now]")
 @click.option("--reason", required=True, help="Why the report is made; stands in the log and in the report.")
@@ -137,7 +138,7 @@ def _announce(settings: Settings, facts: ReportFacts, machine_form: bytes, case_
         about=f"{moment(scope.from_us)}/{moment(scope.to_us)}", reason=scope.reason, channel="api",
         fingerprint=hashlib.sha256(machine_form).hexdigest(), case_ref=case_ref,
     )  # fmt: skip
-    announce(settings.kafka, read)
+    announce_look(settings, read)
 
 
 def _write(out: Path, files: Mapping[str, bytes]) -> None:

@@ -1,14 +1,12 @@
 """`accesstrail retention`: what has had its time is shown, deleted, and what was deleted is told.
 
-Place in the flow: the job's steps are in `retention_job.py`; classes and times in the section [retention].
+Place in the flow: a run is in `retention_run.py`, the job's steps in `retention_job.py`; classes and times in the
+section [retention].
 """
 
 from __future__ import annotations
 
 import json
-import time
-import uuid
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 
@@ -16,23 +14,15 @@ import click
 
 from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
-from pipeline.adapters.evidence_reading import EvidenceReader
 from pipeline.adapters.holds import HoldReader
 from pipeline.adapters.retention import Due, RetentionStore
-from pipeline.audit.rights_events import RETENTION as RETENTION_EVENT
-from pipeline.audit.rights_events import RightsEvent
-from pipeline.cli.acting import acting_as, now_us
-from pipeline.cli.announcing import announce_right
+from pipeline.cli.acting import acting_as
 from pipeline.cli.options import settings_options
-from pipeline.cli.retention_job import RetentionJob
+from pipeline.cli.retention_run import run_retention, wanted_runs
 from pipeline.cli.table import aligned, moment_of
-from pipeline.config import RETENTION, Settings
-from pipeline.errors import EXIT_OK, UsageError
-from pipeline.events import DEFAULT_TENANT
-from pipeline.privacy.keys import Keyring
-from pipeline.retention.runs import RetentionRun, run_of
-
-_LOOK_AGAIN_S = 0.5
+from pipeline.config import Settings
+from pipeline.errors import EXIT_OK
+from pipeline.retention.runs import RetentionRun
 
 
 @click.group("retention")
@@ -54,7 +44,7 @@ def plan_command(settings: Settings, account: Account, *, as_json: bool) -> int:
     rows = []
     with closing(connect(settings.clickhouse, "reader")) as client:
         holds = HoldReader(client).in_force()
-        for run in _wanted(settings, ""):
+        for run in wanted_runs(settings, ""):
             due = RetentionStore(client).due(run, holds)
             rows.append((run, due))
     if as_json:
@@ -72,14 +62,6 @@ def plan_command(settings: Settings, account: Account, *, as_json: bool) -> int:
     return EXIT_OK
 
 
-def _wanted(settings: Settings, by: str) -> list[RetentionRun]:
-    retention, at_us = settings.retention, now_us()
-    return [
-        run_of(str(uuid.uuid4()), name, days, max(days, retention.provision_days), at_us, by)
-        for name, days in retention.classes.items()
-    ]
-
-
 @retention_command.command("run")
 @click.option("--wait", "wait_s", default=60.0, show_default=True, help="Seconds for the announcement to be sealed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
@@ -88,29 +70,17 @@ def _wanted(settings: Settings, by: str) -> list[RetentionRun]:
 def run_command(settings: Settings, account: Account, wait_s: float, *, as_json: bool) -> int:
     """Delete what has had its time and no hold keeps. What was begun and not ended is ended first.
 
-    Each run is an access event before anything is deleted. Meant for every night, by cron or a timer.
+    Each run is an access event before anything is deleted. Meant for every night: `[retention] nightly` has the
+    scheduler do it, else cron or a timer may. Never two at once.
 
     \b
     Example:
       accesstrail retention run --state ./state
 
-    Exit codes: 0 done, 69 unreachable or not sealed in time (run it again), 70 evidence does not verify: nothing was
-    deleted, 77 not allowed, 78 configuration.
+    Exit codes: 0 done, 69 unreachable, not sealed in time or another one under way (run it again), 70 evidence does not
+    verify: nothing was deleted, 77 not allowed, 78 configuration.
     """
-    if RETENTION not in settings.clickhouse.password_files:
-        raise UsageError("[clickhouse] retention_password_file is missing: retention has a role of its own")
-    by = Keyring.load(settings.protection.token_keys_file).token(DEFAULT_TENANT, "actor", account.name).hex()
-    with closing(connect(settings.clickhouse, RETENTION)) as client:
-        job = RetentionJob(
-            RetentionStore(client), HoldReader(client), EvidenceReader(client), settings.ledger.deployment,
-            lambda run, due: _announce(settings, account, run, due), lambda look: _await(look, wait_s),
-        )  # fmt: skip
-        ended = []
-        for wanted in _wanted(settings, by):
-            while (made := job.run(wanted)) is not None:
-                ended.append(made)
-                if made[0] == wanted:
-                    break
+    ended = run_retention(settings, account.name, wait_s)
     for run, due in ended:
         body = {"run_id": run.run_id, "class": run.retention_class, "before": moment_of(run.bound_us), **asdict(due)}
         click.echo(json.dumps(body) if as_json else _told(run, due))
@@ -124,28 +94,6 @@ def _told(run: RetentionRun, due: Due) -> str:
         f"{run.retention_class}: {due.events:,} accesses and {due.dead_letters:,} dead letters received before "
         f"{moment_of(run.bound_us)} are deleted, {due.held:,} are held (run {run.run_id})"
     )
-
-
-def announcement(run: RetentionRun, due: Due, account: str, at_us: int) -> RightsEvent:
-    """What the ledger will know of a run."""
-    reason = f"class {run.retention_class}, time is over after {run.days} days; held: {due.held}"
-    return RightsEvent(
-        event_id=run.run_id, at_us=at_us, account=account, kind=RETENTION_EVENT, endpoint="retention run",
-        about=run.run_id, reason=reason, fingerprint=run.digest, rows=due.events + due.dead_letters,
-    )  # fmt: skip
-
-
-def _announce(settings: Settings, account: Account, run: RetentionRun, due: Due) -> None:
-    announce_right(settings.kafka, announcement(run, due, account.name, now_us()))
-
-
-def _await(look: Callable[[], bool], wait_s: float) -> bool:
-    until_s = time.monotonic() + wait_s
-    while not look():
-        if time.monotonic() >= until_s:
-            return False
-        time.sleep(_LOOK_AGAIN_S)
-    return True
 
 
 @retention_command.command("runs")

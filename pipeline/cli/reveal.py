@@ -19,8 +19,9 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.identities import DirectoryIdentities, VaultIdentities
 from pipeline.audit.reads import SOURCE_SYSTEM, Read
 from pipeline.audit.search import token_of
-from pipeline.cli.acting import acting_as, now_us
-from pipeline.cli.announcing import announce
+from pipeline.cli.acting import now_us
+from pipeline.cli.admitting import admitted_as
+from pipeline.cli.announcing import announce_look
 from pipeline.cli.options import settings_options
 from pipeline.cli.revealing import reading_vault
 from pipeline.config import Settings
@@ -41,7 +42,7 @@ _REVEALED = (
 @click.option("--case", "case_ref", default="", help="The work item that explains it.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
 @settings_options
-@acting_as("reveal_identity")
+@admitted_as("reveal_identity")
 def reveal_command(
     settings: Settings, token: str, reason: str, kind: str | None, case_ref: str, *, as_json: bool, account: Account
 ) -> int:
@@ -71,7 +72,7 @@ def reveal_command(
         subject_ids=(identity,) if identity and found == "subject" else (),
         unmasked=(f"{found}_id",) if identity else (), channel="api", case_ref=case_ref,
     )  # fmt: skip
-    announce(settings.kafka, read)
+    announce_look(settings, read)
     if as_json:
         body = {"token": digits, "kind": found, "identity": identity, "access_event": read.read_id}
         click.echo(json.dumps(body, ensure_ascii=False))

@@ -27,7 +27,9 @@ from pipeline.adapters.schedule import open_schedule
 from pipeline.adapters.small_server import Page
 from pipeline.adapters.status_file import StatusFile
 from pipeline.adapters.store import ClickHouseStore
+from pipeline.cli.acting import now_us
 from pipeline.cli.options import settings_options
+from pipeline.cli.retention_run import run_retention
 from pipeline.cli.worker import start_logging
 from pipeline.config import SCHEDULER, Settings
 from pipeline.directory import DirectorySnapshot
@@ -37,9 +39,11 @@ from pipeline.health.troubles import explain
 from pipeline.own_reasons import nightly_budget
 from pipeline.privacy.keys import Keyring
 from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
+from pipeline.schedule.retention_nights import RetentionNights, RetentionProgress
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
 from pipeline.version_sets import shadow
 from pipeline.version_sets.activator import SYSTEM, Activator, Edit, policy_of
+from pipeline.version_sets.change_events import SYSTEM_ACTOR
 from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
 from pipeline.version_sets.sets import BUDGET, Activation
 
@@ -48,6 +52,8 @@ _JSON = "application/json; charset=utf-8"
 _POLL_S = 5.0
 _ONCE_PATIENCE_S = 75.0
 """A scheduler that was ended keeps its leases for half a minute."""
+_SEALED_WITHIN_S = 600.0
+"""As long may the announcement of retention take until it is in the evidence; after that the night is tried again."""
 _LONGEST_QUERY_S = 600
 """As long may one query of the role scheduler take: it is alive meanwhile."""
 
@@ -133,6 +139,7 @@ class SchedulerPages:
     def __init__(self, settings: Settings, name: str) -> None:
         self.progress = Progress()
         self.night: NightProgress | None = None
+        self.retention: RetentionProgress | None = None
         self._started_s = self._turned_s = time.time()
         self._limit_s = settings.health.stalled_after_s + _LONGEST_QUERY_S
         folder = settings.state_dir / "run"
@@ -196,13 +203,31 @@ class SchedulerPages:
             samples.add("nightly_shifted_measures", self.night.shifted)
             if self.night.ratio is not None:
                 samples.add("nightly_budget_ratio", self.night.ratio)
+        if self.retention is not None:
+            samples.add("retention_running", int(self.retention.is_running))
+            samples.add("retention_ended_timestamp_seconds", self.retention.ended_us / 1e6)
+            samples.add("retention_deleted_rows_total", self.retention.deleted)
         samples.add("process_resident_memory_bytes", resident_bytes())
         samples.add("process_open_file_descriptors", open_files())
         samples.add("process_start_timestamp_seconds", self._started_s)
         return Page(samples.text(), 200, CONTENT_TYPE)
 
 
-def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> tuple[Runner, Nightly]:
+def retention_nights(settings: Settings) -> RetentionNights | None:
+    """Retention on a schedule, where the configuration asks for it; it is told as done by nobody's hand."""
+    if not settings.retention.nightly:
+        return None
+
+    def run() -> int:
+        ended = run_retention(settings, SYSTEM_ACTOR, _SEALED_WITHIN_S, is_system=True)
+        return sum(due.events + due.dead_letters for _, due in ended)
+
+    return RetentionNights(run, settings.retention.nightly_hour, now_us)
+
+
+def build_runner(
+    settings: Settings, name: str, go_on: Callable[[], bool], retention: RetentionNights | None
+) -> tuple[Runner, Nightly]:
     """The runner over the real store and broker; `go_on` is asked after every run. Raises: ConfigError."""
     admin, topic = TopicAdmin(settings.kafka.bootstrap_servers), settings.kafka.events_topic
     producer = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic)
@@ -222,6 +247,7 @@ def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> tu
     runner = Runner(
         topic, name, store, IncidentPublisher(producer), read_log, versions.newest,
         retention_class=settings.retention_class, go_on=go_on, nightly=nightly.turn,
+        retention=retention.turn if retention else None,
     )  # fmt: skip
     return runner, nightly
 
@@ -231,6 +257,8 @@ def build_runner(settings: Settings, name: str, go_on: Callable[[], bool]) -> tu
 @click.option("--once", is_flag=True, help="Run what is due, then end; a lease of another is waited for.")
 def scheduler_command(settings: Settings, *, once: bool) -> int:
     """Run the scheduled detectors in the foreground: SQL over sealed rows, alerts out.
+
+    With `[retention] nightly` it deletes each night what has had its time, as `accesstrail retention run` does.
 
     Several may run; one of them works at a time, the others stand by. Every run is a row of `scheduled_runs`; what
     fails is repeated until it succeeds. SIGTERM ends it after the run under way; SIGHUP has it ask about the running
@@ -258,8 +286,9 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
         return not ended.is_set()
 
     try:
-        runner, nightly = build_runner(settings, name, go_on)
-        pages.night = nightly.progress
+        retention = retention_nights(settings)
+        runner, nightly = build_runner(settings, name, go_on, retention)
+        pages.night, pages.retention = nightly.progress, retention.progress if retention else None
         while not ended.is_set():
             if asked.is_set():
                 asked.clear()

@@ -21,8 +21,9 @@ from pipeline.adapters.subject_report_reading import MOST_ACCESSES, SubjectRepor
 from pipeline.audit.identifiers import Named, TokenMaker
 from pipeline.audit.reads import Read
 from pipeline.audit.subject_report import LANGUAGES, SubjectReport
-from pipeline.cli.acting import acting, acting_together, now_us, second_token_file_option, token_file_option
-from pipeline.cli.announcing import announce
+from pipeline.cli.acting import acting_together, now_us, second_token_file_option, token_file_option
+from pipeline.cli.admitting import admitted
+from pipeline.cli.announcing import announce_look
 from pipeline.cli.changing import plain_reason
 from pipeline.cli.options import moment, settings_options, us_of
 from pipeline.cli.secret_files import refuse_existing, write_private
@@ -64,7 +65,7 @@ def subject_report_command(
     77 not allowed, 78 configuration.
     """
     why, second = plain_reason(reason), None
-    account = acting(settings.state_dir, token_file, "subject_report")
+    account = admitted(settings, token_file, "subject_report", why=why, case_ref=case_ref)
     if with_actors:
         account, second = acting_together(settings.state_dir, token_file, second_token_file, "report_actors")
     if out is not None:
@@ -119,4 +120,4 @@ def _tell(
         fingerprint=sha256(body.encode()).hexdigest(), case_ref=report.case_ref,
         approval_ref=second.name if second else "",
     )  # fmt: skip
-    announce(settings.kafka, read)
+    announce_look(settings, read)

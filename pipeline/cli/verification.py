@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.adapters.evidence_reading import EvidenceReader, Tree
+from pipeline.adapters.incident_log_reading import IncidentLogReader
 from pipeline.adapters.reader_pool import Questions
 from pipeline.cli.verification_derived import DerivedTables
+from pipeline.cli.verification_incidents import FoldedIncidents
 from pipeline.cli.verification_pruned import check_pruned
 from pipeline.errors import NoteRejected
 from pipeline.ledger.checkpoint import Checkpoint, TreeName, open_checkpoint
@@ -74,10 +76,13 @@ class StoreVerification:
         for place, first, count in self.reader.strays():
             about = f"{count} rows lie outside the range of the entry that they name"
             report.findings.add("row_order", str(TreeName(self.deployment, place)), about, first)
-        tables = DerivedTables(self.questions, report.findings, time.sleep if self.wait_s else _at_once)
+        wait = time.sleep if self.wait_s else _at_once
+        tables = DerivedTables(self.questions, report.findings, wait)
         if check_pruned(self.questions, report.findings):
             tables.compare()
-        report.derived = tables.compared
+        incidents = FoldedIncidents(IncidentLogReader(self.questions), report.findings, wait)
+        incidents.compare(self.reader.incident_trees(), self.reader.incident_places())
+        report.derived = [*tables.compared, "incidents"]
         report.notes += [f"{one}: grew all the time, not compared" for one in tables.moving]
         return report
 

@@ -97,6 +97,12 @@ _SCHEDULER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (
     ("nightly_threshold", "gauge", "", (), "Level from which alerts fire since the last nightly turn."),
     ("nightly_budget_ratio", "gauge", "", (), "Alerts fired in fourteen days, of the alert budget."),
     ("nightly_shifted_measures", "gauge", "", (), "Features and groups whose distribution shifted (index > 0.25)."),
+    ("retention_running", "gauge", "", (), "1 while retention deletes; only where the scheduler runs it each night."),
+    (
+        "retention_ended_timestamp_seconds", "gauge", "seconds", (),
+        "When a night of retention last ended well, seconds since 1970; 0: not since the scheduler began.",
+    ),
+    ("retention_deleted_rows_total", "counter", "", (), "Rows that retention deleted."),
 )  # fmt: skip
 
 _RESPONDER_ROWS: tuple[tuple[str, Kind, Unit, tuple[str, ...], str], ...] = (

@@ -85,6 +85,15 @@ REFUSALS: Mapping[str, Trouble] = {
         "wait, or let two people do it together.",
         "同一人一小时内还原的身份已达上限。", "请等待，或由两人共同操作。",
     ),
+    "look_quota": Trouble(
+        "The account has looked at as much evidence as one account may in a day.",
+        "ask for less, go on tomorrow, or have looks_per_day or rows_per_day in [audit] raised.",
+        "该账户今日查阅的证据已达上限。", "请缩小范围或明日继续，或提高 [audit] 中的 looks_per_day、rows_per_day。",
+    ),
+    "retention_runs": Trouble(
+        "Another run of retention is under way.", "run it again when that has ended; nothing was deleted twice.",
+        "另一次保存期清理正在进行。", "待其结束后再运行；不会重复删除。",
+    ),
     "vault_damaged": Trouble(
         "What is kept of an identity cannot be opened: another key, or it was changed.",
         "check [protection] vault_keys_file; a changed row comes back from a backup of the database accesstrail_vault.",

@@ -6,7 +6,7 @@ Place in the flow: beside it, over sealed rows only. A tick:
 2. watermark: everything received before it is sealed
 3. the version set in force: directory, time zone; its work items → store
 4. every due window, oldest first: ask, final verdicts → store, alert rows → store, alerts → Kafka, run row → store
-5. once a day: the nightly turn (`nightly.py`)
+5. once a day: the nightly turn (`nightly.py`), and where it is asked for retention (`retention_nights.py`)
 
 The watermark is the smallest, over the topic's partitions, of the last sealed `received_at`; a partition whose log end
 is sealed counts as now. A window closes when the watermark has passed its end and lateness; its final result reads only
@@ -49,8 +49,8 @@ from pipeline.schedule.findings import (
 from pipeline.schedule.held_back import HeldBack
 
 _log = logging.getLogger(__name__)
-NIGHTLY = "nightly"
-"""What a nightly turn that fails is called among the detectors that do."""
+NIGHTLY, RETENTION = "nightly", "retention"
+"""What a turn of the night that fails is called among the detectors that do."""
 CLOCKS_DIFFER_US = 5_000_000
 """The broker stamps records by its own clock: as much earlier than ours may "now" be."""
 
@@ -239,13 +239,17 @@ class Runner:
         retention_class: str, lease_s: int = 15, detectors: Sequence[ScheduledDetector] = SCHEDULED,
         go_on: Callable[[], bool] = lambda: True,
         nightly: Callable[[int, Versions], None] | None = None,
+        retention: Callable[[int, Versions], None] | None = None,
     ) -> None:  # fmt: skip
-        """`go_on`: asked after every run, so that a long turn can be watched and ended. `nightly`: `nightly.py`."""
+        """`go_on`: asked after every run, so that a long turn can be watched and ended. `nightly`: `nightly.py`;
+        `retention`: `retention_nights.py`.
+        """
         self.progress = Progress()
         self._topic, self._name, self._store, self._publisher = topic, name, store, publisher
         self._read_log, self._versions, self._detectors = read_log, versions, detectors
         self._retention_class, self._lease_s = retention_class, lease_s
-        self._go_on, self._nightly = go_on, nightly
+        self._go_on = go_on
+        self._nights = {name: one for name, one in ((NIGHTLY, nightly), (RETENTION, retention)) if one is not None}
         self._leases: set[int] = set()
         self._told: dict[tuple[str, int], dict[str, Finding]] = {}
         self._asked_us: dict[str, dict[int, int]] = {one.name: {} for one in detectors}
@@ -283,18 +287,19 @@ class Runner:
             self._store.add_work_items(versions.directory)
             self._items_of = versions.versions_id
         self._run_all(mark_us, versions)
-        if self._nightly is not None and self._go_on() and self._has_lease():
-            self._run_nightly(self._nightly, mark_us, versions)
+        for name in self._nights:
+            if self._go_on() and self._has_lease():
+                self._run_night(name, mark_us, versions)
 
-    def _run_nightly(self, nightly: Callable[[int, Versions], None], mark_us: int, versions: Versions) -> None:
+    def _run_night(self, name: str, mark_us: int, versions: Versions) -> None:
         """A night that fails is tried again in the next turn; the detectors go on meanwhile."""
         try:
-            nightly(mark_us, versions)
-            self.progress.failing.pop(NIGHTLY, None)
+            self._nights[name](mark_us, versions)
+            self.progress.failing.pop(name, None)
         except AccesstrailError as exc:
-            if self.progress.failing.get(NIGHTLY) != exc.code:
-                _log.error("the nightly turn failed: code=%s: %s", exc.code, exc)
-            self.progress.failing[NIGHTLY] = exc.code
+            if self.progress.failing.get(name) != exc.code:
+                _log.error("the night's turn failed: turn=%s code=%s: %s", name, exc.code, exc)
+            self.progress.failing[name] = exc.code
 
     def _has_lease(self) -> bool:
         """Whether this runner has the lease of now and the next one; the store's clock counts, the first one has it."""

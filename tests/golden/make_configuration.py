@@ -91,8 +91,13 @@ WORDS: Mapping[str, str] = {
     "retention.classes": "days by `retention_class`, 184 or more, e.g. `standard = 396` (the default); a class that "
     "is not named stays",
     "retention.provision_days": "records of what was handed to partners, others or abroad stay so long, 1096 or more",
+    "retention.nightly": "`true`: the scheduler runs `accesstrail retention run` each night; off, cron or a timer may",
+    "retention.nightly_hour": "from this hour on, by the clocks of `[detection] default_time_zone`",
     "audit.looks_need_account": "`true`: `accesstrail search`, `sql` and `alerts` take an account and a reason, and "
     "each look is recorded; `false`: only where an account is given",
+    "audit.looks_per_day": "how often one account may look at evidence from midnight to midnight, in console and "
+    "commands; 0: no limit",
+    "audit.rows_per_day": "how many rows of evidence it may be shown or handed in that time; 0: no limit",
     "ledger.anchors": "tables `[ledger.anchors.NAME]`, see [evidence and keys](../guides/evidence-keys.md)",
     "health.host": "address of `/livez`, `/readyz` and `/metrics`",
     "health.port": "their port; 0: a free one, which `accesstrail status` names",

@@ -7,32 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, LEDGER_COLUMNS, evidence
-from pipeline.incident_columns import INCIDENT_LOG_COLUMNS
-from pipeline.migrations.derived import (
-    HOUR_KEYS,
-    RESOURCE_KEYS,
-    ROLLUP_MEASURES,
-    SOURCES_COLUMNS,
-    SUBJECT_ACCESS_COLUMNS,
-)
-from tests.tamper.history import BATCHES, DERIVED, LIFE, PARTITIONS, RAW, TABLES, TamperedStore
+from tests.tamper.history import BATCHES, LIFE, LOG, PARTITIONS, TamperedStore
+from tests.tamper.tables import BOUND, DERIVED, RAW, TABLES, WHOLE
 
 _WAIT = "SETTINGS mutations_sync = 2"
-BOUND: Mapping[str, frozenset[str]] = {
-    "access_events": frozenset(one.name for one in evidence(ACCESS_EVENT_COLUMNS)) | {"batch_id"},
-    "dead_letters": frozenset(one.name for one in evidence(DEAD_LETTER_COLUMNS)) | {"batch_id"},
-    "ledger": frozenset(one.name for one in evidence(LEDGER_COLUMNS)) | {"entry_hash"},
-    "incident_log": frozenset(one.name for one in evidence(INCIDENT_LOG_COLUMNS)),
-    "checkpoints": frozenset({"note"}),
-    "subject_access": frozenset(one.name for one in SUBJECT_ACCESS_COLUMNS) | {"batch_id"},
-    "risk_actor_1h": frozenset(one.name for one in (*HOUR_KEYS, *ROLLUP_MEASURES)) | {"batch_id"},
-    "risk_resource_1d": frozenset(one.name for one in (*RESOURCE_KEYS, *ROLLUP_MEASURES)) | {"batch_id"},
-    "sources": frozenset(one.name for one in SOURCES_COLUMNS) | {"batch_id"},
-    "alerts": frozenset({"event_id", "event_time", "received_at", "actor_token", "versions_id", "batch_id"}),
-    "features": frozenset({"event_time", "received_at", "actor_token", "risk", "versions_id"}),
-}
-"""Columns that verification answers for."""
+_FROM_EVENTS = ("subject_access", "risk_actor_1h", "risk_resource_1d", "sources")
 
 
 @dataclass(slots=True)
@@ -44,6 +23,8 @@ class Change:
     statements: Sequence[str]
     store: TamperedStore
     then: Callable[[], None] = lambda: None
+    is_seen_alone: bool = False
+    """Whether the store must show it without what is kept outside: there a copy of it makes it good."""
 
     def do(self) -> None:
         for sql in self.statements:
@@ -72,28 +53,37 @@ def _columns(store: TamperedStore, table: str) -> list[tuple[str, str, int]]:
     return [(name, kind, int(is_key)) for name, kind, is_key in store.do(sql, {"t": table})]
 
 
+_OTHERS = (
+    ("Enum8", "CAST(if(toInt8({name}) = 1, 2, 1), '{kind}')"),
+    ("DateTime64", "{name} + toIntervalMicrosecond(1)"),
+    ("DateTime", "{name} + 1"),
+    ("UUID", "generateUUIDv4()"),
+    ("IPv6", "if({name} = toIPv6('2001:db8::1'), toIPv6('2001:db8::2'), toIPv6('2001:db8::1'))"),
+    ("Array(String", "arrayPushBack({name}, 'x')"),
+    ("Array(LowCardinality(String", "arrayPushBack({name}, 'x')"),
+    ("Array", "arrayResize({name}, length({name}) + 1)"),
+    (
+        "Map(LowCardinality(String), Float64",
+        "CAST(mapUpdate({name}, map('x', toFloat64(length({name}) + 1))), '{kind}')",
+    ),
+    (
+        "Map(LowCardinality(String), UInt32",
+        "CAST(mapUpdate({name}, map('x', toUInt32(length({name}) + 1))), '{kind}')",
+    ),
+    ("Map", "CAST(mapUpdate({name}, map('x', toString(length({name})))), '{kind}')"),
+)
+"""How a type begins, and what makes another value of it."""
+
+
 def _other(name: str, kind: str) -> str:
     """An expression that is never what stands there."""
     fixed = re.fullmatch(r"FixedString\((\d+)\)", kind)
     if fixed:
         forward = f"toFixedString(unhex(repeat('a7', {fixed[1]})), {fixed[1]})"
         return f"if({name} = {forward}, toFixedString('', {fixed[1]}), {forward})"
-    if kind.startswith("Enum8"):
-        return f"CAST(if(toInt8({name}) = 1, 2, 1), '{kind.replace(chr(39), chr(39) * 2)}')"
-    if kind.startswith("DateTime64"):
-        return f"{name} + toIntervalMicrosecond(1)"
-    if kind.startswith("DateTime"):
-        return f"{name} + 1"
-    if kind == "UUID":
-        return "generateUUIDv4()"
-    if kind == "IPv6":
-        return f"if({name} = toIPv6('2001:db8::1'), toIPv6('2001:db8::2'), toIPv6('2001:db8::1'))"
-    if kind.startswith("Array"):
-        return f"arrayResize({name}, length({name}) + 1)"
-    if kind.startswith("Map(LowCardinality(String), Float64"):
-        return f"CAST(mapUpdate({name}, map('x', toFloat64(length({name}) + 1))), '{kind}')"
-    if kind.startswith("Map"):
-        return f"CAST(mapUpdate({name}, map('x', toString(length({name})))), '{kind}')"
+    for begin, expression in _OTHERS:
+        if kind.startswith(begin):
+            return expression.format(name=name, kind=kind.replace("'", "''"))
     if "String" in kind:
         return f"concat({name}, 'x')"
     if kind.startswith("Float"):
@@ -101,105 +91,145 @@ def _other(name: str, kind: str) -> str:
     return f"CAST(bitXor({name}, 1), '{kind}')"
 
 
-def _changeable(store: TamperedStore, table: str) -> list[tuple[str, str]]:
+def changeable(store: TamperedStore, table: str) -> list[tuple[str, str]]:
+    """Columns that a mutation may set and verification answers for: name and type."""
     return [(name, kind) for name, kind, is_key in _columns(store, table) if not is_key and name in BOUND[table]]
 
 
-def _filled(store: TamperedStore, chance: random.Random) -> str:
-    """A table that has rows."""
-    while True:
-        table = chance.choice(TABLES)
-        if store.partitions(table):
-            return table
+def forge(store: TamperedStore, chance: random.Random, table: str, target: str) -> tuple[str, str]:
+    """Which column, and the statement that sets it in one row of `target`, a table with the rows of `table`."""
+    name, kind = chance.choice(changeable(store, table))
+    where = _where(store, table, chance)
+    return name, f"ALTER TABLE {RAW}.{target} UPDATE {name} = {_other(name, kind)} WHERE {where} {_WAIT}"
 
 
-def update(store: TamperedStore, chance: random.Random) -> Change:
+def drop_row(store: TamperedStore, chance: random.Random, table: str, target: str) -> str:
+    """The statement that takes one row out of `target`, a table with the rows of `table`; of a run all its rows."""
+    where = "1" if table == "retention_runs" else _where(store, table, chance)
+    return f"ALTER TABLE {RAW}.{target} DELETE WHERE {where} {_WAIT}"
+
+
+def update(store: TamperedStore, chance: random.Random, table: str) -> Change:
     """One column of one row."""
-    table = _filled(store, chance)
-    while not (columns := _changeable(store, table)):
-        table = _filled(store, chance)
-    name, kind = chance.choice(columns)
-    sql = f"ALTER TABLE {RAW}.{table} UPDATE {name} = {_other(name, kind)} WHERE {_where(store, table, chance)} {_WAIT}"
+    name, sql = forge(store, chance, table, table)
     return Change(f"update {table}.{name}", (table,), [sql], store)
 
 
-def delete(store: TamperedStore, chance: random.Random) -> Change:
-    """One row; of checkpoints all, since the outside has them too."""
-    table = chance.choice([one for one in TABLES if one not in ("checkpoints", "features") and store.partitions(one)])
-    sql = f"ALTER TABLE {RAW}.{table} DELETE WHERE {_where(store, table, chance)} {_WAIT}"
-    return Change(f"delete from {table}", (table,), [sql], store)
+def delete(store: TamperedStore, chance: random.Random, table: str) -> Change:
+    """One row."""
+    return Change(f"delete from {table}", (table,), [drop_row(store, chance, table, table)], store)
 
 
-def insert(store: TamperedStore, chance: random.Random) -> Change:
+def insert(store: TamperedStore, chance: random.Random, table: str) -> Change:
     """A copy of a row with another value in one column, as the last one written."""
-    table = chance.choice([one for one in TABLES if one != "features" and store.partitions(one)])
-    columns = [one for one in _changeable(store, table) if one[0] not in ("batch_id",)]
+    columns = [one for one in changeable(store, table) if one[0] not in ("batch_id",)]
     if table in ("access_events", "dead_letters") and chance.random() < 0.5:
         columns = [("offset", "UInt64")]
     name, kind = chance.choice(columns)
+    tables = (table, *_FROM_EVENTS) if table == "access_events" else (table,)
+    return Change(
+        f"insert into {table} with another {name}", tables, [_insertion(store, chance, table, table, name, kind)], store
+    )
+
+
+def _insertion(
+    store: TamperedStore, chance: random.Random, table: str, target: str, name: str, kind: str
+) -> str:  # fmt: skip
     value = "toUInt64(offset + 1)" if name == "offset" else _other(name, kind)
-    names = ", ".join(one[0] for one in _columns(store, table))
-    chosen = ", ".join(f"{value} AS {one[0]}" if one[0] == name else one[0] for one in _columns(store, table))
-    sql = (
-        f"INSERT INTO {RAW}.{table} ({names}) SELECT {chosen} FROM (SELECT * FROM {RAW}.{table} "
+    columns = [one[0] for one in _columns(store, table)]
+    chosen = ", ".join(f"{value} AS {one}" if one == name else one for one in columns)
+    return (
+        f"INSERT INTO {RAW}.{target} ({', '.join(columns)}) SELECT {chosen} FROM (SELECT * FROM {RAW}.{table} "
         f"WHERE {_row(store, table, chance)} LIMIT 1) SETTINGS prefer_column_name_to_alias = 1, insert_deduplicate = 0"
     )
-    tables = (table, *DERIVED[:4]) if table == "access_events" else (table,)
-    return Change(f"insert into {table} with another {name}", tables, [sql], store)
 
 
-def partition(store: TamperedStore, chance: random.Random) -> Change:
+def copied_row(store: TamperedStore, chance: random.Random, table: str, target: str) -> tuple[str, str]:
+    """Which column, and the statement that puts a changed copy of one row into `target`, an empty table."""
+    name, kind = chance.choice([one for one in changeable(store, table) if one[0] != "batch_id"])
+    return name, _insertion(store, chance, table, target, name, kind)
+
+
+def partition(store: TamperedStore, chance: random.Random, table: str) -> Change:
     """A partition is taken out, dropped, or replaced by a changed copy."""
-    table = chance.choice([one for one in TABLES if one not in ("checkpoints", "features") and store.partitions(one)])
     part = chance.choice(store.partitions(table))
     how = chance.choice(("DETACH", "DROP", "REPLACE"))
-    if how != "REPLACE":
+    if how != "REPLACE" and table in WHOLE:
         return Change(
             f"{how} a partition of {table}", (table,), [f"ALTER TABLE {RAW}.{table} {how} PARTITION ID '{part}'"], store
         )
-    name, kind = chance.choice(_changeable(store, table))
-    other = f"{RAW}.{table}_other"
+    other = f"{table}_other"
+    name, changed = forge(store, chance, table, other)
     return Change(
         f"REPLACE a partition of {table}, {name}", (table,),
         [
-            f"CREATE TABLE {other} AS {RAW}.{table}",
-            f"ALTER TABLE {other} REPLACE PARTITION ID '{part}' FROM {RAW}.{table}",
-            f"ALTER TABLE {other} UPDATE {name} = {_other(name, kind)} WHERE {_where(store, table, chance)} {_WAIT}",
-            f"ALTER TABLE {RAW}.{table} REPLACE PARTITION ID '{part}' FROM {other}",
+            f"CREATE TABLE {RAW}.{other} AS {RAW}.{table}", *_filled(store, table), changed,
+            f"ALTER TABLE {RAW}.{table} REPLACE PARTITION ID '{part}' FROM {RAW}.{other}",
         ],
         store,
     )  # fmt: skip
 
 
-def exchange(store: TamperedStore, chance: random.Random) -> Change:
-    """Another table in its place: an empty one, or one that lacks a row."""
-    table = chance.choice([one for one in TABLES if one not in ("checkpoints", "features") and store.partitions(one)])
+def _filled(store: TamperedStore, table: str) -> list[str]:
     other = f"{RAW}.{table}_other"
-    fill = [f"ALTER TABLE {other} REPLACE PARTITION ID '{one}' FROM {RAW}.{table}" for one in store.partitions(table)]
-    fill.append(f"ALTER TABLE {other} DELETE WHERE {_where(store, table, chance)} {_WAIT}")
-    statements = [f"CREATE TABLE {other} AS {RAW}.{table}", *(fill if chance.random() < 0.7 else [])]
-    return Change(f"EXCHANGE {table}", (table,), [*statements, f"EXCHANGE TABLES {RAW}.{table} AND {other}"], store)
+    parts = store.partitions(table)
+    return [f"ALTER TABLE {other} REPLACE PARTITION ID '{one}' FROM {RAW}.{table}" for one in parts]
 
 
-def stolen_key(store: TamperedStore, chance: random.Random) -> Change:
-    """A partition's history written anew from some batch on, sealed and signed with the real key."""
+def exchange(store: TamperedStore, chance: random.Random, table: str) -> Change:
+    """Another table in its place: an empty one, one that lacks a row, or one that says otherwise."""
+    other, how = f"{table}_other", chance.choice(("empty", "short", "forged") if table in WHOLE else ("forged",))
+    statements = [f"CREATE TABLE {RAW}.{other} AS {RAW}.{table}"]
+    if how != "empty":
+        statements += _filled(store, table)
+        changed = drop_row(store, chance, table, other) if how == "short" else forge(store, chance, table, other)[1]
+        statements.append(changed)
+    about = f"EXCHANGE {table} for one that is {how}"
+    return Change(about, (table,), [*statements, f"EXCHANGE TABLES {RAW}.{table} AND {RAW}.{other}"], store)
+
+
+def gone(store: TamperedStore, chance: random.Random, table: str) -> Change:
+    """Checkpoints: those of one tree are deleted, and nobody has kept any."""
+    number = chance.randrange(PARTITIONS + 1)
+    tree = f"topic = '{LOG.topic}'" if number == PARTITIONS else f"topic != '{LOG.topic}' AND partition = {number}"
+    sql = f"ALTER TABLE {RAW}.{table} DELETE WHERE {tree} {_WAIT}"
+    return Change(f"delete {table} where {tree}", (table,), [sql], store, is_seen_alone=True)
+
+
+def stolen_key(store: TamperedStore, chance: random.Random, table: str) -> Change:
+    """A history written anew from some place on, sealed and signed with the real key."""
+    return _forged_log(store, chance) if table == "incident_log" else _forged_tree(store, chance)
+
+
+def _forged_log(store: TamperedStore, chance: random.Random) -> Change:
+    name, changed = forge(store, chance, "incident_log", "incident_log")
+    signed = f"ALTER TABLE {RAW}.checkpoints DELETE WHERE topic = '{LOG.topic}' {_WAIT}"
+    [(size,)] = store.do(f"SELECT count() FROM {RAW}.incident_log")
+
+    def sign() -> None:
+        store.sign(store.log_checkpoint(size), is_kept=False)
+
+    return Change(f"stolen key, {name}", ("incident_log", "checkpoints"), [changed, signed], store, sign)
+
+
+def _forged_tree(store: TamperedStore, chance: random.Random) -> Change:
     number, cut = chance.randrange(PARTITIONS), chance.randrange(1, BATCHES)
     first = store.batches[number][cut].entry.first_offset
     mine = f"incarnation = '{LIFE}' AND partition = {number} AND topic = 'access.events'"
     tables = ("access_events", "dead_letters", *DERIVED)
-    gone = [f"ALTER TABLE {RAW}.{one} DELETE WHERE {mine} AND {_behind(one, first)} {_WAIT}" for one in tables]
-    gone += [
+    taken = [f"ALTER TABLE {RAW}.{one} DELETE WHERE {mine} AND {_behind(one, first)} {_WAIT}" for one in tables]
+    taken += [
         f"ALTER TABLE {RAW}.ledger DELETE WHERE {mine} AND first_offset >= {first} {_WAIT}",
         f"ALTER TABLE {RAW}.checkpoints DELETE WHERE {mine} {_WAIT}",
     ]
     seed = chance.randrange(10**6, 10**7)
 
-    def forge() -> None:
+    def write() -> None:
         made = store.grown(number, store.batches[number][:cut], BATCHES - cut, seed)
         for one in made[1::2]:
             store.sign(store.checkpoint_of(one), is_kept=False)
 
-    return Change(f"stolen key, batch {cut}", (*tables, "ledger", "checkpoints"), gone, store, forge)
+    return Change(f"stolen key, batch {cut}", (*tables, "ledger", "checkpoints"), taken, store, write)
 
 
 def _behind(table: str, first: int) -> str:
@@ -208,8 +238,14 @@ def _behind(table: str, first: int) -> str:
     return f"offset >= {first}"
 
 
-KINDS: Mapping[str, Callable[[TamperedStore, random.Random], Change]] = {
-    "update": update, "delete": delete, "insert": insert, "partition": partition, "exchange": exchange,
-    "stolen key": stolen_key,
-}  # fmt: skip
-"""Kinds on the running engine."""
+Maker = Callable[[TamperedStore, random.Random, str], Change]
+KINDS: Mapping[str, tuple[Maker, tuple[str, ...]]] = {
+    "update": (update, TABLES),
+    "delete": (delete, WHOLE),
+    "insert": (insert, TABLES),
+    "partition": (partition, TABLES),
+    "exchange": (exchange, TABLES),
+    "checkpoints gone": (gone, ("checkpoints",)),
+    "stolen key": (stolen_key, ("ledger", "incident_log")),
+}
+"""Kinds on the running engine, and the tables that each is done to in turn."""

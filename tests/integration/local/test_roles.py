@@ -441,6 +441,21 @@ def test_the_open_user_sees_only_the_launcher_and_cannot_fill_the_memory(stack: 
     assert code_of(stack, "default", filling, password="") == MEMORY_LIMIT_EXCEEDED
 
 
+@pytest.mark.parametrize(
+    ("role", "queries", "rows"), [("reader", 1_000_000, None), ("grafana", 360_000, 200_000_000)]
+)  # fmt: skip
+def test_roles_that_people_ask_by_have_an_hour_of_questions(
+    stack: Stack, role: str, queries: int, rows: int | None
+) -> None:
+    """The engine here knows a quota and does not count by it; a server does."""
+    client = connected(stack, role)
+    asked = client.execute("SHOW QUOTA", with_column_types=True)
+    client.disconnect()
+    found = dict(zip([column for column, _ in asked[1]], asked[0][0], strict=True))
+    assert (found["quota_name"], found["duration"]) == (role, 3600)
+    assert (found["max_queries"], found["max_result_rows"]) == (queries, rows)
+
+
 @pytest.mark.parametrize("role", [role.name for role in ROLES])
 def test_a_wrong_or_empty_password_is_refused(stack: Stack, role: str) -> None:
     for password in ("", "wrong"):
@@ -465,7 +480,9 @@ def test_the_sql_rendering_is_understood_by_the_engine_and_names_the_same_grants
     ]
     revokes = [f"{revoke} FROM {role.name}" for role in ROLES for revoke in role.revokes]
     assert [sql for sql in statements if sql.startswith("REVOKE")] == revokes
-    assert len(statements) == len(grants) + len(revokes) + 2 * len(ROLES)
+    quotas = [sql for sql in statements if sql.startswith("CREATE QUOTA OR REPLACE")]
+    assert [sql.rpartition(" TO ")[2] for sql in quotas] == ["reader", "grafana"]
+    assert len(statements) == len(grants) + len(revokes) + len(quotas) + 2 * len(ROLES)
     for sql in statements:
         # Grants are checked against our own rights first; anything but a refusal would be a syntax error.
         wanted = ACCESS_STORAGE_READONLY if sql.startswith("REVOKE") else NOT_ENOUGH_PRIVILEGES

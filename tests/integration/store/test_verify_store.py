@@ -50,6 +50,9 @@ class OneTree(EvidenceReader):
     def strays(self) -> list[tuple[LogPosition, int, int]]:
         return [one for one in super().strays() if one[0] == self._only]
 
+    def incident_places(self) -> list[LogPosition]:
+        return [one for one in super().incident_places() if one == self._only]
+
 
 @dataclass(slots=True)
 class History:

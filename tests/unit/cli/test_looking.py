@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
-from pipeline.audit.reads import Read, read_event
+from pipeline.audit.quota import LOOK_QUOTA, Quota, Used
+from pipeline.audit.reads import DENIED, Read, read_event
 from pipeline.audit.subject import CrossCheck
 from pipeline.audit_settings import AuditSettings
-from pipeline.cli import announcing, search, store
+from pipeline.cli import admitting, announcing, search, store
 from pipeline.cli.acting import TOKEN_FILE_VARIABLE
 from pipeline.cli.looking import Seen
 from pipeline.config import settings_from
@@ -35,6 +36,7 @@ from pipeline.errors import (
 )
 from pipeline.privacy.keys import Keyring
 from pipeline.settings_table import SettingsTable
+from tests.looks import Looked
 
 AUDITOR = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
 KEYRING = Keyring.offline()
@@ -82,7 +84,7 @@ class Desk:
     """What stands around the commands."""
 
     def __init__(self, folder: Path) -> None:
-        self.store, self.kafka = FakeStore(), FakeKafka()
+        self.store, self.kafka, self.looked = FakeStore(), FakeKafka(), Looked()
         self.check: CrossCheck | None = CrossCheck(in_evidence=1, in_table_before=1, in_table_after=1, unlisted=0)
         self.checks = 0
         self.account = AUDITOR
@@ -126,6 +128,8 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: made.settings)
     monkeypatch.setattr("pipeline.cli.acting.open_accounts", made.open_accounts)
     monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made.kafka)
+    for module in (admitting, announcing):
+        monkeypatch.setattr(module, "open_quota", made.looked.open)
     monkeypatch.setattr(store, "as_role", made.as_role)
     monkeypatch.setattr(search, "as_role", made.as_role)
     monkeypatch.setattr(search, "SubjectReader", made.reader)
@@ -200,7 +204,66 @@ def test_an_account_without_the_permission_reads_nothing(desk: Desk, look: tuple
     assert isinstance(answered.exception, Forbidden)
     assert needed in str(answered.exception)
     assert desk.store.asked == []
-    assert desk.kafka.told == []
+    assert [read.outcome for read in desk.kafka.told] == [DENIED]
+
+
+@pytest.mark.parametrize(
+    ("look", "action"), [*zip(LOOKS, ["audit_query"] * 4 + ["read"], strict=True)]
+)  # fmt: skip
+def test_a_look_that_is_refused_is_told_with_the_reason_that_was_given(
+    desk: Desk, look: tuple[Any, ...], action: str
+) -> None:
+    desk.account = replace(AUDITOR, roles=frozenset({"admin"}))
+    desk.as_account(*look, "--reason", "curious", "--case", "AUD-9")
+    [read] = desk.kafka.told
+    event = json.loads(read_event(read))
+    assert (event["actor_id"], event["action"], event["outcome"]) == ("wu.ling", action, "denied")
+    assert (event["records_returned"], event["justification"], event["case_ref"]) == (0, "curious", "AUD-9")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_refusal_stands_although_it_cannot_be_told(desk: Desk, look: tuple[Any, ...]) -> None:
+    desk.account, desk.kafka.is_away = replace(AUDITOR, roles=frozenset({"admin"})), True
+    answered = desk.as_account(*look)
+    assert isinstance(answered.exception, Forbidden)
+    assert answered.exception.exit_code == EXIT_FORBIDDEN
+    assert desk.store.asked == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(
+    ("limits", "setting"), [((3, 0), "looks_per_day"), ((0, 40), "rows_per_day"), ((3, 40), "looks_per_day")]
+)
+def test_an_account_whose_day_is_used_up_asks_nothing_and_that_is_told(
+    desk: Desk, look: tuple[Any, ...], limits: tuple[int, int], setting: str
+) -> None:
+    desk.looked.used_before = Used(looks=3, rows=40)
+    desk.looked.limits = Quota(looks_per_day=limits[0], rows_per_day=limits[1])
+    answered = desk.as_account(*look)
+    assert isinstance(answered.exception, Forbidden)
+    assert (answered.exception.code, answered.exception.exit_code) == (LOOK_QUOTA, EXIT_FORBIDDEN)
+    assert setting in str(answered.exception)
+    assert "tomorrow" in str(answered.exception)
+    assert desk.store.asked == []
+    assert [(read.outcome, read.rows) for read in desk.kafka.told] == [(DENIED, 0)]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_an_answer_with_more_rows_than_are_left_is_not_printed(desk: Desk, look: tuple[Any, ...]) -> None:
+    desk.looked.used_before, desk.store.rows = Used(looks=1, rows=38), 3
+    desk.looked.limits = Quota(looks_per_day=0, rows_per_day=40)
+    answered = desk.as_account(*look)
+    assert isinstance(answered.exception, Forbidden)
+    assert MARK not in answered.output
+    assert [(read.outcome, read.rows) for read in desk.kafka.told] == [(DENIED, 0)]
+    desk.store.rows = 2
+    assert MARK in desk.as_account(*look).output
+
+
+def test_looks_add_up_until_the_day_is_used_up(desk: Desk) -> None:
+    desk.looked.limits = Quota(looks_per_day=2, rows_per_day=0)
+    assert [desk.as_account(*BY_SUBJECT).exception is None for _ in range(3)] == [True, True, False]
+    assert desk.looked.noted == [("wu.ling", 1)] * 2
 
 
 def test_sql_takes_more_than_the_permission_to_search(desk: Desk) -> None:

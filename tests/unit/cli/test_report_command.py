@@ -14,11 +14,12 @@ import pytest
 
 from detectors.exceptions import AlertException
 from pipeline.audit.reads import Read
-from pipeline.cli import acting, announcing, main, report, report_gathering
+from pipeline.cli import acting, admitting, announcing, main, report, report_gathering
 from pipeline.errors import EXIT_CONFIG, EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Away
 from tests.accounts import token_file
 from tests.audit_reports import MADE_US, Store, full_store, sampled
 from tests.incident_desk import Office
+from tests.looks import Looked
 
 PERIOD = ("--from", "2026-09-21T14:13:20+00:00", "--to", "2026-10-03T04:00:00+00:00")
 
@@ -49,6 +50,8 @@ class Desk:
         self.folder, self.store, self.announcer = folder, full_store(), Announcer()
         patch.setattr(report_gathering, "connect", lambda *_: self.store)
         patch.setattr(announcing, "open_read_announcer", lambda *_: self.announcer)
+        for module in (admitting, announcing):
+            patch.setattr(module, "open_quota", Looked().open)
         patch.setattr(report, "now_us", lambda: MADE_US)
         patch.setattr(acting, "now_us", lambda: MADE_US)
 
@@ -139,7 +142,7 @@ def test_holders_of_roles_stand_in_it(desk: Desk, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("role", ["operator", "soc", "responder", "analyst", "dpo", "admin"])
 def test_only_an_auditor_makes_one(desk: Desk, role: str) -> None:
     assert desk.run(account=f"other.{role}", roles=(role,)) == EXIT_FORBIDDEN
-    assert desk.announcer.told == []
+    assert [(read.outcome, read.rows) for read in desk.announcer.told] == [("denied", 0)]
     assert desk.store.asked == []
 
 

@@ -17,6 +17,7 @@ from pipeline.cli import announcing
 from pipeline.cli import subject_report as command
 from pipeline.errors import EXIT_DIFFERENCES, Away
 from pipeline.privacy.keys import Keyring
+from tests.looks import Looked
 from tests.unit.audit.test_subject_report import ACTOR, ONE
 
 DPO = Account(name="li.na", roles=frozenset({"dpo"}), state="active", created_us=0, totp_enrolled=True)
@@ -69,12 +70,13 @@ def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAnnouncer:
         retention=SimpleNamespace(classes={"standard": 396}, provision_days=1127),
     )  # fmt: skip
     replaced: dict[str, Any] = {
-        "acting": lambda *_: DPO, "SubjectReportReader": FakeReader,
+        "admitted": lambda *_, **__: DPO, "SubjectReportReader": FakeReader,
         "connect": lambda *_: SimpleNamespace(close=lambda: None), "Keyring": SimpleNamespace(load=lambda _: keyring),
     }  # fmt: skip
     for name, fake in replaced.items():
         monkeypatch.setattr(command, name, fake)
     monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made)
+    monkeypatch.setattr(announcing, "open_quota", Looked().open)
     monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: settings)
     monkeypatch.setattr(FakeReader, "listed_accesses", (1, 1))
     return made

@@ -108,3 +108,30 @@ def test_production_refuses_times_shorter_than_the_law_asks(folder: Path) -> Non
     with pytest.raises(ConfigError) as caught:
         load(path, {})
     assert len(caught.value.faults) == 2
+
+
+def test_retention_on_a_schedule_is_off_and_needs_its_own_role(folder: Path) -> None:
+    path = folder / "config.toml"
+    plain = path.read_text(encoding="utf-8")
+    assert (load(path, {}).retention.nightly, load(path, {}).retention.nightly_hour) == (False, 3)
+    path.write_text(f"{plain}\n[retention]\nnightly = true\nnightly_hour = 1\n", "utf-8")
+    with pytest.raises(ConfigError, match="retention_password_file"):
+        load(path, {})
+    kept = load(path, {"ACCESSTRAIL_CLICKHOUSE_RETENTION_PASSWORD_FILE": "secret"}).retention
+    assert (kept.nightly, kept.nightly_hour) == (True, 1)
+    path.write_text(f"{plain}\n[retention]\nnightly_hour = 24\n", "utf-8")
+    with pytest.raises(ConfigError, match="nightly_hour"):
+        load(path, {})
+
+
+def test_an_account_has_a_generous_day_of_looks_unless_the_configuration_says_otherwise(folder: Path) -> None:
+    path = folder / "config.toml"
+    plain = path.read_text(encoding="utf-8")
+    usual = load(path, {}).audit
+    assert (usual.looks_per_day, usual.rows_per_day) == (20_000, 1_000_000)
+    path.write_text(f"{plain}\n[audit]\nlooks_per_day = 0\nrows_per_day = 500\n", "utf-8")
+    chosen = load(path, {"ACCESSTRAIL_AUDIT_ROWS_PER_DAY": "700"}).audit
+    assert (chosen.looks_per_day, chosen.rows_per_day) == (0, 700)
+    path.write_text(f"{plain}\n[audit]\nlooks_per_day = -1\n", "utf-8")
+    with pytest.raises(ConfigError, match="looks_per_day"):
+        load(path, {})

@@ -1,0 +1,34 @@
+"""A quota of looks over what a test says was looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pipeline.audit.quota import Quota, Used
+from pipeline.cli.look_quota import LookQuota
+
+
+@dataclass(slots=True)
+class Looked:
+    """Role `look_quota.Counts`, and what opens a quota over it. `used`: before the first look that it notes."""
+
+    used_before: Used = field(default_factory=Used)
+    limits: Quota = field(default_factory=lambda: Quota(looks_per_day=0, rows_per_day=0))
+    noted: list[tuple[str, int]] = field(default_factory=list)
+
+    def used(self, account: str, from_us: int, now_us: int) -> Used:
+        rows = [rows for name, rows in self.noted if name == account]
+        return Used(self.used_before.looks + len(rows), self.used_before.rows + sum(rows))
+
+    def note(self, account: str, read_id: str, at_us: int, rows: int) -> None:
+        self.noted.append((account, rows))
+
+    @property
+    def quota(self) -> LookQuota:
+        return LookQuota(self.limits, "Asia/Shanghai", self)
+
+    @contextmanager
+    def open(self, *_: object) -> Iterator[LookQuota]:
+        yield self.quota
