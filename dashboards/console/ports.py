@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dashboards.console.audit_ports import AuditDesk
 from dashboards.console.evidence_ports import EvidenceDesk
 from dashboards.console.outages import Outages
 from dashboards.console.reveal_limit import RevealLimit
@@ -223,6 +224,7 @@ class Parts:
     panels: PanelSource
     channels: Channels
     evidence: EvidenceDesk
+    audit: AuditDesk
     now_us: Callable[[], int]
     two_people: tuple[str, ...] = ()
     public_address: str = ""

@@ -9,13 +9,15 @@ it runs the command again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.ledger.verify import CHECKS, INCOMPLETE, Report
 
 INTACT, MISSING, DIFFERS, UNJUDGED = "intact", "incomplete", "differences", "not_judged"
 VERDICTS = (INTACT, MISSING, DIFFERS, UNJUDGED)
 """What a run comes to; the first three as `verify --json` says them, the last where it could not be run to its end."""
+COUNTED = ("leaves", "covered", "events", "dead_letters", "gaps", "unscored", "pruned")
+"""What is counted of each tree."""
 MOST_TREES = 500
 OLD_AFTER_US = 7 * 86_400_000_000
 """A verdict that is older says little of today."""
@@ -53,7 +55,7 @@ class VerificationRun:
     `by`: the account that named itself, "": nobody did. `code`: why it could not be judged. `hashed_by`: `here`, this
     process, or `engine`, the server. `keys`: name and hash of each public key that could sign. `kept`: checkpoints from
     outside the store that it was compared with. `counts`: differences by code, all of them; `differences`: the first
-    hundred. `trees`: the first five hundred of `tree_count`.
+    hundred. `trees`: the first five hundred of `tree_count`; `totals`: sums over all of them, by the names of COUNTED.
     """
 
     began_us: int
@@ -65,6 +67,7 @@ class VerificationRun:
     keys: Sequence[str] = ()
     kept: int = 0
     counts: Mapping[str, int]
+    totals: Mapping[str, int] = field(default_factory=dict)
     differences: Sequence[FoundDifference] = ()
     trees: Sequence[VerifiedTree] = ()
     tree_count: int = 0
@@ -87,8 +90,8 @@ class VerificationRun:
         return sum(count for code, count in self.counts.items() if CHECKS.get(code) == INCOMPLETE)
 
     def total(self, name: str) -> int:
-        """The sum of a count over the trees that are listed: leaves, events, dead_letters, …"""
-        return sum(getattr(one, name) for one in self.trees)
+        """The sum of a count over all trees."""
+        return self.totals.get(name, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def run_of(report: Report, *, began_us: int, ended_us: int, by: str, hashed_by: 
         began_us=began_us, ended_us=ended_us, verdict=verdict_of(report), by=by, hashed_by=hashed_by, keys=keys,
         kept=kept, counts=dict(report.findings.counts), tree_count=len(report.trees), derived=tuple(report.derived),
         notes=tuple(report.notes),
+        totals={name: sum(getattr(one, name) for _, one in report.trees) for name in COUNTED},
         differences=[
             FoundDifference(check=one.check, code=one.code, tree=one.tree, offset=one.offset, about=one.about)
             for one in report.findings.told
