@@ -141,6 +141,6 @@ def notary(now_us: int, text: str = "file") -> NotaryView:
         round_us=now_us - 1_000_000, trees=3, refused=[(text, "tree_changed")],
         anchors=[
             AnchorView(name=text, kind="file", anchored_us=now_us - 2_000_000, age_s=0.0, waiting=0, code=""),
-            AnchorView(name="witness", kind="witness", anchored_us=0, age_s=7200.0, waiting=2, code="anchor_away"),
+            AnchorView(name="witness", kind="witness", anchored_us=0, age_s=7200.0, waiting=2, code="anchor_disk"),
         ],
     )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dashboards.console.visit import Answer, Page, Visit
 from pipeline.audit.verification import COUNTED, VerificationRun
+from pipeline.health.troubles import TROUBLES
 
 SECTIONS = (
     ("verification", "/audit/verification", "verify_ledger"),
@@ -42,6 +43,7 @@ def verification_page(visit: Visit) -> Answer:
         "later": newest if newest is not None and not newest.is_judged else None,
         "level": _level(judged, is_old=found.is_old_at(visit.now_us)), "notaries": visit.parts.audit.notaries(),
         "verify_store": VERIFY_STORE, "verify_bundle": VERIFY_BUNDLE, "counted": COUNTED,
+        "explained": TROUBLES,
     }  # fmt: skip
     return Page("verification.html", values)
 
