@@ -169,7 +169,8 @@ class LiveFacts:
 
     `open`: incidents that are not closed, by (severity, state); `gravest`: the first of them; `problems`: codes of what
     is wrong with taking events in; `silent`: sources that have not reported for longer than they may; `stored_us`: when
-    something was stored last, 0 never; `events_a_second`: stored since the last look.
+    something was stored last, 0 never; `events_a_second`: stored since the last look; `changed`: differences that the
+    last verification of the store found.
     """
 
     open: Mapping[tuple[str, str], int]
@@ -178,6 +179,7 @@ class LiveFacts:
     silent: Sequence[str]
     stored_us: int
     events_a_second: float
+    changed: int = 0
 
 
 class LiveSource(Protocol):

@@ -87,8 +87,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     tree = TreeName("bank.example", LogPosition("access.events", "Vn3dq0xgSZ2yYk1r5m7w9A", 7))
     long = f"the rows 12432000-12432999 do not give the root that was sealed; {LONG[:120]}"
     world.audited.runs = [differing(world.now_us - 10**9, str(tree)), intact(world.now_us - 10**11)]
-    found = [replace(one, code="entry_root", about=long) for one in world.audited.runs[0].differences]
-    world.audited.runs[0] = replace(world.audited.runs[0], differences=found, by="lin.meng", derived=["access_events"])
+    told = [replace(one, code="entry_root", about=long) for one in world.audited.runs[0].differences]
+    world.audited.runs[0] = replace(world.audited.runs[0], differences=told, by="lin.meng", derived=["access_events"])
     world.audited.notaries_found = [notary(world.now_us)]
     for role in ("dpo", "auditor"):
         world.account(role, role)
