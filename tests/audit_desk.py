@@ -21,6 +21,7 @@ from pipeline.audit.verification import (
 )
 from pipeline.errors import Away, UsageError
 
+ACTOR_TOKEN = "5f" * 16
 HOUR_US = 3_600_000_000
 BODY = b"PK\x05\x06" + b"\x00" * 18
 Asked = tuple[tuple[str, ...], int, int]
@@ -83,14 +84,17 @@ class AuditWorld:
     def notaries(self) -> Sequence[NotaryView]:
         return self.notaries_found
 
-    def subject_report(self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str) -> SubjectReport | None:
+    def subject_report(
+        self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str, *, with_actors: bool
+    ) -> SubjectReport | None:
         self._reached()
         self.reported.append((tuple(tokens), from_us, until_us))
         if self.differs:
             return None
         return SubjectReport(
-            from_us=from_us, until_us=until_us, made_us=self.now_us, case_ref=case_ref, accesses=self.accesses,
-            unlisted=2, sources=("crm",), retention_days={"standard": 396}, provision_days=1127,
+            from_us=from_us, until_us=until_us, made_us=self.now_us, case_ref=case_ref, unlisted=2,
+            accesses=[replace(one, actor=ACTOR_TOKEN if with_actors else "") for one in self.accesses],
+            sources=("crm",), retention_days={"standard": 396}, provision_days=1127,
         )  # fmt: skip
 
     def bundle(self, tokens: Sequence[str], from_us: int, until_us: int, made_us: int) -> ProvenBundle:

@@ -38,10 +38,12 @@ class AuditDesk(Protocol):
         """Every notary that says how it is, with its anchors; asks no store."""
         ...
 
-    def subject_report(self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str) -> SubjectReport | None:
+    def subject_report(
+        self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str, *, with_actors: bool
+    ) -> SubjectReport | None:
         """The report to a data subject; None: evidence and table by subject differ, so nothing is handed out.
 
-        Raises: UsageError `report_large`, `report_late`.
+        `with_actors`: the tokens of the accounts too. Raises: UsageError `report_large`, `report_late`.
         """
         ...
 

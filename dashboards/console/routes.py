@@ -119,6 +119,16 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/audit/controls", "search_evidence", controls.controls_page),
     Route("GET", "/audit/subject-report", "subject_report", subject_report.form_page),
     Route("POST", "/audit/subject-report", "subject_report", subject_report.report, shows_evidence=True),
+    Route("GET", "/audit/subject-report/accounts", "report_actors", subject_report.accounts_page),
+    # The second person types a password.
+    Route(
+        "POST",
+        "/audit/subject-report/accounts",
+        "report_actors",
+        subject_report.with_accounts,
+        shows_evidence=True,
+        is_login=True,
+    ),
     Route("GET", "/audit/evidence", "export_evidence", bundle.form_page),
     Route("POST", "/audit/evidence", "export_evidence", bundle.export, shows_evidence=True),
     Route("GET", "/boards", SIGNED_IN, boards.list_page),

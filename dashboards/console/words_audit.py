@@ -260,10 +260,12 @@ _REPORT: Mapping[str, tuple[str, str]] = {
     "report.cut": (
         "The first {0} of {1} accesses are shown; the file holds all.", "仅显示前 {0} 次访问，共 {1} 次；文件中为全部。",
     ),
-    "report.actors": (
-        "Tokens of the accounts are in such a report only by command, with a second person: accesstrail subject-report "
-        "--with-actors.",
-        "如需列出账户假名，须由两人使用命令：accesstrail subject-report --with-actors。",
+    "report.actors": ("A report that names accounts takes two people.", "列出账户的报告须两人授权。"),
+    "report.accounts": ("Report that names accounts", "列出账户的报告"),
+    "report.accounts.lead": (
+        "The same report with the token of each account, where naming them was found to be owed. The other person has "
+        "the role dpo or responder. It is a file, recorded with both names.",
+        "在认定应予告知的情况下，报告另列出各次访问的账户假名。另一人须为 dpo 或 responder。以文件提供，并登记双方账户。",
     ),
     "report.told": (
         "This look has been recorded, with its reason and {0} accesses.", "本次查阅已登记，附理由及 {0} 次访问。",

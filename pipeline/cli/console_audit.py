@@ -54,9 +54,11 @@ class ConsoleAudit:
         """As their status files say."""
         return [_notary(one) for one in read_workers(self._settings.state_dir / "run", "notary")]
 
-    def subject_report(self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str) -> SubjectReport | None:
+    def subject_report(
+        self, tokens: Sequence[str], from_us: int, until_us: int, case_ref: str, *, with_actors: bool
+    ) -> SubjectReport | None:
         """The report, of at most ten thousand accesses. Raises: UsageError: more, or it takes too long; Away."""
-        asked = AskedReport(self._tenant, tokens, (from_us, until_us), case_ref, False, MOST_REPORTED)
+        asked = AskedReport(self._tenant, tokens, (from_us, until_us), case_ref, with_actors, MOST_REPORTED)
         try:
             return report_from(SubjectReportReader(self._questions, _LIMIT_S), self._settings, asked)
         except Away as exc:

@@ -36,6 +36,7 @@ PATHS = {
     "audit": "/audit",
     "controls": "/audit/controls",
     "report": "/audit/subject-report",
+    "accounts": "/audit/subject-report/accounts",
 }
 AUDITOR_PATHS = {
     "subject-auditor": "/subjects/" + token("subject", SUBJECT),

@@ -105,7 +105,8 @@ def _paths(site: Site, role: str) -> list[str]:
     period = f"from_us={site.world.now_us - 10**12}&until_us={site.world.now_us}"
     return [
         "/overview", "/incidents", f"/incidents/{site.world.incident.incident_id}", f"/search/results?{period}",
-        f"/actors/{actor}", f"/subjects/{subject}", "/rules", "/health", "/audit/subject-report", "/boards", *boards,
+        f"/actors/{actor}", f"/subjects/{subject}", "/rules", "/health", "/audit/subject-report",
+        "/audit/subject-report/accounts", "/boards", *boards,
     ]  # fmt: skip
 
 

@@ -1,17 +1,19 @@
 """The report to a data subject as a page and as a file: what `accesstrail subject-report` makes, with a reason.
 
 Place in the flow: asked for on the page of a data subject or by itself. Nothing is shown before Kafka has the access
-event with the number of accesses; where the evidence and the table by subject differ, nothing is handed out. Accounts
-are named in it by command only, since that takes a second person.
+event with the number of accesses; where the evidence and the table by subject differ, nothing is handed out. A report
+that names accounts takes a second person at the same keyboard, and is a file.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 from dashboards.console.errors import refusal
+from dashboards.console.pages.incident import second_person
 from dashboards.console.pages.search import SPANS, subject_ids
 from dashboards.console.pages.subject import AskedSubject, asked_subject
 from dashboards.console.rendering import zone_of
@@ -19,7 +21,7 @@ from dashboards.console.visit import Answer, Download, Evidence, Page, Visit
 from dashboards.console.words import TAGS, Language
 from pipeline.audit.search import token_of
 from pipeline.audit.subject_report import SubjectReport
-from pipeline.errors import UsageError
+from pipeline.errors import Forbidden, UsageError
 
 PAGE, MARKDOWN, JSON = "page", "md", "json"
 MEDIA = {MARKDOWN: "text/markdown; charset=utf-8", JSON: "application/json"}
@@ -40,28 +42,72 @@ class _Asked(NamedTuple):
 
 def form_page(visit: Visit, refused: str = "") -> Page:
     """The form alone; a name that was typed never comes back in it, a token may."""
+    return _form(visit, "subject_report_form.html", refused)
+
+
+def accounts_page(visit: Visit, refused: str = "") -> Page:
+    """The form of a report that names accounts, with the second person's fields."""
+    return _form(visit, "subject_report_accounts.html", refused)
+
+
+def _form(visit: Visit, template: str, refused: str) -> Page:
     values = {
         "title": "report.title", "refused": refused, "spans": SPANS, "span": DEFAULT_SPAN,
         "subject": token_of(visit.form.text("subject", longest=600)) or "" if refused else "",
-        "language": visit.language, "ticket": visit.kept.ticket,
+        "language": visit.language, "ticket": visit.kept.ticket, "formats": tuple(MEDIA),
     }  # fmt: skip
-    return Page("subject_report_form.html", values, 400 if refused else 200)
+    return Page(template, values, 400 if refused else 200)
 
 
 def report(visit: Visit) -> Answer:
     """The report, as a page or a file."""
     try:
         whose, asked = asked_subject(visit), _asked(visit)
-        found = visit.parts.audit.subject_report(whose.tokens, whose.from_us, whose.until_us, asked.case)
-        if found is None:
-            raise UsageError(
-                "the evidence and the table by subject differ: nothing is handed out; run `accesstrail verify --store`",
-                code="report_differs",
-            )
+        found = _made(visit, whose, asked, with_actors=False)
     except UsageError as exc:
         return form_page(visit, refused=refusal(exc, visit.language))
-    body = (found.json() if asked.form == JSON else found.text(asked.language)).encode()
+    body = _body(found, asked)
     page = _shown(visit, whose, asked, found) if asked.form == PAGE else _file(visit, asked.form, body)
+    return _evidence(visit, whose, asked, found, page, body)
+
+
+def with_accounts(visit: Visit) -> Answer:
+    """The report with the tokens of accounts, as a file: a second person types a password after all else is checked."""
+    try:
+        whose, asked = asked_subject(visit), _asked(visit)
+        if asked.form == PAGE:
+            raise UsageError("such a report is a file: choose one", code="bad_field")
+        second = second_person(visit, "report_actors")
+        found = _made(visit, whose, asked, with_actors=True)
+    except Forbidden:
+        raise
+    except UsageError as exc:
+        return accounts_page(visit, refused=refusal(exc, visit.language))
+    body = _body(found, asked)
+    told = _evidence(visit, whose, asked, found, _file(visit, asked.form, body), body)
+    return replace(told, approval_ref=second.name)
+
+
+def _made(visit: Visit, whose: AskedSubject, asked: _Asked, *, with_actors: bool) -> SubjectReport:
+    """Raises: UsageError: also where the counts differ."""
+    found = visit.parts.audit.subject_report(
+        whose.tokens, whose.from_us, whose.until_us, asked.case, with_actors=with_actors
+    )
+    if found is None:
+        raise UsageError(
+            "the evidence and the table by subject differ: nothing is handed out; run `accesstrail verify --store`",
+            code="report_differs",
+        )
+    return found
+
+
+def _body(found: SubjectReport, asked: _Asked) -> bytes:
+    return (found.json() if asked.form == JSON else found.text(asked.language)).encode()
+
+
+def _evidence(
+    visit: Visit, whose: AskedSubject, asked: _Asked, found: SubjectReport, page: Page | Download, body: bytes
+) -> Evidence:
     return Evidence(
         page=page, look="subject_report", rows=len(found.accesses), about=f"subject:{whose.token}",
         reason=asked.reason, subject_ids=subject_ids(visit, (whose.token,)), case_ref=asked.case or visit.kept.ticket,

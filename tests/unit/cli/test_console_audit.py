@@ -70,19 +70,22 @@ def _desk(settings: Settings, store: Store) -> ConsoleAudit:
 def test_a_report_that_takes_too_long_is_refused_and_is_no_outage(settings: Settings) -> None:
     store = Store(_by_view(subject_access=[(3,)], access_events=Away("busy", code="store_busy")))
     with pytest.raises(UsageError) as refused:
-        _desk(settings, store).subject_report(TOKENS, 0, NOW_US, "")
+        _desk(settings, store).subject_report(TOKENS, 0, NOW_US, "", with_actors=False)
     assert refused.value.code == "report_late"
     assert max(int(str(one.get("max_execution_time", 0))) for one in store.settings) <= 15, "a viewer waits"
     away = Store(_by_view(subject_access=Away("gone", code="store_away")))
     with pytest.raises(Away):
-        _desk(settings, away).subject_report(TOKENS, 0, NOW_US, "")
+        _desk(settings, away).subject_report(TOKENS, 0, NOW_US, "", with_actors=False)
 
 
 def test_a_report_is_made_only_where_the_counts_agree(settings: Settings) -> None:
-    assert _desk(settings, Store(_by_view(subject_access=[(3,)]))).subject_report(TOKENS, 0, NOW_US, "") is None
+    assert (
+        _desk(settings, Store(_by_view(subject_access=[(3,)]))).subject_report(TOKENS, 0, NOW_US, "", with_actors=False)
+        is None
+    )
     by_view = _by_view(subject_access=[(0,)], sources=[("crm",)])
     agreeing = Store(lambda sql: [(2,)] if sql.startswith("SELECT count()") else by_view(sql))
-    found = _desk(settings, agreeing).subject_report(TOKENS, 5, NOW_US, "R-1")
+    found = _desk(settings, agreeing).subject_report(TOKENS, 5, NOW_US, "R-1", with_actors=False)
     assert found is not None
     assert (found.from_us, found.until_us, found.case_ref, found.sources) == (5, NOW_US, "R-1", ["crm"])
     assert found.retention_days == settings.retention.classes

@@ -18,8 +18,8 @@ from pipeline.audit.controls import RESULTS
 from pipeline.audit.register_reading import read_controls
 from pipeline.audit.verification import MISSING, VERDICTS
 from pipeline.ledger.verify import CHECKS
-from tests.audit_desk import BODY, differing, failed, intact, made, notary
-from tests.console import World, post
+from tests.audit_desk import ACTOR_TOKEN, BODY, differing, failed, intact, made, notary
+from tests.console import PASSWORD, World, post
 from tests.evidence_desk import LISTED_SUBJECT, SUBJECT, token
 from tests.unit.dashboards.test_evidence_pages import LANGUAGES, XSS
 
@@ -132,6 +132,67 @@ def test_a_token_whose_name_was_typed_before_asks_for_all_of_its_tokens(world: W
     assert world.audited.reported[0][0] == world.audited.reported[1][0]
     post(client, REPORT, ASKED | {"subject": token("subject", LISTED_SUBJECT)})
     assert world.trail.told[-1].subject_ids == (LISTED_SUBJECT,)
+
+
+# -- the report that names accounts
+
+ACCOUNTS = "/audit/subject-report/accounts"
+
+
+def _second(world: World, name: str) -> dict[str, str]:
+    world.account(name, name)
+    return {"second_name": name, "second_password": PASSWORD, "second_code": world.code(name)}
+
+
+@pytest.mark.parametrize("form", ["md", "json"])
+def test_two_people_get_the_report_that_names_accounts_and_both_are_told(world: World, form: str) -> None:
+    client = world.signed_in("dpo")
+    found = post(client, ACCOUNTS, ASKED | {"as": form} | _second(world, "responder"))
+    assert found.status_code == 200
+    assert "attachment" in found.headers["content-disposition"]
+    assert ACTOR_TOKEN in found.text
+    [read] = world.trail.told
+    assert (read.look, read.account, read.approval_ref, read.rows) == ("subject_report", "dpo", "responder", 3)
+    assert read.fingerprint == hashlib.sha256(found.content).hexdigest()
+    for as_ in ("page", "md", "json"):
+        assert ACTOR_TOKEN not in post(client, REPORT, ASKED | {"as": as_}).text, "one person gets no accounts"
+
+
+@pytest.mark.parametrize("second", ["dpo", "analyst", "nobody"])
+def test_nobody_is_their_own_second_person_and_not_everybody_may_be(world: World, second: str) -> None:
+    client = world.signed_in("dpo")
+    given = _second(world, second) if second == "analyst" else {"second_name": second, "second_password": PASSWORD}
+    if second == "dpo":
+        given["second_code"] = world.code("dpo")
+    found = post(client, ACCOUNTS, ASKED | {"as": "md"} | given)
+    assert found.status_code == 403
+    assert ACTOR_TOKEN not in found.text
+    assert world.audited.reported == []
+    assert world.trail.told == []
+
+
+def test_a_mistake_in_the_form_uses_up_no_code_and_such_a_report_is_no_page(world: World) -> None:
+    client = world.signed_in("dpo")
+    second = _second(world, "responder")
+    for change in ({"as": "page"}, {"reason": ""}, {"subject": ""}):
+        assert post(client, ACCOUNTS, ASKED | {"as": "md"} | second | change).status_code == 400
+    assert post(client, ACCOUNTS, ASKED | {"as": "md"} | second).status_code == 200
+
+
+def test_where_kafka_is_away_no_account_is_named(world: World) -> None:
+    client = world.signed_in("dpo")
+    world.trail.is_away = True
+    found = post(client, ACCOUNTS, ASKED | {"as": "json"} | _second(world, "responder"))
+    assert found.status_code == 503
+    assert ACTOR_TOKEN not in found.text
+
+
+@pytest.mark.parametrize("role", ["auditor", "responder", "soc", "admin"])
+def test_nobody_else_asks_for_accounts(world: World, role: str) -> None:
+    client = world.signed_in(role)
+    assert client.get(ACCOUNTS).status_code == 403
+    assert post(client, ACCOUNTS, ASKED | {"as": "md"}).status_code == 403
+    assert world.trail.told == []
 
 
 # -- evidence with proofs
@@ -386,7 +447,7 @@ def test_controls_of_no_period_are_refused(world: World, days: str) -> None:
 def _pages(client: TestClient, role: str, language: str) -> list[Any]:
     paths = {
         "auditor": ["/audit", "/audit/verification", "/audit/controls", "/audit/controls?days=7", BUNDLE],
-        "dpo": ["/audit", REPORT],
+        "dpo": ["/audit", REPORT, ACCOUNTS],
     }[role]
     found = [client.get(path) for path in paths]
     return found + ([post(client, REPORT, ASKED | {"language": language})] if role == "dpo" else [])
