@@ -27,6 +27,7 @@ from pipeline.errors import Away, UsageError
 from pipeline.incidents.model import Incident
 from tests import incident_logs
 from tests.accounts import cheap_passwords
+from tests.audit_desk import AuditWorld
 from tests.evidence_desk import EvidenceWorld
 from tests.incident_desk import Evidence, Reader, Sent
 from tests.incident_logs import START_US
@@ -159,6 +160,7 @@ class World:
     def __post_init__(self) -> None:
         self.store, self.evidence, self.topic = Store(self.logs), Evidence(self.logs), Sent(self.logs)
         self.looked = EvidenceWorld(self.state_dir / "directory", self.now_us)
+        self.audited = AuditWorld(self.now_us)
         self.outbox = CommandOutbox(self.state_dir / FILE_NAME, self.topic)
         self._settings: Settings | None = None
 
@@ -180,7 +182,7 @@ class World:
         given: dict[str, Any] = {
             "accounts": self.accounts, "trail": self.trail, "live": self.live, "panels": self.panels,
             "incidents": ConsoleIncidents(self.store, _Lazy(self.clock_desk)), "channels": self.channels,  # type: ignore[arg-type]
-            "evidence": self.looked,
+            "evidence": self.looked, "audit": self.audited,
             "desk": ConsoleDesk(self.store, self.topic, self.outbox, wait_s=0.1, sleep=lambda _: None),
             "now_us": lambda: self.now_us, "zone": "Asia/Shanghai",
             "public_address": self.public_address, "first_secret": FIRST_SECRET, "started_us": NOW_US,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dashboards.console.audit_ports import AuditDesk
 from dashboards.console.evidence_ports import EvidenceDesk
 from dashboards.console.outages import Outages
 from dashboards.console.reveal_limit import RevealLimit
@@ -179,7 +180,8 @@ class LiveFacts:
 
     `open`: incidents that are not closed, by (severity, state); `gravest`: the first of them; `problems`: codes of what
     is wrong with taking events in; `silent`: sources that have not reported for longer than they may; `stored_us`: when
-    something was stored last, 0 never; `events_a_second`: stored since the last look.
+    something was stored last, 0 never; `events_a_second`: stored since the last look; `changed`: differences that the
+    last verification of the store found.
     """
 
     open: Mapping[tuple[str, str], int]
@@ -188,6 +190,7 @@ class LiveFacts:
     silent: Sequence[str]
     stored_us: int
     events_a_second: float
+    changed: int = 0
 
 
 class LiveSource(Protocol):
@@ -234,6 +237,7 @@ class Parts:
     panels: PanelSource
     channels: Channels
     evidence: EvidenceDesk
+    audit: AuditDesk
     now_us: Callable[[], int]
     two_people: tuple[str, ...] = ()
     public_address: str = ""

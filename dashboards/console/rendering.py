@@ -36,6 +36,7 @@ MENU = (
     ("/search", "nav.search", "search_evidence"),
     ("/boards", "nav.boards", ""),
     ("/rules", "nav.models", "search_evidence"),
+    ("/audit", "nav.audit", ""),
     ("/health", "nav.pipeline", "read_status"),
     ("/settings", "nav.settings", ""),
     ("/help", "nav.help", ""),

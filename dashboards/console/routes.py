@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 from dashboards.console.pages import (
     actor,
+    audit,
     boards,
     breach,
+    bundle,
+    controls,
     entry,
     health,
     incident,
@@ -24,6 +27,7 @@ from dashboards.console.pages import (
     rules,
     search,
     subject,
+    subject_report,
 )
 from dashboards.console.visit import Answer, Visit
 
@@ -109,6 +113,24 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
     Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
     Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),
+    Route("GET", "/audit", SIGNED_IN, audit.hub_page),
+    Route("GET", "/audit/verification", "verify_ledger", audit.verification_page),
+    # Numbers of a period and no names, as figures of boards are.
+    Route("GET", "/audit/controls", "search_evidence", controls.controls_page),
+    Route("GET", "/audit/subject-report", "subject_report", subject_report.form_page),
+    Route("POST", "/audit/subject-report", "subject_report", subject_report.report, shows_evidence=True),
+    Route("GET", "/audit/subject-report/accounts", "report_actors", subject_report.accounts_page),
+    # The second person types a password.
+    Route(
+        "POST",
+        "/audit/subject-report/accounts",
+        "report_actors",
+        subject_report.with_accounts,
+        shows_evidence=True,
+        is_login=True,
+    ),
+    Route("GET", "/audit/evidence", "export_evidence", bundle.form_page),
+    Route("POST", "/audit/evidence", "export_evidence", bundle.export, shows_evidence=True),
     Route("GET", "/boards", SIGNED_IN, boards.list_page),
     # The board of the pipeline names nobody: whoever may see how the pipeline is may see it. Before the others.
     Route("GET", "/boards/pipeline-health", "read_status", boards.board_page),

@@ -31,9 +31,9 @@ class Sentence:
 
 
 def sentences(facts: LiveFacts, now_us: int, language: Language, *, sees_incidents: bool) -> Sequence[Sentence]:
-    """What there is to say, in the order incidents, ingest, sources."""
+    """What there is to say, in the order incidents, ingest, evidence, sources."""
     found = [*_of_incidents(facts, language)] if sees_incidents else []
-    return [*found, *_of_ingest(facts, now_us, language), _of_sources(facts, language)]
+    return [*found, *_of_ingest(facts, now_us, language), *_of_evidence(facts, language), _of_sources(facts, language)]
 
 
 def level_of(found: Sequence[Sentence]) -> Level:
@@ -76,6 +76,12 @@ def _of_ingest(facts: LiveFacts, now_us: int, language: Language) -> Iterator[Se
     yield Sentence(
         "good", said("verdict.healthy", language, f"{rate:,.0f}" if rate >= 1 or not rate else f"{rate:.1f}")
     )
+
+
+def _of_evidence(facts: LiveFacts, language: Language) -> Iterator[Sentence]:
+    """Only where something was changed: that nothing was is no news, and may be old."""
+    if facts.changed:
+        yield Sentence("bad", said("health.wrong.verification", language, f"{facts.changed:,}"), "/health")
 
 
 def _of_sources(facts: LiveFacts, language: Language) -> Sentence:

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from dashboards.console import (
     words_accounts,
+    words_audit,
     words_boards,
     words_breach,
     words_errors,
@@ -31,6 +32,7 @@ TAGS: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
 _TABLES: tuple[Mapping[str, tuple[str, str]], ...] = (
     words_frame.WORDS, words_accounts.WORDS, words_errors.WORDS, words_overview.WORDS, words_incidents.WORDS,
     words_breach.WORDS, words_evidence.WORDS, words_rules.WORDS, words_health.WORDS, words_boards.WORDS,
+    words_audit.WORDS,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "nav.incidents": ("Incidents", "事件"),
     "nav.search": ("Search", "检索"),
     "nav.boards": ("Boards", "看板"),
+    "nav.audit": ("Audit", "审计"),
     "nav.models": ("Rules and models", "规则与模型"),
     "nav.pipeline": ("Pipeline", "管道状态"),
     "nav.settings": ("Settings", "设置"),
@@ -47,6 +48,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "help.start.evidence": (
         "Whatever shows evidence is itself recorded: who looked at what, when, and how many rows.",
         "查阅证据的行为本身也会留痕：谁、何时、看了什么、多少行。",
+    ),
+    "help.start.audit": (
+        "whether the evidence is intact, controls, the report to a data subject, evidence with proofs.",
+        "证据是否完好、控制措施、个人信息访问报告、可校验的证据包。",
     ),
     "help.keys": ("Keyboard", "键盘"),
     "help.keys.text": (

@@ -1,7 +1,7 @@
 """What the audit report asks of the store, as the database role reader: the statements of the register, as they stand.
 
-Place in the flow: beside it; used by `accesstrail report audit`. Values come back as plain ones: times as ISO 8601 in
-UTC, a time that never was (1970) as none.
+Place in the flow: beside it; used by `accesstrail report audit` and the console's page of controls. Values come back as
+plain ones: times as ISO 8601 in UTC, a time that never was (1970) as none.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _LONGEST_S = 300
 
 
 class AuditReader:
-    """The statements of a report on one connection; every method may raise Away or StoreRefused."""
+    """The statements of a report; every method may raise Away or StoreRefused. `longest_s`: of one statement."""
 
-    def __init__(self, reader: Questions) -> None:
-        self._reader = reader
+    def __init__(self, reader: Questions, longest_s: int = _LONGEST_S) -> None:
+        self._reader, self._limit = reader, {"max_execution_time": longest_s}
 
     def answers(self, queries: Mapping[str, EvidenceQuery], scope: Scope) -> dict[str, Answer]:
         """What every statement answers, by name."""
@@ -31,7 +31,7 @@ class AuditReader:
 
     def answer(self, query: EvidenceQuery, scope: Scope) -> Answer:
         """What one answers. Raises: also StoreRefused: it answers other columns than the register says."""
-        rows = self._reader.query(query.sql, scope.parameters(query), {"max_execution_time": _LONGEST_S})
+        rows = self._reader.query(query.sql, scope.parameters(query), self._limit)
         if any(len(row) != len(query.columns) for row in rows):
             raise StoreRefused(f"the statement {query.name} answers other columns than the register of controls says")
         return Answer(tuple(query.columns), tuple(tuple(_plain(value) for value in row) for row in rows))

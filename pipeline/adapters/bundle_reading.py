@@ -21,6 +21,7 @@ from pipeline.ports import LedgerEntry
 
 _PAGE_ENTRIES = 2_000
 _PAGE_ROWS = 20_000
+_AT_MOST = " LIMIT {most:UInt64}"
 _TREE = f"{OF_LIFE} AND epoch = {{epoch:UInt32}}"
 _BYTES: Mapping[str, object] = {"strings_as_bytes": True}
 _TABLES = (("E", "access_events", ACCESS_EVENT_COLUMNS), ("D", "dead_letters", DEAD_LETTER_COLUMNS))
@@ -107,12 +108,25 @@ class StoredEvidence:
 
     def signed(self, tree: EvidenceTree) -> Sequence[SignedCheckpoint]:
         """The checkpoints, in the order of sizes; of those of one size the first."""
+        return self._signed(tree, 0, None)
+
+    def signed_from(self, tree: EvidenceTree, size: int, most: int) -> Sequence[SignedCheckpoint]:
+        """The first checkpoints of at least so many leaves."""
+        return self._signed(tree, size, most)
+
+    def largest_signed(self, tree: EvidenceTree) -> int:
+        """Leaves of the largest checkpoint."""
+        sql = f"SELECT max(tree_size) FROM {VIEWS}.checkpoints WHERE {_TREE}"
+        return int(self._questions.query(sql, _place(tree))[0][0])
+
+    def _signed(self, tree: EvidenceTree, size: int, most: int | None) -> list[SignedCheckpoint]:
         sql = (
             f"SELECT note, toUnixTimestamp64Micro(signed_at) FROM {VIEWS}.checkpoints WHERE {_TREE} "
-            "ORDER BY tree_size, signed_at"
+            f"AND tree_size >= {{size:UInt64}} ORDER BY tree_size, signed_at{'' if most is None else _AT_MOST}"
         )
+        asked = {**_place(tree), "size": size, "most": most or 0}
         found: list[SignedCheckpoint] = []
-        for note, at_us in self._questions.query(sql, _place(tree), _BYTES):
+        for note, at_us in self._questions.query(sql, asked, _BYTES):
             checkpoint = parse_text(note.decode().rpartition("\n\n")[0] + "\n")
             if not found or found[-1].checkpoint.size != checkpoint.size or found[-1].checkpoint != checkpoint:
                 found.append(SignedCheckpoint(checkpoint, note, at_us))

@@ -1,7 +1,8 @@
 """What the evidence says of one data subject, for the report it is entitled to; as the database role reader.
 
-Place in the flow: under `accesstrail subject-report`. The rows are those of `access_events` itself, the count beside
-them that of `subject_access`: where the two differ, nothing is handed out. Every value is a typed parameter.
+Place in the flow: under `accesstrail subject-report` and the console's page of it. The rows are those of
+`access_events` itself, the count beside them that of `subject_access`: where the two differ, nothing is handed out.
+Every value is a typed parameter.
 """
 
 from __future__ import annotations
@@ -37,17 +38,18 @@ _SOURCES = (
 
 
 class SubjectReportReader:
-    """Questions over one connection; every method may raise Away or StoreRefused."""
+    """Questions over one connection; every method may raise Away or StoreRefused. `limit_s`: of the long ones each."""
 
-    def __init__(self, questions: Questions) -> None:
-        self._questions = questions
+    def __init__(self, questions: Questions, limit_s: int = _LIMIT_S) -> None:
+        self._questions, self._limit = questions, {"max_execution_time": limit_s}
 
     def accesses(
-        self, tenant: str, tokens: Sequence[str], from_us: int, until_us: int, *, with_actors: bool
-    ) -> list[SubjectAccess]:
-        """The accesses that name the subject, oldest first, repetitions left out; at most one more than is reported."""
-        given = _given(tenant, tokens, from_us, until_us) | {"most": MOST_ACCESSES + 1}
-        rows = self._questions.query(_ROWS, given, {"max_execution_time": _LIMIT_S})
+        self, tenant: str, tokens: Sequence[str], from_us: int, until_us: int, *, with_actors: bool,
+        most: int = MOST_ACCESSES,
+    ) -> list[SubjectAccess]:  # fmt: skip
+        """The accesses that name the subject, oldest first, repetitions left out; at most one more than `most`."""
+        given = _given(tenant, tokens, from_us, until_us) | {"most": most + 1}
+        rows = self._questions.query(_ROWS, given, self._limit)
         return [
             SubjectAccess(
                 event_us=row[0], action=row[1], outcome=row[2], purpose=row[3], legal_basis=row[4], department=row[5],
@@ -64,7 +66,7 @@ class SubjectReportReader:
     def unlisted(self, tenant: str, from_us: int, until_us: int) -> int:
         """Accesses of the period that count more people than they list."""
         given = _given(tenant, (), from_us, until_us)
-        return int(self._questions.query(_UNLISTED, given, {"max_execution_time": _LIMIT_S})[0][0])
+        return int(self._questions.query(_UNLISTED, given, self._limit)[0][0])
 
     def sources(self, tenant: str) -> list[str]:
         """Everything that has reported."""

@@ -109,6 +109,21 @@ class ControlRegister:
         return tuple((law, number) for law, number in control.serves if not self.laws[law].articles[number].confirmed)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedControls:
+    """What the controls came to in a period, by id; times UTC microseconds. `results`: words of RESULTS.
+
+    `figures`: the numbers that say so, by query. `unanswered`: queries that took too long for somebody who waits; the
+    controls that need them have no result.
+    """
+
+    from_us: int
+    to_us: int
+    results: Mapping[str, str]
+    figures: Mapping[str, Mapping[str, int]]
+    unanswered: tuple[str, ...] = ()
+
+
 def holds(rule: Rule, row: Mapping[str, int]) -> bool:
     """Whether a rule is there and all of it holds."""
     return bool(rule) and all(one.holds(row) for one in rule)

@@ -25,6 +25,7 @@ from pipeline.ports import LedgerEntry
 _RANGE_FILES = ("rows.bin", "entries.ndjson", "checkpoints.ndjson")
 _SELECTION_FILES = ("rows.bin", "proofs.ndjson", "checkpoints.ndjson")
 _ROWS_AT_ONCE = 50_000
+_CHECKPOINTS_AHEAD = 2_000
 
 
 class EvidenceTree(NamedTuple):
@@ -76,6 +77,14 @@ class EvidenceSource(Protocol):
 
     def signed(self, tree: EvidenceTree) -> Sequence[SignedCheckpoint]:
         """The checkpoints, in the order of sizes."""
+        ...
+
+    def signed_from(self, tree: EvidenceTree, size: int, most: int) -> Sequence[SignedCheckpoint]:
+        """The first checkpoints of at least so many leaves, in the order of sizes."""
+        ...
+
+    def largest_signed(self, tree: EvidenceTree) -> int:
+        """Leaves of the largest checkpoint; 0 where there is none."""
         ...
 
     def incident_trees(self) -> Sequence[LogPosition]:
@@ -199,11 +208,10 @@ def export_selection(
 def _write_proofs(
     source: EvidenceSource, tree: EvidenceTree, writing: TreeWriting, wanted: Sequence[int]
 ) -> list[SignedCheckpoint]:
-    signed, used, at = source.signed(tree), dict[int, SignedCheckpoint](), 0
-    largest = signed[-1].checkpoint.size if signed else 0
+    used, at, largest = dict[int, SignedCheckpoint](), 0, source.largest_signed(tree)
     while at < len(wanted):
         entries = source.entries_from(tree, wanted[at], largest)
-        against = _covering(signed, entries)
+        against = _covering(source, tree, entries)
         group = [one for one in entries if one.tree_size <= against.checkpoint.size]
         here = [offset for offset in wanted[at:] if offset <= group[-1].last_offset]
         _write_group(source, tree, writing, group, against, set(here))
@@ -212,10 +220,14 @@ def _write_proofs(
     return [used[size] for size in sorted(used)]
 
 
-def _covering(signed: Sequence[SignedCheckpoint], entries: Sequence[LedgerEntry]) -> SignedCheckpoint:
-    """The first checkpoint behind the first of the entries that ends where one of them ends."""
+def _covering(source: EvidenceSource, tree: EvidenceTree, entries: Sequence[LedgerEntry]) -> SignedCheckpoint:
+    """The first checkpoint behind the first of the entries that ends where one of them ends.
+
+    Only the next ones are asked for: a tree has one for every second that it grew in.
+    """
     ends = {entry.tree_size for entry in entries}
-    found = next((one for one in signed if one.checkpoint.size in ends), None)
+    next_ones = source.signed_from(tree, min(ends), _CHECKPOINTS_AHEAD) if ends else ()
+    found = next((one for one in next_ones if one.checkpoint.size in ends), None)
     if found is None:
         raise UsageError(
             "some of these rows are not behind a signed checkpoint yet: does `accesstrail notary` run? wait a second, "

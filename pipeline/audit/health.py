@@ -117,3 +117,31 @@ class HealthView:
     unscored: int
     events: int
     unknown: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorView:
+    """One place outside the store that checkpoints are handed to. `age_s`: of the oldest that it lacks, 0: none.
+
+    `anchored_us`: when it took one last, 0 never; `waiting`: how many it still lacks; `code`: "" or why it took none.
+    """
+
+    name: str
+    kind: str
+    anchored_us: int
+    age_s: float
+    waiting: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotaryView:
+    """A notary that says how it is. `round_us`: when it last had signed every tree as far as it was, 0 never.
+
+    `refused`: trees it does not sign, each with the code why.
+    """
+
+    round_us: int
+    trees: int
+    refused: Sequence[tuple[str, str]]
+    anchors: Sequence[AnchorView]

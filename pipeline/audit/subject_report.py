@@ -1,13 +1,14 @@
 """Who looked at my data: the report that a data subject is entitled to, in Chinese or English.
 
-Place in the flow: made by `accesstrail subject-report` from evidence rows, after the count of these was compared with
-the table by subject. What it says follows PIPL art. 44, 45, 50 and GDPR art. 15: when, what for, kinds of data, by
-which department or partner, handed to whom, abroad or not, how much, how long records are kept. It names no employee
-(CJEU C-579/21) unless that was granted, and nobody else whose data the same access touched.
+Place in the flow: made by `accesstrail subject-report` and the console's page from evidence rows, after the count of
+these was compared with the table by subject. What it says follows PIPL art. 44, 45, 50 and GDPR art. 15: when, what
+for, kinds of data, by which department or partner, handed to whom, abroad or not, how much, how long records are kept.
+It names no employee (CJEU C-579/21) unless that was granted, and nobody else whose data the same access touched.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +39,24 @@ class SubjectAccess:
     records: int
     others: int
     actor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordedReport:
+    """The report in one language, in the parts that a file or a page is put together from; all of it plain text.
+
+    `facts`, `totals`: name and value. `rows`: a cell for each word of `head`; `nothing`: what stands in their place.
+    """
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    totals_title: str
+    totals: Sequence[tuple[str, str]]
+    list_title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    nothing: str
+    remarks: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +106,25 @@ class SubjectReport:
             "retention_days": dict(self.retention_days), "provision_days": self.provision_days,
         }  # fmt: skip
 
+    def json(self) -> str:
+        """The document as a file."""
+        return json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n"
+
+    def worded(self, language: str) -> WordedReport:
+        """The report in words, local time UTC+8 and UTC."""
+        words, place = _WORDS[language], 0 if language == "zh" else 1
+        has_actors = any(one.actor for one in self.accesses)
+        head = words["head"] + (f" | {words['actor']}" if has_actors else "")
+        return WordedReport(
+            title=words["title"], facts=_facts(self, words), totals_title=words["totals"],
+            totals=_totals(self.totals(), words), list_title=words["list"], head=head.split(" | "),
+            rows=[_cells(one, place, has_actors=has_actors) for one in self.accesses], nothing=words["nothing"],
+            remarks=_remarks(self, words),
+        )  # fmt: skip
+
     def text(self, language: str) -> str:
-        """Markdown for a person, local time UTC+8 and UTC."""
-        return _text(self, _WORDS[language], language)
+        """Markdown for a person."""
+        return _markdown(self.worded(language))
 
 
 def _is_handed_on(one: SubjectAccess) -> bool:
@@ -158,45 +193,53 @@ def _plain(text: str) -> str:
     return "".join(one if one.isprintable() else " " for one in text).replace("|", "/") or "—"
 
 
-def _text(report: SubjectReport, words: Mapping[str, str], language: str) -> str:
-    totals, place = report.totals(), 0 if language == "zh" else 1
-    lines = [
-        f"# {words['title']}", "",
-        f"- {words['period']}: {_utc(report.from_us)} – {_utc(report.until_us)}",
-        f"- {words['made']}: {_utc(report.made_us)}",
+def _facts(report: SubjectReport, words: Mapping[str, str]) -> list[tuple[str, str]]:
+    found = [
+        (words["period"], f"{_utc(report.from_us)} – {_utc(report.until_us)}"), (words["made"], _utc(report.made_us))
     ]  # fmt: skip
-    if report.case_ref:
-        lines.append(f"- {words['case']}: {_plain(report.case_ref)}")
-    lines += ["", f"## {words['totals']}", ""]
+    return [*found, (words["case"], _plain(report.case_ref))] if report.case_ref else found
+
+
+def _totals(totals: Mapping[str, object], words: Mapping[str, str]) -> list[tuple[str, str]]:
     numbers = {"accesses": "accesses", "denied": "denied", "abroad": "abroad", "handed": "to_partners_or_others"}
-    lines += [f"- {words[name]}: {totals[key]}" for name, key in numbers.items()]
+    found = [(words[name], str(totals[key])) for name, key in numbers.items()]
     for name in ("purposes", "departments", "partners", "categories"):
-        found = totals[name]
-        assert isinstance(found, dict)  # noqa: S101  as `totals` makes it
-        if found:
-            lines.append(f"- {words[name]}: " + ", ".join(f"{_plain(key)} ({count})" for key, count in found.items()))
-    lines += ["", f"## {words['list']}", ""]
-    lines += _table(report, words, place) if report.accesses else [words["nothing"]]
-    lines += ["", words["others"]]
+        counts = totals[name]
+        assert isinstance(counts, dict)  # noqa: S101  as `totals` makes it
+        if counts:
+            found.append((words[name], ", ".join(f"{_plain(key)} ({count})" for key, count in counts.items())))
+    return found
+
+
+def _remarks(report: SubjectReport, words: Mapping[str, str]) -> list[str]:
+    found = [words["others"]]
     if report.unlisted:
-        lines.append(words["unlisted"].format(n=report.unlisted))
-    lines.append(words["sources"].format(names=", ".join(map(_plain, report.sources)) or "—"))
+        found.append(words["unlisted"].format(n=report.unlisted))
+    found.append(words["sources"].format(names=", ".join(map(_plain, report.sources)) or "—"))
     for name, days in report.retention_days.items():
-        lines.append(words["kept"].format(**{"days": days, "class": name, "provision": report.provision_days}))
-    return "\n".join(lines) + "\n"
+        found.append(words["kept"].format(**{"days": days, "class": name, "provision": report.provision_days}))
+    return found
 
 
-def _table(report: SubjectReport, words: Mapping[str, str], place: int) -> list[str]:
-    has_actors = any(one.actor for one in report.accesses)
-    head = words["head"] + (f" | {words['actor']}" if has_actors else "")
-    lines = [f"| {head} |", "|---" * len(head.split(" | ")) + "|"]
-    for one in report.accesses:
-        cells = [
-            _local(one.event_us), _utc(one.event_us), ACTIONS.get(one.action, (one.action,) * 2)[place],
-            _OUTCOMES.get(one.outcome, (one.outcome,) * 2)[place], _plain(one.purpose),
-            _plain(", ".join(one.categories)), _plain(one.partner or one.department),
-            _RECIPIENTS.get(one.recipient, (one.recipient,) * 2)[place], _plain(one.country),
-            "—" if one.records < 0 else str(one.records), *([_plain(one.actor)] if has_actors else []),
-        ]  # fmt: skip
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+def _cells(one: SubjectAccess, place: int, *, has_actors: bool) -> list[str]:
+    return [
+        _local(one.event_us), _utc(one.event_us), ACTIONS.get(one.action, (one.action,) * 2)[place],
+        _OUTCOMES.get(one.outcome, (one.outcome,) * 2)[place], _plain(one.purpose), _plain(", ".join(one.categories)),
+        _plain(one.partner or one.department), _RECIPIENTS.get(one.recipient, (one.recipient,) * 2)[place],
+        _plain(one.country), "—" if one.records < 0 else str(one.records), *([_plain(one.actor)] if has_actors else []),
+    ]  # fmt: skip
+
+
+def _markdown(report: WordedReport) -> str:
+    lines = [f"# {report.title}", ""]
+    lines += [f"- {name}: {value}" for name, value in report.facts]
+    lines += ["", f"## {report.totals_title}", ""]
+    lines += [f"- {name}: {value}" for name, value in report.totals]
+    lines += ["", f"## {report.list_title}", ""]
+    lines += _table(report) if report.rows else [report.nothing]
+    return "\n".join([*lines, "", *report.remarks]) + "\n"
+
+
+def _table(report: WordedReport) -> list[str]:
+    head = [f"| {' | '.join(report.head)} |", "|---" * len(report.head) + "|"]
+    return head + ["| " + " | ".join(cells) + " |" for cells in report.rows]

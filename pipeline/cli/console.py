@@ -39,6 +39,7 @@ from pipeline.audit.reads import Read
 from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.acting import now_us
 from pipeline.cli.console_accounts import FIRST_LINK, ConsoleAccounts
+from pipeline.cli.console_audit import ConsoleAudit
 from pipeline.cli.console_evidence import ConsoleEvidence
 from pipeline.cli.console_incidents import ConsoleDesk, ConsoleIncidents, SharedSender
 from pipeline.cli.console_live import ConsoleLive, ConsolePanels
@@ -123,6 +124,7 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
             panels=ConsolePanels(PanelReader(pool), kept_s=STEP_S),
             channels=ConsoleChannels(settings),
             evidence=ConsoleEvidence(settings, pool, keyring, listed, accounts.names, vault=vault),
+            audit=ConsoleAudit(settings, pool),
             now_us=now_us,
             two_people=settings.response.two_people,
             public_address=settings.console.public_address,

@@ -1,7 +1,7 @@
 """What the console's overview is made of, gathered for all viewers at once: incidents, ingest, sources; and panels.
 
 Place in the flow: built by `console.py`. Ingest is what workers say in their status files, so that it is told also
-while the store is away; silent sources are the same as on the page of pipeline health.
+while the store is away; silent sources and the last verification are the same as on the page of pipeline health.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.incident_reading import IncidentReader
 from pipeline.adapters.panel_reading import PanelReader
 from pipeline.adapters.status_file import read_workers
+from pipeline.adapters.verification_results import VerificationResults
 from pipeline.audit.incidents import IncidentFilter
 from pipeline.audit.panels import PanelAnswer
 from pipeline.cli.console_sources import ListedSources
@@ -36,7 +37,7 @@ class ConsoleLive:
         now_us: Callable[[], int],
     ) -> None:  # fmt: skip
         self._run, self._reader, self._health = state_dir / "run", reader, health
-        self._listed, self._now_us = listed, now_us
+        self._listed, self._now_us, self._verified = listed, now_us, VerificationResults(state_dir)
         self._counted: tuple[int, float] | None = None
 
     def facts(self) -> LiveFacts:
@@ -50,7 +51,12 @@ class ConsoleLive:
             silent=self._silent(),
             stored_us=_newest_us(workers),
             events_a_second=self._rate(workers),
+            changed=self._changed(),
         )
+
+    def _changed(self) -> int:
+        judged = self._verified.all().judged
+        return 0 if judged is None else judged.changed
 
     def _silent(self) -> Sequence[str]:
         now_us = self._now_us()

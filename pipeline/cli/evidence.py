@@ -127,11 +127,11 @@ def _write(settings: Settings, wanted: Wanted, folder: Path) -> tuple[Exported, 
             else:
                 exported = export_range(source, trees, wanted.from_us, wanted.until_us, bundle)
                 exported = exported.plus(export_incidents(source, bundle))
-            _add_keys(settings, bundle)
+            add_keys(settings, bundle)
             return exported, bundle.finish(SELECTION if wanted.kind else RANGE, wanted.query, now_us())
 
 
-def _add_keys(settings: Settings, bundle: BundleWriter) -> None:
+def add_keys(settings: Settings, bundle: BundleWriter) -> None:
     """For convenience only: whoever verifies has them from elsewhere."""
     public = settings.ledger.public_keys_file
     if public is not None and public.exists():

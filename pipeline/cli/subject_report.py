@@ -6,9 +6,10 @@ Place in the flow: as an account; the count of the evidence is compared with the
 
 from __future__ import annotations
 
-import json
 import uuid
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -78,7 +79,7 @@ def subject_report_command(
     if report is None:
         click.echo("the evidence and the table by subject differ: run `accesstrail verify --store`", err=True)
         return EXIT_DIFFERENCES
-    body = json.dumps(report.document(), ensure_ascii=False, indent=2) + "\n" if as_json else report.text(lang)
+    body = report.json() if as_json else report.text(lang)
     _tell(settings, account, second, named, why, report, body)
     if out is None:
         click.echo(body, nl=False)
@@ -91,21 +92,42 @@ def subject_report_command(
 def _made(
     settings: Settings, tenant: str, named: Named, period: tuple[int, int], case_ref: str, *, with_actors: bool
 ) -> SubjectReport | None:
-    """None: the number of rows is not what the table by subject says before and after. Raises: UsageError: too many."""
+    """As `report_from`, over a connection of its own."""
     with closing(connect(settings.clickhouse, "reader")) as client:
-        reader = SubjectReportReader(client)
-        before = reader.listed(tenant, named.tokens, *period)
-        accesses = reader.accesses(tenant, named.tokens, *period, with_actors=with_actors)
-        if len(accesses) > MOST_ACCESSES:
-            raise UsageError(f"more than {MOST_ACCESSES:,} accesses: give a shorter period with --from and --to")
-        after = reader.listed(tenant, named.tokens, *period)
-        if not before <= len(accesses) <= after:
-            return None
-        return SubjectReport(
-            from_us=period[0], until_us=period[1], made_us=now_us(), case_ref=case_ref, accesses=accesses,
-            unlisted=reader.unlisted(tenant, *period), sources=reader.sources(tenant),
-            retention_days=settings.retention.classes, provision_days=settings.retention.provision_days,
-        )  # fmt: skip
+        asked = AskedReport(tenant, named.tokens, period, case_ref, with_actors, MOST_ACCESSES)
+        return report_from(SubjectReportReader(client), settings, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedReport:
+    """What a report is asked for. `most`: accesses that it may hold."""
+
+    tenant: str
+    tokens: Sequence[str]
+    period: tuple[int, int]
+    case_ref: str
+    with_actors: bool
+    most: int
+
+
+def report_from(reader: SubjectReportReader, settings: Settings, asked: AskedReport) -> SubjectReport | None:
+    """None: the number of rows is not what the table by subject says before and after. Raises: UsageError: too many."""
+    whose = asked.tenant, asked.tokens, *asked.period
+    before = reader.listed(*whose)
+    accesses = reader.accesses(*whose, with_actors=asked.with_actors, most=asked.most)
+    if len(accesses) > asked.most:
+        raise UsageError(
+            f"more than {asked.most:,} accesses: give a shorter period with --from and --to", code="report_large"
+        )
+    after = reader.listed(*whose)
+    if not before <= len(accesses) <= after:
+        return None
+    return SubjectReport(
+        from_us=asked.period[0], until_us=asked.period[1], made_us=now_us(), case_ref=asked.case_ref,
+        accesses=accesses, unlisted=reader.unlisted(asked.tenant, *asked.period),
+        sources=reader.sources(asked.tenant), retention_days=settings.retention.classes,
+        provision_days=settings.retention.provision_days,
+    )  # fmt: skip
 
 
 def _tell(

@@ -1,4 +1,8 @@
-"""`accesstrail verify`: whether the evidence is what was sealed and signed, and whether anything is missing."""
+"""`accesstrail verify`: whether the evidence is what was sealed and signed, and whether anything is missing.
+
+Place in the flow: beside it, with public keys only. What a run on a store came to is kept in its state folder, where
+the console finds it; that changes nothing of the run.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,44 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import click
 
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.evidence_reading import ENGINE, HERE, EvidenceReader
+from pipeline.adapters.verification_results import VerificationResults
+from pipeline.audit.verification import DIFFERS, INTACT, MISSING, VerificationRun, run_of, unjudged, verdict_of
+from pipeline.cli.acting import acting, now_us
 from pipeline.cli.options import settings_of
 from pipeline.cli.verification import StoreVerification
 from pipeline.config import Settings
-from pipeline.errors import EXIT_DIFFERENCES, EXIT_INCOMPLETE, EXIT_OK, NoteRejected, UsageError
+from pipeline.errors import (
+    EXIT_DIFFERENCES,
+    EXIT_INCOMPLETE,
+    EXIT_OK,
+    AccesstrailError,
+    NoteRejected,
+    UsageError,
+)
 from pipeline.ledger.bundle_check import verify_bundle
 from pipeline.ledger.notes import LONGEST_FILE_BYTES, notes_in
 from pipeline.ledger.signed_note import PublicKey, load_public_keys
 from pipeline.ledger.verify import CHECKS, INCOMPLETE, Report, TreeCounts
 
 _EVERY_S = 5.0
+
+
+class _Facts(TypedDict):
+    """What is known of a run however it ends."""
+
+    began_us: int
+    by: str
+    hashed_by: str
+    keys: Sequence[str]
+    kept: int
 
 
 @click.command("verify")
@@ -45,20 +71,25 @@ _EVERY_S = 5.0
     help="Of a store: who hashes the rows, this process or the server (faster, and believes it).",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--token-file", type=click.Path(path_type=Path),
+    help="Of a store: your personal token, so that the console says who ran this; without one nobody is named.",
+)  # fmt: skip
 @click.option("--state", "state_dir", type=click.Path(path_type=Path), help="Folder of a local stack.")
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Configuration file [env: ACCESSTRAIL_CONFIG]."
 )
 def verify_command(
-    bundle: Path | None, keys: Path, against: tuple[Path, ...], leaves: str, state_dir: Path | None,
-    config_file: Path | None, *, store: bool, as_json: bool,
+    bundle: Path | None, keys: Path, against: tuple[Path, ...], leaves: str, token_file: Path | None,
+    state_dir: Path | None, config_file: Path | None, *, store: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Verify that the evidence is what was sealed and signed, and say what is missing.
 
     Recomputes every leaf, root and hash of the ledger from the rows that readers see, or from those of a bundle, and
     compares them with signed checkpoints: those in the store or bundle, and those of --against. Of a store, derived
     tables are compared with the rows too. It needs public keys only. What a change leaves untouched in the store is
-    found by a checkpoint that was kept elsewhere: give one.
+    found by a checkpoint that was kept elsewhere: give one. What a run on a store comes to, also that it could not be
+    judged, is kept in the state folder and shown by the console.
 
     \b
     Examples:
@@ -66,7 +97,8 @@ def verify_command(
       accesstrail verify --store --config c.toml --keys ledger.pub --against anchors/checkpoints.notes --json
       accesstrail verify --bundle ./evidence --keys ledger.pub
 
-    Exit codes: 0 intact, 1 differences, 2 usage, 3 intact but incomplete, 69 unreachable, 78 configuration.
+    Exit codes: 0 intact, 1 differences, 2 usage, 3 intact but incomplete, 69 unreachable, 77 the token's account may
+    not verify, 78 configuration.
     """
     if store == (bundle is not None):
         raise UsageError("say what to verify: --store, or --bundle DIR")
@@ -74,15 +106,53 @@ def verify_command(
     if bundle is not None:
         report = verify_bundle(bundle, known, kept)
     else:
-        report = _store_report(settings_of(state_dir, config_file, os.environ), known, kept, leaves)
+        settings = settings_of(state_dir, config_file, os.environ)
+        by = acting(settings.state_dir, token_file, "verify_ledger").name if token_file is not None else ""
+        report = StoreRun(settings, known, kept, leaves, by).report()
     click.echo(json.dumps(_document(report), ensure_ascii=False, indent=2) if as_json else _text(report))
     return _exit_code(report)
 
 
-def _store_report(settings: Settings, known: Sequence[PublicKey], kept: Sequence[bytes], leaves: str) -> Report:
-    with closing(connect(settings.clickhouse, "reader")) as questions:
-        reader = EvidenceReader(questions, leaves)
-        return StoreVerification(reader, questions, settings.ledger.deployment, known, kept, _Progress()).run()
+@dataclass(frozen=True, slots=True)
+class StoreRun:
+    """One run on a store, which leaves behind what it came to. `by`: the account that runs it, "": nobody is named."""
+
+    settings: Settings
+    known: Sequence[PublicKey]
+    kept: Sequence[bytes]
+    leaves: str
+    by: str = ""
+
+    def report(self) -> Report:
+        """What the checks found. Raises: Away; StoreRefused: it could not be judged, which is kept too."""
+        began_us = now_us()
+        try:
+            report = self._verified()
+        except AccesstrailError as exc:
+            self._keep(unjudged(exc.code, ended_us=now_us(), **self._facts(began_us)))
+            raise
+        self._keep(run_of(report, ended_us=now_us(), **self._facts(began_us)))
+        return report
+
+    def _verified(self) -> Report:
+        settings = self.settings
+        with closing(connect(settings.clickhouse, "reader")) as questions:
+            reader = EvidenceReader(questions, self.leaves)
+            deployment = settings.ledger.deployment
+            return StoreVerification(reader, questions, deployment, self.known, self.kept, _Progress()).run()
+
+    def _facts(self, began_us: int) -> _Facts:
+        return {
+            "began_us": began_us, "by": self.by, "hashed_by": self.leaves, "kept": len(self.kept),
+            "keys": [one.identity for one in self.known],
+        }  # fmt: skip
+
+    def _keep(self, run: VerificationRun) -> None:
+        """Whoever may only read verifies all the same: that nothing could be left behind is said, and no failure."""
+        try:
+            VerificationResults(self.settings.state_dir).keep(run)
+        except OSError as exc:
+            click.echo(f"the console will not show this run: the state folder: {exc.strerror}", err=True)
 
 
 def _notes(path: Path) -> list[bytes]:
@@ -98,10 +168,11 @@ def _notes(path: Path) -> list[bytes]:
     return notes
 
 
+_EXIT_CODES = {INTACT: EXIT_OK, DIFFERS: EXIT_DIFFERENCES, MISSING: EXIT_INCOMPLETE}
+
+
 def _exit_code(report: Report) -> int:
-    if report.findings.has_differences:
-        return EXIT_DIFFERENCES
-    return EXIT_INCOMPLETE if report.findings.is_incomplete else EXIT_OK
+    return _EXIT_CODES[verdict_of(report)]
 
 
 class _Progress:
@@ -121,7 +192,7 @@ class _Progress:
 def _document(report: Report) -> dict[str, object]:
     findings = report.findings
     return {
-        "verdict": _VERDICTS[_exit_code(report)],
+        "verdict": verdict_of(report),
         "intact": not findings.has_differences,
         "complete": not findings.is_incomplete,
         "kind": "selection" if report.is_selection else "range",
@@ -134,9 +205,6 @@ def _document(report: Report) -> dict[str, object]:
         "derived": report.derived,
         "notes": report.notes,
     }
-
-
-_VERDICTS = {EXIT_OK: "intact", EXIT_DIFFERENCES: "differences", EXIT_INCOMPLETE: "incomplete"}
 
 
 def _counts(one: TreeCounts) -> dict[str, int]:

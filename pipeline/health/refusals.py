@@ -72,6 +72,29 @@ REFUSALS: Mapping[str, Trouble] = {
         "wait a second; if it lasts, see in `accesstrail status` whether the notary runs.",
         "待导出的记录尚无签名检查点覆盖。", "稍等一秒；若持续，请用 `accesstrail status` 查看公证进程是否运行。",
     ),
+    "export_large": Trouble(
+        "One person would take out more accesses at once than one person may.",
+        "choose a shorter period; more takes two people and `accesstrail evidence export`.",
+        "一人一次导出的访问记录超过上限。", "请缩短期间；更多须由两人使用 `accesstrail evidence export`。",
+    ),
+    "export_busy": Trouble(
+        "A bundle of evidence is being made already, and the console makes one at a time.", "try again in a minute.",
+        "控制台正在生成另一个证据包，一次只能生成一个。", "请一分钟后再试。",
+    ),
+    "draft_failed": Trouble(
+        "The draft of a bundle could not be written into the state folder.",
+        "look at the space and the rights of that folder.",
+        "无法在状态目录中写入证据包草稿。", "检查该目录的剩余空间与权限。",
+    ),
+    "report_large": Trouble(
+        "A subject report would hold more accesses than one may.", "give a shorter period.",
+        "个人信息访问报告所含访问次数超过上限。", "请缩短期间。",
+    ),
+    "report_late": Trouble(
+        "The evidence of a subject report takes longer to read than somebody waits at a page.",
+        "choose a shorter period, or use `accesstrail subject-report`.",
+        "个人信息访问报告所需证据无法即时读取。", "请缩短期间，或使用 `accesstrail subject-report`。",
+    ),
     "nothing_found": Trouble(
         "There is no access that answers the question.", "check the id, its kind and the times.",
         "没有符合条件的访问记录。", "检查标识、其类型和时间范围。",

@@ -6,8 +6,11 @@ the machine's speed. `ACCESSTRAIL_SCREENSHOTS=DIR` keeps the pictures that the g
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -35,7 +38,9 @@ LOOKS = {
     r"/overview/panels/": "panel", r"/incidents/[\w-]+/evidence$": "incident", r"/search/results$": "search",
     r"/subjects/[0-9a-f]{32}$": "subject", r"/subjects/[0-9a-f]{32}/check$": "page",
     r"/actors/[0-9a-f]{32}$": "actor", r"/rules$": "rules", r"/reveal$": "reveal",
+    r"/audit/subject-report$": "subject_report",
 }  # fmt: skip
+POSTED = ("reveal", "subject_report")
 """Addresses behind which evidence is, and what a look at each is called in the record."""
 _ON_RECORD = (
     "SELECT replaceOne(endpoint, 'console ', ''), toString(action), toString(outcome), justification, fields_unmasked, "
@@ -77,7 +82,7 @@ class Desk:
         for method, url in self.asked:
             path = urlsplit(url).path
             for pattern, look in LOOKS.items():
-                if re.search(pattern, path) and (method == "POST") == (look == "reveal"):
+                if re.search(pattern, path) and (method == "POST") == (look in POSTED):
                     found[look] += 1
         return found
 
@@ -159,11 +164,18 @@ def test_the_attack_is_watched_handled_asked_about_and_every_look_is_on_record(
     close_another(page, tokens(told)["actor", 2], pair, album, reader)
     ask_who_touched(page, demo, desk)
     photograph_the_rest(pair, demo, desk, album, reader)
+    verify_and_see(page, demo)
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out.")).to_be_visible(timeout=PAGE_MS)
 
     privacy = Desk(console)
-    reveal(privacy, chromium, demo, harvester)
+    officer = privacy.window(chromium)
+    sign_in(officer, privacy, demo, PRIVACY)
+    complete(officer)
+    reveal(officer, privacy, demo, harvester)
+    answer_the_person(officer, demo)
+    officer.get_by_role("button", name="Sign out").click()
+    expect(officer.get_by_text("You are signed out.")).to_be_visible(timeout=PAGE_MS)
     assert [*desk.complaints, *privacy.complaints] == []
     recorded(demo, RESPONDER, desk.looks())
     recorded(demo, PRIVACY, privacy.looks())
@@ -284,19 +296,42 @@ def take(pair: dict[str, Page], name: str, album: Path, reader: Page) -> None:
         picture(page, album / f"{name}.{language}.png", reader)
 
 
-def reveal(desk: Desk, chromium: Browser, demo: Demo, token: str) -> None:
+def verify_and_see(page: Page, demo: Demo) -> None:
+    """The whole store is verified by command while it works; the console tells what that came to."""
+    words = ["--state", str(demo.state), "--keys", str(demo.state / "keys" / "ledger.pub")]
+    command = [sys.executable, "-m", "pipeline.cli", "verify", "--store", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONG_S)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    open_page(page, "Pipeline")
+    verdict = "intact and complete" if done.returncode == 0 else "intact, incomplete"
+    expect(page.get_by_role("definition").filter(has_text=verdict)).to_have_count(1)
+
+
+def answer_the_person(page: Page, demo: Demo) -> None:
+    """The watched customer asks who looked: the report in the language of choice, and as a file."""
+    open_page(page, "Audit")
+    page.get_by_role("link", name="Subject report").click()
+    watched = said(demo.told(), r"search --subject (\S+)")
+    page.get_by_label("Data subject").fill(watched)
+    page.get_by_label("Language of the report").select_option("Chinese")
+    page.get_by_label("Why the report is made").fill(REASON)
+    page.get_by_role("button", name="Record and show").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("您的个人信息访问记录", timeout=PAGE_MS)
+    assert watched not in page.content()
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Download as JSON").click()
+    looks = int(said(demo.told(), r"one well-known customer again and again\. ([\d,]+) looks").replace(",", ""))
+    assert json.loads(Path(waited.value.path()).read_text(encoding="utf-8"))["totals"]["accesses"] > looks
+
+
+def reveal(page: Page, desk: Desk, demo: Demo, token: str) -> None:
     """One account's identity, by the one role that may, with a reason."""
-    page = desk.window(chromium)
-    sign_in(page, desk, demo, PRIVACY)
-    complete(page)
     page.goto(f"{desk.console}/actors/{token}")
     page.get_by_text("Reveal the identity").click()
     page.get_by_label("Why").fill(REASON)
     page.get_by_role("button", name="Reveal and record").click()
     expect(page.get_by_role("main")).to_contain_text("This reveal and its reason have been recorded.", timeout=PAGE_MS)
     expect(page.get_by_role("main")).to_contain_text(said(demo.told(), r"search --actor (\S+)"))
-    page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_text("You are signed out.")).to_be_visible(timeout=PAGE_MS)
 
 
 def recorded(demo: Demo, account: str, looks: Counter[str]) -> None:

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from dashboards.console.app import console_app
 from pipeline.audit.search import AccessRow
+from tests.audit_desk import differing, intact, made, notary
 from tests.console import PASSWORD, World
 from tests.evidence_desk import ACTOR, SUBJECT, access, hostile, token
 from tests.incident_logs import alert
@@ -32,7 +33,19 @@ PATHS = {
     "actor": "/actors/" + token("actor", ACTOR),
     "rules": "/rules",
     "health": "/health",
+    "audit": "/audit",
+    "controls": "/audit/controls",
+    "report": "/audit/subject-report",
+    "accounts": "/audit/subject-report/accounts",
 }
+AUDITOR_PATHS = {
+    "subject-auditor": "/subjects/" + token("subject", SUBJECT),
+    "audit-auditor": "/audit",
+    "verification": "/audit/verification",
+    "controls-judged": "/audit/controls?days=30",
+    "bundle": "/audit/evidence",
+}
+OF_ROLE = {"dpo": PATHS, "auditor": AUDITOR_PATHS}
 PAYLOAD = "\"><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
@@ -80,6 +93,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     world.logs.put(alert(1, detector="bulk_export"), alert(2, risk=95.0, severity="high"))
     world.looked.incidents = [world.store.incident(world.incident.incident_id)]  # type: ignore[list-item]
     world.looked.alerts = list(world.store.alerts_of(world.looked.incidents[0]))
+    world.audited.runs = [differing(world.now_us - 3_600_000_000), intact(world.now_us - 86_400_000_000)]
+    world.audited.notaries_found = [notary(world.now_us)]
     server = uvicorn.Server(
         uvicorn.Config(console_app(world.parts()), port=0, log_config=None, lifespan="off", ws="none")
     )
@@ -108,10 +123,13 @@ def _serious(page: Page) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("role", OF_ROLE)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_whole_for_eyes_machines_and_phones(chromium: Browser, served: Served, scheme: Any) -> None:
-    page = served.sign_in(chromium, "dpo", color_scheme=scheme, locale=EN)
-    for name, path in PATHS.items():
+def test_every_page_is_whole_for_eyes_machines_and_phones(
+    chromium: Browser, served: Served, scheme: Any, role: str
+) -> None:
+    page = served.sign_in(chromium, role, color_scheme=scheme, locale=EN)
+    for name, path in OF_ROLE[role].items():
         page.set_viewport_size(DESK)  # type: ignore[arg-type]
         page.goto(served.url + path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -124,9 +142,10 @@ def test_every_page_is_whole_for_eyes_machines_and_phones(chromium: Browser, ser
     assert served.complaints == []
 
 
-def test_every_page_speaks_chinese(chromium: Browser, served: Served) -> None:
-    page = served.sign_in(chromium, "dpo", locale=ZH)
-    for name, path in PATHS.items():
+@pytest.mark.parametrize("role", OF_ROLE)
+def test_every_page_speaks_chinese(chromium: Browser, served: Served, role: str) -> None:
+    page = served.sign_in(chromium, role, locale=ZH)
+    for name, path in OF_ROLE[role].items():
         page.goto(served.url + path)
         assert page.get_attribute("html", "lang") == "zh-CN"
         _kept(page, f"{name}-zh")
@@ -156,6 +175,44 @@ def test_an_auditor_finds_who_touched_a_customer_by_keyboard_and_takes_the_file(
     assert served.complaints == []
 
 
+def test_an_auditor_takes_evidence_with_proofs_by_keyboard(chromium: Browser, served: Served) -> None:
+    page = served.sign_in(chromium, "auditor", locale=EN)
+    page.goto(f"{served.url}/audit")
+    page.get_by_role("link", name="Evidence with proofs").press("Enter")
+    page.get_by_label("Data subject").fill(SUBJECT)
+    page.get_by_label("What the evidence is for").fill("case 17")
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Record and download").press("Enter")
+    assert Path(waited.value.path()).read_bytes()[:2] == b"PK"
+    assert waited.value.suggested_filename.endswith(".zip")
+    assert served.world.trail.told[-1].look == "export"
+    assert served.complaints == []
+
+
+@pytest.mark.parametrize("language", ["English", "Chinese"])
+def test_a_dpo_answers_a_person_in_the_language_of_choice_and_takes_the_file(
+    chromium: Browser, served: Served, language: str
+) -> None:
+    served.world.audited.accesses = [made(n, served.world.now_us) for n in range(1, 40)]
+    page = served.sign_in(chromium, "dpo", locale=EN)
+    page.goto(served.url + PATHS["subject"])
+    page.get_by_text("Make the report that this person is entitled to").click()
+    page.get_by_label("Language of the report").select_option(language)
+    page.get_by_label("Why the report is made").fill("request of 20 November")
+    page.get_by_role("button", name="Record and show").click()
+    title = {"English": "Who accessed your personal data", "Chinese": "您的个人信息访问记录"}[language]
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    _kept(page, f"report-{language}")
+    assert _serious(page) == []
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Download as Markdown").click()
+    assert Path(waited.value.path()).read_text(encoding="utf-8").startswith(f"# {title}\n")
+    assert [one.look for one in served.world.trail.told][-2:] == ["subject_report"] * 2
+    assert served.complaints == []
+
+
 def test_a_dpo_reveals_one_account_with_a_reason(chromium: Browser, served: Served) -> None:
     page = served.sign_in(chromium, "dpo", locale=EN)
     page.goto(served.url + PATHS["actor"])
@@ -172,12 +229,16 @@ def test_a_dpo_reveals_one_account_with_a_reason(chromium: Browser, served: Serv
 def test_hostile_events_run_nothing_in_a_browser(chromium: Browser, served: Served) -> None:
     served.world.looked.rows = [hostile(n, served.world.now_us - n * 1_000_000, PAYLOAD) for n in range(1, 5)]
     served.world.looked.text = PAYLOAD
-    page = served.sign_in(chromium, "dpo", locale=EN)
-    for path in (*PATHS.values(), f"/search/results?from_us=1&until_us={served.world.now_us}"):
-        page.goto(served.url + path)
-        page.wait_for_load_state("networkidle")
-        assert page.title() != "owned", path
-        assert page.locator("main img, main script").count() == 0, path
+    served.world.audited.runs = [differing(served.world.now_us - 1_000_000, PAYLOAD)]
+    served.world.audited.notaries_found = [notary(served.world.now_us, PAYLOAD)]
+    results = f"/search/results?from_us=1&until_us={served.world.now_us}"
+    for role, paths in OF_ROLE.items():
+        page = served.sign_in(chromium, role, locale=EN)
+        for path in (*paths.values(), results):
+            page.goto(served.url + path)
+            page.wait_for_load_state("networkidle")
+            assert page.title() != "owned", path
+            assert page.locator("main img, main script").count() == 0, path
     assert served.complaints == []
 
 

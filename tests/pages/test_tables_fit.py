@@ -15,6 +15,9 @@ from playwright.sync_api import Page as Window
 from dashboards.panels.boards import BOARDS
 from dashboards.panels.panel import Panel
 from pipeline.audit.panels import PanelAnswer
+from pipeline.events import LogPosition
+from pipeline.ledger.checkpoint import TreeName
+from tests.audit_desk import differing, intact, notary
 from tests.console import World
 from tests.evidence_desk import ACTOR as ACTOR_ID
 from tests.evidence_desk import SUBJECT, access, token
@@ -81,19 +84,29 @@ def site(tmp_path: Path) -> Iterator[Site]:
     world.looked.incidents = [world.store.incident(world.incident.incident_id)]  # type: ignore[list-item]
     world.looked.alerts = list(world.store.alerts_of(world.looked.incidents[0]))
     world.panels = Wide()  # type: ignore[assignment]  # the same role
-    world.account("dpo", "dpo")
+    tree = TreeName("bank.example", LogPosition("access.events", "Vn3dq0xgSZ2yYk1r5m7w9A", 7))
+    long = f"the rows 12432000-12432999 do not give the root that was sealed; {LONG[:120]}"
+    world.audited.runs = [differing(world.now_us - 10**9, str(tree)), intact(world.now_us - 10**11)]
+    told = [replace(one, code="entry_root", about=long) for one in world.audited.runs[0].differences]
+    world.audited.runs[0] = replace(world.audited.runs[0], differences=told, by="lin.meng", derived=["access_events"])
+    world.audited.notaries_found = [notary(world.now_us)]
+    for role in ("dpo", "auditor"):
+        world.account(role, role)
     with running(world) as found:
         yield found
 
 
-def _paths(site: Site) -> list[str]:
+def _paths(site: Site, role: str) -> list[str]:
+    if role == "auditor":
+        return ["/audit", "/audit/verification", "/audit/controls?days=30", "/audit/evidence"]
     actor, subject = token("actor", ACTOR_ID), token("subject", SUBJECT)
     own = {"actor": f"/of/{actor}", "subject-audit": f"/of/{subject}"}
     boards = [f"/boards/{one.uid}{own.get(one.uid, '')}" for one in BOARDS]
     period = f"from_us={site.world.now_us - 10**12}&until_us={site.world.now_us}"
     return [
         "/overview", "/incidents", f"/incidents/{site.world.incident.incident_id}", f"/search/results?{period}",
-        f"/actors/{actor}", f"/subjects/{subject}", "/rules", "/health", "/boards", *boards,
+        f"/actors/{actor}", f"/subjects/{subject}", "/rules", "/health", "/audit/subject-report",
+        "/audit/subject-report/accounts", "/boards", *boards,
     ]  # fmt: skip
 
 
@@ -107,11 +120,12 @@ def _open(page: Window, address: str) -> None:
     page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true })")
 
 
+@pytest.mark.parametrize("role", ["dpo", "auditor"])
 @pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
-def test_nothing_is_cut_at_1280_and_at_320_px(chromium: Browser, site: Site, locale: str) -> None:
-    page = site.sign_in(site.window(chromium, locale, viewport={"width": 1280, "height": 900}), "dpo")
+def test_nothing_is_cut_at_1280_and_at_320_px(chromium: Browser, site: Site, locale: str, role: str) -> None:
+    page = site.sign_in(site.window(chromium, locale, viewport={"width": 1280, "height": 900}), role)
     faults = []
-    for path in _paths(site):
+    for path in _paths(site, role):
         page.set_viewport_size({"width": 1280, "height": 900})
         _open(page, site.address + path)
         faults += [f"{path}: {one}" for one in (*page.evaluate(CUT), *page.evaluate(SCROLLED))]

@@ -15,13 +15,14 @@ def health_page(visit: Visit) -> Answer:
     silent = [one for one in view.sources if one.is_silent_at(visit.now_us)]
     failed_runs = [one for one in view.runs if one.result == "failed"]
     undelivered = sum(one.failed + one.waiting for one in view.channels)
+    verified = visit.parts.audit.verifications().judged
     gaps = sum(one.records for one in view.dead_letters if one.kind == "gap")
     # Besides what processes say of themselves: key of the words and how many.
     wrong = [
         (key, count) for key, count in (
             ("health.wrong.silent", len(silent)), ("health.wrong.runs", len(failed_runs)),
             ("health.wrong.messages", undelivered), ("health.wrong.unscored", view.unscored),
-            ("health.wrong.gaps", gaps),
+            ("health.wrong.gaps", gaps), ("health.wrong.verification", verified.changed if verified else 0),
         ) if count
     ]  # fmt: skip
     values = {
@@ -29,6 +30,6 @@ def health_page(visit: Visit) -> Answer:
         "lag": sum(max(one.lag, 0) for one in view.partitions),
         "is_lag_known": bool(view.partitions) and all(one.lag >= 0 for one in view.partitions),
         "failed_runs": failed_runs, "undelivered": undelivered,
-        "dead": sum(one.records for one in view.dead_letters),
+        "dead": sum(one.records for one in view.dead_letters), "verified": verified,
     }  # fmt: skip
     return Page("health.html", values)

@@ -65,7 +65,7 @@ def _asked(visit: Visit) -> Question:
             tokens[f"{kind}s"] = named.tokens
             if named.identifier and kind == "subject":
                 visit.kept.remember(named.tokens[0], named.identifier)
-    from_us, until_us = _period(visit)
+    from_us, until_us = period(visit)
     words = {name: visit.form.text(name, longest=64) for name in _WORDS}
     return checked(
         Question(
@@ -93,8 +93,8 @@ def number(text: str) -> float:
     return found
 
 
-def _period(visit: Visit) -> tuple[int, int]:
-    """From when to when: a span of days up to now, or times in the viewer's zone."""
+def period(visit: Visit) -> tuple[int, int]:
+    """From when to when: a span of days up to now, or times in the viewer's zone. Raises: UsageError."""
     span = number(visit.form.text("span", str(DEFAULT_SPAN), longest=8))
     if span not in SPANS:
         raise UsageError("there is no such period", code="bad_field")

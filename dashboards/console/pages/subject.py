@@ -6,6 +6,8 @@ one of an id.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dashboards.console.pages.actor import token_in_path
 from dashboards.console.pages.search import (
     DAY_US,
@@ -15,11 +17,13 @@ from dashboards.console.pages.search import (
     fingerprint,
     hidden,
     number,
+    period,
     subject_ids,
     whole,
 )
 from dashboards.console.visit import Answer, Evidence, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED
+from pipeline.audit.identifiers import ID_MARK
 from pipeline.audit.search import Question
 from pipeline.errors import UsageError
 
@@ -34,6 +38,36 @@ def ask(visit: Visit) -> Answer:
         visit.kept.remember(named.tokens[0], named.identifier)
     visit.kept.ticket = visit.form.text("ticket", longest=_LONGEST_TICKET)
     return Redirect(f"/subjects/{named.tokens[0]}")
+
+
+class AskedSubject(NamedTuple):
+    """One data subject and a period that a form names. `tokens`: one a key version, the first stands in addresses."""
+
+    tokens: tuple[str, ...]
+    from_us: int
+    until_us: int
+
+    @property
+    def token(self) -> str:
+        """What stands for the person."""
+        return self.tokens[0]
+
+
+def asked_subject(visit: Visit) -> AskedSubject:
+    """The person and the period of a form: of a page before, as hidden fields, or typed. Raises: UsageError."""
+    named = visit.parts.evidence.named("subject", visit.form.text("subject", longest=_LONGEST_ID + 3))
+    if named.identifier:
+        visit.kept.remember(named.tokens[0], named.identifier)
+    elif named.tokens[0] in visit.kept.typed:
+        named = visit.parts.evidence.named("subject", ID_MARK + visit.kept.typed[named.tokens[0]])
+    if visit.form.text("until_us", longest=20):
+        from_us, until_us = whole(visit.form, "from_us"), whole(visit.form, "until_us")
+    else:
+        from_us, until_us = period(visit)
+    from_us, until_us = max(from_us, 0), min(until_us, visit.now_us + 1)
+    if from_us >= until_us:
+        raise UsageError("a period ends after it begins", code="bad_range")
+    return AskedSubject(named.tokens, from_us, until_us)
 
 
 def subject_page(visit: Visit) -> Answer:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 import subprocess
 import sys
+import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +21,9 @@ from pipeline.adapters.bundle_reading import StoredEvidence
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.audit.evidence import EvidenceTree, Exported, by_tree, export_range, export_selection
+from pipeline.cli import evidence_archive
+from pipeline.cli.evidence_archive import EvidenceArchives
+from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.errors import UsageError
 from pipeline.events import LogPosition
 from pipeline.ledger.bundle_check import verify_bundle
@@ -22,7 +31,9 @@ from pipeline.ledger.bundle_writing import BundleWriter
 from pipeline.ledger.checkpoint import Checkpoint, TreeName
 from pipeline.ledger.signed_note import PrivateKey
 from pipeline.ledger.verify import Report
-from tests.batches import RECEIVED_AT_US, Batch, batch
+from tests.batches import RECEIVED_AT_US, Batch, batch, same_text
+from tests.rows import row_values
+from tests.unit.versions.deployment import Deployment
 
 pytestmark = pytest.mark.stack
 
@@ -169,6 +180,64 @@ def stand_alone(history: History, text: str = "") -> int:
     told = subprocess.run(command, cwd=VERIFIER, capture_output=True, text=True, check=False, timeout=60)
     assert text in told.stdout, told.stdout + told.stderr
     return told.returncode
+
+
+def _tokens(history: History) -> tuple[str, list[str], int]:
+    """A data subject of the signed batches, hex, and how many accesses name it."""
+    rows = [row for one in history.batches[:5] for row in row_values(one.events, ACCESS_EVENT_COLUMNS)]
+    token = next(row["subject_tokens"][0] for row in rows if row["subject_tokens"])
+    return rows[0]["tenant_id"], [token], sum(token in row["subject_tokens"] for row in rows)
+
+
+@pytest.fixture
+def tenant(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Rows of a tenant of their own: the store is shared, and so are the few tokens of random rows."""
+    name = f"t-{uuid.uuid4().hex}"
+    made = batch
+
+    def of_tenant(*given: Any, **more: Any) -> Batch:
+        return made(*given, **more, change=lambda rows: same_text(rows, "tenant_id", name))
+
+    monkeypatch.setattr(f"{__name__}.batch", of_tenant)
+    return name
+
+
+def _archives(history: History, reader: ClickHouse) -> EvidenceArchives:
+    settings = Deployment(history.folder / "deployment").settings()
+    return EvidenceArchives(settings, reader)
+
+
+def test_the_consoles_archive_holds_a_bundle_that_verifies_and_leaves_no_draft(
+    tenant: str, history: History, reader: ClickHouse
+) -> None:
+    name, tokens, count = _tokens(history)
+    assert name == tenant
+    archives = _archives(history, reader)
+    found = archives.of_subject(tenant, tokens, ALWAYS, RECEIVED_AT_US)
+    assert (found.rows, found.trees) == (count, 1)
+    with zipfile.ZipFile(io.BytesIO(found.body)) as packed:
+        packed.extractall(history.folder / "got")
+    folder = history.folder / "got" / found.name.removesuffix(".zip")
+    assert sha256((folder / "manifest.json").read_bytes()).hexdigest() == found.fingerprint
+    assert json.loads((folder / "manifest.json").read_text())["query"] == {"by": "subject"}
+    report = verify_bundle(folder, [KEY.public], [history.signed_at(4)])
+    assert report.findings.told == []
+    assert sum(counts.covered for _, counts in report.trees) == count
+    assert (history.folder / "got" / "HOW-TO-VERIFY.txt").is_file()
+    assert list((history.folder / "deployment").glob(".bundle-*")) == []
+    assert archives.of_subject(tenant, tokens, ALWAYS, RECEIVED_AT_US) == found, "the same evidence, the same archive"
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_BYTES", 100), ("MOST_SPAN", 10), ("LONGEST_S", -1.0)])
+def test_the_consoles_archive_is_refused_beyond_each_of_its_limits(
+    tenant: str, history: History, reader: ClickHouse, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    _, tokens, _ = _tokens(history)
+    monkeypatch.setattr(evidence_archive, limit, value)
+    with pytest.raises(UsageError) as refused:
+        _archives(history, reader).of_subject(tenant, tokens, ALWAYS, RECEIVED_AT_US)
+    assert refused.value.code == "export_large"
+    assert list((history.folder / "deployment").glob(".bundle-*")) == []
 
 
 RAW, AT_ONCE = "accesstrail_raw", "SETTINGS mutations_sync = 2"

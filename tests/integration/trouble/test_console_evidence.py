@@ -1,13 +1,16 @@
-"""The evidence pages over the real store, broker and worker: a search finds the look that came before it."""
+"""The evidence pages over the real store, broker, worker and notary: a search finds the look that came before it."""
 
 from __future__ import annotations
 
 import html
+import io
 import re
 import time
 import uuid
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyotp
 import pytest
@@ -20,6 +23,8 @@ from pipeline.adapters.accounts import open_accounts
 from pipeline.cli.console import console_parts
 from pipeline.cli.console_accounts import ConsoleAccounts
 from pipeline.events import DEFAULT_TENANT
+from pipeline.ledger.bundle_check import verify_bundle
+from pipeline.ledger.signed_note import load_public_keys
 from pipeline.privacy.keys import Keyring
 from tests.accounts import cheap_passwords
 from tests.conftest import Stack
@@ -106,3 +111,55 @@ def test_a_search_finds_accesses_and_then_itself(system: System) -> None:
         {"topic": system.topic},
     )
     assert sorted(told) == [("audit_query", 4), ("read", 2), ("unmask", 2)]
+
+
+def _bundle(client: TestClient, form: dict[str, str]) -> Any:
+    """The archive, as soon as the notary has signed what it proves."""
+    deadline_s = time.monotonic() + 60
+    while (answer := post(client, "/audit/evidence", form)).status_code == 400 and time.monotonic() < deadline_s:
+        assert "behind no signed checkpoint" in html.unescape(answer.text) or "not behind" in answer.text, answer.text
+        time.sleep(0.5)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_what_leaves_by_the_pages_of_an_audit_verifies_and_is_on_record(system: System, tmp_path: Path) -> None:
+    system.produce(40, subject_ids=["c-5510277"], resource_type="customer_profile", action="read", purpose="support")
+    asked = {"subject": "c-5510277", "span": "1095", "reason": "case 17, asked by the person"}
+    with console_parts(system.settings) as parts, system.worker(), system.worker("notary"):
+        system.await_sealed(40)
+        auditor = _signed_in(system, parts, "lin.meng", "auditor")
+        with zipfile.ZipFile(io.BytesIO(_bundle(auditor, asked).content)) as archive:
+            archive.extractall(tmp_path / "got")
+        [folder] = [one for one in (tmp_path / "got").iterdir() if one.is_dir()]
+        keys = system.settings.ledger.public_keys_file
+        assert keys is not None
+        report = verify_bundle(folder, load_public_keys(keys), [])
+        assert report.findings.told == []
+        assert sum(counts.events for _, counts in report.trees) == 40
+        judged = html.unescape(auditor.get("/audit/controls?days=30").text)
+        # The period ends with the last whole minute: what was just sealed may lie behind it.
+        assert re.search("nothing of the kind happened|covered by evidence", judged)
+        assert "not asked" not in judged
+        assert "without a result" not in judged
+        page = auditor.get("/audit/verification").text
+        assert "A notary signed" in page
+        dpo = _signed_in(system, parts, "he.fang", "dpo")
+        system.await_sealed(41)
+        shown = post(dpo, "/audit/subject-report", asked | {"language": "en"})
+        assert shown.status_code == 200, shown.text
+        assert "<dt>Accesses</dt><dd>41</dd>" in shown.text, "the export before it is one of them"
+        system.await_sealed(42)
+        file = post(dpo, "/audit/subject-report", asked | {"as": "json"})
+        assert file.json()["totals"]["accesses"] == 42
+        system.await_sealed(43)
+    told = system.reader.query(
+        "SELECT replaceOne(endpoint, 'console ', ''), toString(action), records_returned, justification "
+        "FROM accesstrail.access_events WHERE topic = {topic:String} AND source_system = 'accesstrail' "
+        "AND startsWith(resource_type, 'evidence.') ORDER BY event_time",
+        {"topic": system.topic},
+    )
+    assert [tuple(row) for row in told] == [
+        ("export", "audit_export", 40, asked["reason"]), ("subject_report", "audit_export", 41, asked["reason"]),
+        ("subject_report", "audit_export", 42, asked["reason"]),
+    ]  # fmt: skip

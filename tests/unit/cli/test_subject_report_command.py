@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
+from pipeline.adapters.subject_report_reading import MOST_ACCESSES
 from pipeline.audit.reads import Read, read_event
 from pipeline.audit.subject_report import SubjectAccess
 from pipeline.cli import announcing
@@ -34,8 +35,9 @@ class FakeReader:
     def listed(self, *_: object) -> int:
         return self._left.pop(0)
 
-    def accesses(self, *_: object, with_actors: bool) -> list[SubjectAccess]:
+    def accesses(self, *_: object, with_actors: bool, most: int) -> list[SubjectAccess]:
         assert not with_actors
+        assert most == MOST_ACCESSES
         return [ONE]
 
     def unlisted(self, *_: object) -> int:

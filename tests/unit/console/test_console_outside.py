@@ -14,6 +14,7 @@ from dashboards.panels import soc_overview
 from dashboards.panels.panel import Panel
 from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.reader_pool import ReaderPool
+from pipeline.adapters.verification_results import VerificationResults
 from pipeline.audit.panels import PanelAnswer
 from pipeline.cli import console_sources
 from pipeline.cli.console_incidents import SharedSender
@@ -23,6 +24,7 @@ from pipeline.config import ClickHouseSettings
 from pipeline.directory.snapshot import SourceRow
 from pipeline.errors import Away, DirectoryError, StoreRefused
 from pipeline.privacy.keys import Keyring
+from tests.audit_desk import differing, failed, intact
 
 NOW_US = 1_795_000_000_000_000
 SETTINGS = ClickHouseSettings(
@@ -198,6 +200,23 @@ def test_the_overview_counts_the_same_sources_as_silent_as_the_page_of_health(
     listed = ListedSources(tmp_path, Keyring.offline())
     live = ConsoleLive(tmp_path, Incidents(), health, listed, lambda: NOW_US)  # type: ignore[arg-type]
     assert live.facts().silent == ([f"{system}/{instance}"] if is_silent else [])
+
+
+def test_differences_that_the_last_verification_found_are_told_on_the_overview(tmp_path: Path) -> None:
+    class Quiet:
+        def query(self, *_: object) -> list[Any]:
+            return []
+
+    health = HealthReader(Quiet(), "default", "access.events")  # type: ignore[arg-type]
+    listed = ListedSources(tmp_path, Keyring.offline())
+    live = ConsoleLive(tmp_path, Incidents(), health, listed, lambda: NOW_US)  # type: ignore[arg-type]
+    assert live.facts().changed == 0
+    results = VerificationResults(tmp_path)
+    results.keep(differing(NOW_US - 60_000_000))
+    results.keep(failed(NOW_US))
+    assert live.facts().changed == 150
+    results.keep(intact(NOW_US + 1))
+    assert live.facts().changed == 0
 
 
 class Incidents:

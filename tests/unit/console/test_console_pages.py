@@ -138,6 +138,7 @@ FACTS = LiveFacts(open={}, gravest=(), problems=(), silent=(), stored_us=NOW_US,
             "已有 10 分钟未存入任何记录。",
         ),
         ({"problems": ("store_away",)}, "bad", "ClickHouse does not answer; events wait in Kafka", "ClickHouse"),
+        ({"changed": 1_500}, "bad", "found differences in the evidence: 1,500", "最近一次证据校验发现 1,500 处差异"),
         ({"problems": ("never_heard_of",)}, "bad", "has a problem (never_heard_of)", "never_heard_of"),
     ],
 )

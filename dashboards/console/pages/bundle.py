@@ -1,0 +1,51 @@
+"""Evidence that a stranger verifies: the accesses to one data subject with their proofs, as one archive, with a reason.
+
+Place in the flow: asked for on the page of a data subject or by itself. The archive is made first and leaves only when
+Kafka has the access event with its number of rows and the digest of its manifest. Ranges of the whole log are exported
+by command, by two people; the page says so.
+"""
+
+from __future__ import annotations
+
+from dashboards.console.errors import refusal
+from dashboards.console.pages.audit import VERIFY_BUNDLE
+from dashboards.console.pages.search import SPANS, subject_ids
+from dashboards.console.pages.subject import asked_subject
+from dashboards.console.visit import Answer, Download, Evidence, Page, Visit
+from pipeline.audit.export import MOST_EXPORTED
+from pipeline.audit.search import token_of
+from pipeline.errors import UsageError
+
+ZIP = "application/zip"
+DEFAULT_SPAN = 90
+RANGE_COMMAND = (
+    "accesstrail evidence export --from 2026-11-01 --to 2026-11-08 --out ./week --reason 'yearly audit' "
+    "--token-file me.token --second-token-file other.token --config accesstrail.toml"
+)
+_LONGEST_REASON = 2_000
+
+
+def form_page(visit: Visit, refused: str = "") -> Page:
+    """The form alone; a name that was typed never comes back in it, a token may."""
+    values = {
+        "title": "bundle.title", "refused": refused, "spans": SPANS, "span": DEFAULT_SPAN, "most": MOST_EXPORTED,
+        "subject": token_of(visit.form.text("subject", longest=600)) or "" if refused else "",
+        "ticket": visit.kept.ticket, "range_command": RANGE_COMMAND, "verify_bundle": VERIFY_BUNDLE,
+    }  # fmt: skip
+    return Page("bundle.html", values, 400 if refused else 200)
+
+
+def export(visit: Visit) -> Answer:
+    """The archive, told of with its rows and the digest of its manifest."""
+    try:
+        whose, reason = asked_subject(visit), visit.form.text("reason", longest=_LONGEST_REASON)
+        if not reason:
+            raise UsageError("say what the evidence is for", code="no_reason")
+        found = visit.parts.audit.bundle(whose.tokens, whose.from_us, whose.until_us, visit.now_us)
+    except UsageError as exc:
+        return form_page(visit, refused=refusal(exc, visit.language))
+    return Evidence(
+        page=Download(found.body, found.name, ZIP), look="export", rows=found.rows, about=f"subject:{whose.token}",
+        reason=reason, subject_ids=subject_ids(visit, (whose.token,)), case_ref=visit.kept.ticket,
+        fingerprint=found.fingerprint,
+    )  # fmt: skip
