@@ -21,7 +21,6 @@ from pipeline.privacy.tokens import (
     ActorTable,
     AddressTable,
     NumberTable,
-    Tokeniser,
     TokenTable,
     TrailingNumbers,
 )
@@ -108,7 +107,7 @@ class Protector:
         table = self._tokens.get((tenant, kind))
         if table is None:
             limit = GENERATION_ENTRIES if kind == "subject" else _PASSING_ENTRIES
-            table = self._tokens[tenant, kind] = TokenTable(Tokeniser(self.keyring, tenant, kind), limit)
+            table = self._tokens[tenant, kind] = TokenTable(self.keyring, tenant, kind, limit)
         return table
 
     def actors(self, tenant: str) -> ActorTable:
@@ -140,10 +139,14 @@ class Protector:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What `misrouted` and tokens depend on: the topic's partitions, the key that signs (empty: the newest)."""
+    """What `misrouted` and tokens depend on: the topic's partitions, the key that signs (empty: the newest).
+
+    `canonical_version`: the key of the tokens that stay through rotations (empty: the oldest).
+    """
 
     partitions: int = 1
     key_version: str = ""
+    canonical_version: str = ""
 
 
 class Protectors:
@@ -159,7 +162,7 @@ class Protectors:
         made = self._made.pop(protection, None)
         if made is None:
             key = protection.key_version
-            keyring = self._keyring.signing_with(key) if key else self._keyring
+            keyring = self._keyring.signing_with(key, protection.canonical_version) if key else self._keyring
             made = Protector(keyring, partitions=protection.partitions, known=self._known)
         self._made[protection] = made
         while len(self._made) > _KEPT_PROTECTORS:
