@@ -99,7 +99,8 @@ def run_command(settings: Settings, account: Account, wait_s: float, *, as_json:
     """
     if RETENTION not in settings.clickhouse.password_files:
         raise UsageError("[clickhouse] retention_password_file is missing: retention has a role of its own")
-    by = Keyring.load(settings.protection.token_keys_file).token(DEFAULT_TENANT, "actor", account.name).hex()
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
+    by = keyring.token(DEFAULT_TENANT, "actor", account.name).hex()
     with closing(connect(settings.clickhouse, RETENTION)) as client:
         job = RetentionJob(
             RetentionStore(client), HoldReader(client), EvidenceReader(client), settings.ledger.deployment,

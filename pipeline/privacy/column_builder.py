@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
 from pipeline.columns import TOKEN_BYTES, WIRE_TREATMENTS
-from pipeline.privacy.identities import VAULT_KINDS, NamedTokens
+from pipeline.privacy.identities import LINKED_KINDS, VAULT_KINDS, NamedTokens
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.protector import Protector
 from pipeline.privacy.tokens import Pseudonyms
@@ -75,10 +75,13 @@ class ColumnBuilder:
 
     def note(self, tenant: str, kind: str, made: Pseudonyms, values: Sequence[str | None]) -> None:
         """Remembers what became which token, where the vault keeps identities of this kind."""
-        if kind in VAULT_KINDS:
-            self.identities.append(NamedTokens(tenant, kind, made.stored, values))
-            if made.is_rotated:  # incidents and the directory name people by it
-                self.identities.append(NamedTokens(tenant, kind, made.canonical, values))
+        rotated = made.is_rotated
+        if kind in VAULT_KINDS or (rotated and kind in LINKED_KINDS):
+            versions = self.protector.key_versions
+            if rotated and kind in VAULT_KINDS:  # incidents and the directory name people by it
+                self.identities.append(NamedTokens(tenant, kind, made.canonical, values, versions[0]))
+            canonical = made.canonical if rotated else None
+            self.identities.append(NamedTokens(tenant, kind, made.stored, values, versions[1], canonical))
 
     def token(self, name: str, field: str, values: Sequence[str | None]) -> None:
         """A column of tokens, of the kind that the wire field `field` has."""

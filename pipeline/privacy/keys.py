@@ -93,21 +93,7 @@ class Keyring:
 
         Raises: ConfigError: the file is missing, readable by others, malformed, or holds a secret under 32 bytes.
         """
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            text = path.read_text(encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError([f"token keys: {path} cannot be read: {exc.strerror}"]) from exc
-        except UnicodeDecodeError as exc:
-            raise ConfigError([f"token keys: {path} is not UTF-8 text"]) from exc
-        if mode & 0o077:
-            raise ConfigError([f"token keys: {path} can be read by others: run chmod 600 on it"])
-        # No `from`: the parser's own message would quote the file.
-        try:
-            document = json.loads(text)
-        except ValueError:
-            raise ConfigError([f"token keys: {path} is not valid JSON"]) from None
-        return cls(_keys_of(document, path))
+        return cls(keys_of_file(path)[1])
 
     @classmethod
     def offline(cls) -> Keyring:
@@ -155,6 +141,11 @@ class Keyring:
         raise ConfigError([f"token keys: no key of version {version_id}; add the file entry it was made with"])
 
     @property
+    def current(self) -> Keyring:
+        """Itself: what a `key_file.KeyFile` answers with the file's keys."""
+        return self
+
+    @property
     def canonical(self) -> Keyring:
         """The keyring whose tokens stay the same through every rotation: of the oldest key alone."""
         return self if len(self._keys) == 1 else Keyring((self.oldest,))
@@ -183,6 +174,25 @@ class Keyring:
         """The keyed pseudonym of an identifier, 16 bytes; equal for identifiers that are equal under NFKC."""
         message = length_prefixed(kind) + normalised(identifier).encode()
         return hmac.digest(self.tenant_key(tenant, kind), message, "sha256")[:TOKEN_BYTES]
+
+
+def keys_of_file(path: Path) -> tuple[str, tuple[Key, ...]]:
+    """The text of a key file and its keys. Raises: ConfigError, as `Keyring.load`."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError([f"token keys: {path} cannot be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"token keys: {path} is not UTF-8 text"]) from exc
+    if mode & 0o077:
+        raise ConfigError([f"token keys: {path} can be read by others: run chmod 600 on it"])
+    # No `from`: the parser's own message would quote the file.
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise ConfigError([f"token keys: {path} is not valid JSON"]) from None
+    return text, _keys_of(document, path)
 
 
 def _keys_of(document: Any, path: Path) -> tuple[Key, ...]:  # noqa: ANN401  parsed JSON

@@ -35,7 +35,7 @@ def open_another(stack: Any) -> Iterator[Any]:
     opened: list[ClickHouseVault] = []
 
     def one(known: KnownIdentities | None = None) -> ClickHouseVault:
-        vault = open_vault(stack.settings, known, "1-test")
+        vault = open_vault(stack.settings, known)
         assert vault is not None
         opened.append(vault)
         return vault
@@ -58,7 +58,7 @@ def identities(tenant: str, count: int, kind: str = "subject") -> list[Identity]
 
 
 def identity_of(vault: ClickHouseVault, tenant: str, kind: str, token: bytes) -> str | None:
-    return VaultReader(vault._client, vault._envelope, tenant).of(kind, token.hex())
+    return VaultReader(vault.client, vault.envelope, tenant).of(kind, token.hex())
 
 
 def count_of(rows: ClickHouse, table: str, tenant: str) -> int:
