@@ -55,9 +55,7 @@ class VaultIdentities:
 class DirectoryIdentities:
     """Identities of one tenant; safe between threads. `accounts`: names of accesstrail's own accounts, asked anew."""
 
-    def __init__(
-        self, folder: Path, keys: Keys, tenant: str, accounts: Callable[[], Iterable[str]] = tuple
-    ) -> None:
+    def __init__(self, folder: Path, keys: Keys, tenant: str, accounts: Callable[[], Iterable[str]] = tuple) -> None:
         self._folder, self._keys, self._tenant, self._accounts = folder, keys, tenant, accounts
         self._lock = threading.Lock()
         self._stamp: _Stamp | None = None

@@ -96,9 +96,7 @@ class ClickHouseVault:
             "sealed": raw_texts(one.sealed for one in sealed),
         }
         try:
-            self.client.insert(
-                f"{DATABASE}.vault_keys", ColumnBatch(len(sealed), keys), VAULT_KEY_COLUMNS, token=token
-            )
+            self.client.insert(f"{DATABASE}.vault_keys", ColumnBatch(len(sealed), keys), VAULT_KEY_COLUMNS, token=token)
             self.client.insert(f"{DATABASE}.vault", ColumnBatch(len(sealed), rows), VAULT_COLUMNS, token=token)
         except RejectedRow:  # nothing of an event is in it: no row of the batch is to blame
             raise StoreRefused(

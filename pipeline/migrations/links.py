@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pipeline.columns import TOKEN_BYTES
 from pipeline.link_columns import TOKEN_LINK_COLUMNS
-from pipeline.migrations.schema import DEFINER, RAW, Statement, sealed, table, view
+from pipeline.migrations.schema import DEFINER, PUBLIC, RAW, Statement, sealed, table, view
 
 _CANON = f"{RAW}.token_canon"
 _NOBODY = f"toFixedString('', {TOKEN_BYTES})"
@@ -35,7 +35,7 @@ def link_steps() -> list[tuple[str, Statement]]:
     """Tables, what fills the one in memory, and the views by person."""
     events = ", ".join((*(_person(name) for name in _EVENT_TOKENS), _persons("subject_tokens")))
     subjects = ", ".join(_person(name) for name in ("subject_token", "actor_token"))
-    links = f"SELECT tenant_id, kind, token, canonical, key_version FROM {RAW}.token_links"
+    links = f"SELECT {', '.join(spec.name for spec in TOKEN_LINK_COLUMNS)} FROM {RAW}.token_links"
     return [
         (
             "token_links",
@@ -56,13 +56,18 @@ def link_steps() -> list[tuple[str, Statement]]:
         ),
         ("view token_links", view("token_links", links)),
         ("view person_events", view("person_events", _by_person("access_events", events, "actor_token"))),
+        ("view person_days", view("person_days", _of_actor("risk_actor_1d"))),
+        ("view person_features", view("person_features", _of_actor("features"))),
         ("view person_accesses", view("person_accesses", _by_person("subject_access", subjects, "subject_token"))),
     ]  # fmt: skip
+
+
+def _of_actor(source: str) -> str:
+    return f"SELECT * REPLACE ({_person('actor_token')})\nFROM {PUBLIC}.{source}"
 
 
 def _by_person(source: str, replaced: str, sorted_by: str) -> str:
     """The visible rows with canonical tokens; beside them the stored token that the table is sorted by."""
     return (
-        f"SELECT * REPLACE ({replaced})\n"
-        f"FROM (SELECT *, {sorted_by} AS stored_{sorted_by} FROM (\n{sealed(source)}\n))"
+        f"SELECT * REPLACE ({replaced})\nFROM (SELECT *, {sorted_by} AS stored_{sorted_by} FROM (\n{sealed(source)}\n))"
     )
