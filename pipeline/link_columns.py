@@ -19,6 +19,6 @@ TOKEN_LINK_COLUMNS: tuple[ColumnSpec, ...] = (
     _spec("token", _TOKEN, "a pseudonym under a key that was rotated in"),
     _spec("canonical", _TOKEN, "the same identifier's pseudonym under the oldest key: the same through every rotation"),
     _spec("tenant_id", _LOW, "tenant"),
-    _spec("kind", _LOW, "kind of identity: actor, subject, credential"),
+    _spec("kind", _LOW, "kind of identity: actor, subject, credential, device, recipient"),
     _spec("key_version", _LOW, "version of the key that the token was made with"),
 )

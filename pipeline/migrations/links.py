@@ -16,7 +16,9 @@ _CANON = f"{RAW}.token_canon"
 _NOBODY = f"toFixedString('', {TOKEN_BYTES})"
 _NO_LINKS = f"(SELECT count() FROM {_CANON}) = 0"
 _STORED_AT = "stored_at DateTime64(3, 'UTC') DEFAULT now64(3)"
-_EVENT_TOKENS = ("actor_token", "on_behalf_of_token", "credential_token", "resource_token")
+_EVENT_TOKENS = (
+    "actor_token", "on_behalf_of_token", "credential_token", "device_token", "recipient_token", "resource_token",
+)  # fmt: skip
 
 
 def _linked(token: str) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pipeline.ports import Identity
 
 VAULT_KINDS = frozenset(("actor", "subject"))
-LINKED_KINDS = VAULT_KINDS | {"credential"}
+LINKED_KINDS = VAULT_KINDS | {"credential", "device", "recipient"}
 """Kinds whose tokens under another key are linked to their canonical ones: what detectors and people go by for long."""
 GENERATION_ENTRIES = 1 << 17
 LOOK_INTERVAL_S = 10.0
