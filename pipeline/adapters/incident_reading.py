@@ -113,7 +113,7 @@ class IncidentReader:
             "WHERE (empty({states:Array(String)}) OR state IN {states:Array(String)}) "
             "AND (empty({severities:Array(String)}) OR toString(severity) IN {severities:Array(String)}) "
             "AND ({handler:String} = '' OR assignee = {handler:String} OR acknowledged_by = {handler:String}) "
-            "AND ({actor:String} = '' OR lower(hex(actor_token)) = {actor:String}) "
+            f"AND (empty({{actors:Array(String)}}) OR {tokens_in('actor_token', 'actors')}) "
             "AND (NOT {goes_on:Bool} OR severity < {severity:String} OR severity = {severity:String} AND "
             "(opened_at < fromUnixTimestamp64Micro({opened:Int64}, 'UTC') "
             "OR opened_at = fromUnixTimestamp64Micro({opened:Int64}, 'UTC') AND incident_id > {incident:UUID})) "
@@ -122,8 +122,8 @@ class IncidentReader:
         place = after or IncidentPlace("low", 0, _NO_ID)
         given = {
             "states": list(wanted.states), "severities": list(wanted.severities), "handler": wanted.handler,
-            "actor": wanted.actor_token, "goes_on": after is not None, "severity": place.severity,
-            "opened": place.opened_us, "incident": place.incident_id, "limit": limit,
+            "actors": [wanted.actor_token] if wanted.actor_token else [], "goes_on": after is not None,
+            "severity": place.severity, "opened": place.opened_us, "incident": place.incident_id, "limit": limit,
         }  # fmt: skip
         return [_incident(row) for row in self._rows(sql, given)]
 

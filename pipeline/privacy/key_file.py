@@ -84,15 +84,27 @@ def add_key(path: Path) -> Key:
         }
     )
     assert document["version"] == FILE_VERSION  # noqa: S101  it was read as such
+    _replace(path, json.dumps(document, indent=2) + "\n")
+    return key
+
+
+def _replace(path: Path, text: str) -> None:
+    """The file with another content and the same owner, in one step. Raises: ConfigError: it stays as it is."""
     beside = path.with_name(path.name + _NEW_SUFFIX)
     try:
-        write_new(beside, json.dumps(document, indent=2) + "\n")
-        os.replace(beside, path)
-        sync_folder(path.parent)
+        owner = path.stat()
+        write_new(beside, text)
     except FileExistsError:
         raise ConfigError(
             [f"token keys: {beside} exists: another rotation is under way, or one was cut off: remove it then"]
         ) from None
     except OSError as exc:
         raise ConfigError([f"token keys: {path} cannot be written: {exc.strerror}"]) from exc
-    return key
+    try:
+        if owner.st_uid != os.geteuid():  # else the processes that read it could do so no more
+            os.chown(beside, owner.st_uid, owner.st_gid)
+        os.replace(beside, path)
+        sync_folder(path.parent)
+    except OSError as exc:
+        beside.unlink(missing_ok=True)
+        raise ConfigError([f"token keys: {path} cannot be replaced (run as its owner): {exc.strerror}"]) from exc
