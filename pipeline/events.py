@@ -107,7 +107,8 @@ class Rejected:
 class Alert:
     """One finding about one event, explained; the deterministic `alert_id` makes a replay repeat, never add.
 
-    `risk` in hundredths (0–10000). `actor` and `event_id` are the stored forms (token, UUID bytes).
+    `risk` in hundredths (0–10000). `actor`: the account's canonical token, so that a rotation of the key parts no
+    incident in two.
     `seen` holds the numbers behind the explanation (feature, or feature:what, → value), never identifiers.
     """
 
@@ -121,6 +122,7 @@ class Alert:
     explanation_en: str
     explanation_zh: str
     seen: Mapping[str, float] = field(default_factory=dict)
+    actor: bytes = b""
 
 
 if TYPE_CHECKING:

@@ -84,6 +84,10 @@ class Identity:
     kind: str
     token: bytes
     identifier: str
+    key_version: str = ""
+    """Of the key that made the token."""
+    canonical: bytes = b""
+    """The identifier's token that stays through rotations of the key; the token itself, or empty, where it is that."""
 
     def __repr__(self) -> str:
         return f"Identity({self.kind})"

@@ -54,7 +54,9 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     # Exceptions with the reasons that people gave for them.
     "version_contents": ("content",),
 }
-_ENGINES = ("AggregatingMergeTree", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View", "MaterializedView")
+_ENGINES = (
+    "AggregatingMergeTree", "Join", "MaterializedView", "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "View",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,8 @@ ROLES: tuple[Role, ...] = (
         "Keeps identities under encryption, reads them for a reveal, takes them out for an erasure; nothing else.",
         (
             f"GRANT SELECT, INSERT, ALTER DELETE ON {VAULT_DATABASE}.*",
+            # Which token is whose under another key: told before the row that holds it.
+            f"GRANT SELECT, INSERT ON {RAW_DATABASE}.token_links",
             "GRANT SELECT ON system.one",
             # Whether a part still holds what a mutation has taken out; never what is in it.
             "GRANT SELECT(database, table, active) ON system.parts",

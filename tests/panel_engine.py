@@ -61,6 +61,12 @@ class PanelEngine:
         for (name,) in names.rows:
             if name not in _KEPT:
                 self.run(f"TRUNCATE TABLE {RAW}.{name}")
+        self.follow_links()
+
+    def follow_links(self) -> None:
+        """What the server does each minute: takes up which tokens are one person's."""
+        self.run(f"SYSTEM REFRESH VIEW {RAW}.token_canon_fill")
+        self.run(f"SYSTEM WAIT VIEW {RAW}.token_canon_fill")
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Rows of a raw table by column name; what is left out is the column's default."""

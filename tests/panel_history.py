@@ -11,7 +11,7 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -74,6 +74,31 @@ def write(engine: PanelEngine, history: History) -> None:
             inserts[row.get("batch_id", number % 2)].append(_stored(row))
         for rows in inserts.values():
             engine.insert(table, rows)
+
+
+ROTATED_AT = START + timedelta(days=5)
+"""When another token key began to sign, in a history whose key was rotated."""
+
+
+def write_rotated(engine: PanelEngine, history: History) -> None:
+    """The same, as it would be stored had the token key been rotated within it; then who is who is linked."""
+    links: dict[str, str] = {}
+
+    def new(old: str) -> str:
+        links[f"*{old}"[:16]] = old
+        return f"*{old}"[:16]
+
+    def rotated(row: Record) -> Record:
+        if row["event_time"] < ROTATED_AT:
+            return row
+        people = {name: new(row[name]) for name in ("actor_token", "device_token", "recipient_token") if row.get(name)}
+        return row | people | {"subject_tokens": [new(one) for one in row["subject_tokens"]]}
+
+    write(engine, replace(history, events=[rotated(row) for row in history.events],
+                          unsealed=[rotated(row) for row in history.unsealed]))  # fmt: skip
+    assert len(set(links.values())) == len(links)
+    engine.insert("token_links", [{"token": token, "canonical": old} for token, old in links.items()])
+    engine.follow_links()
 
 
 def _stored(row: Record) -> Record:

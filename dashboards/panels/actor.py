@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dashboards.panels.panel import Board, Panel, Parameter, Threshold, Words
-from dashboards.panels.sql import OF_ACTOR, RECORDS, SERIES_ROWS, UNEXPLAINED, ZONE, accesses, series
+from dashboards.panels.sql import (
+    INCIDENTS_OF_ACTOR,
+    OF_ACTOR,
+    RECORDS,
+    SERIES_ROWS,
+    UNEXPLAINED,
+    ZONE,
+    accesses,
+    series,
+)
 from dashboards.panels.terms import columns, over_time, value
 
 _RISKS = (Threshold(0, "good"), Threshold(60, "warning"), Threshold(80, "bad"))
@@ -136,7 +145,7 @@ INCIDENTS = Panel(
     decision=Words("Judge the present one in the light of earlier verdicts.", "结合以往判定处理当前事件。"),
     sql=(
         "SELECT toString(incident_id) AS incident, toString(severity) AS severity_word, state, verdict, "
-        f"opened_at, risk / 100 AS risk_now FROM accesstrail.incidents WHERE {OF_ACTOR} "
+        f"opened_at, risk / 100 AS risk_now FROM accesstrail.incidents WHERE {INCIDENTS_OF_ACTOR} "
         "ORDER BY opened_at DESC, incident LIMIT 50"
     ),
     view="table",

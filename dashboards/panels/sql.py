@@ -25,8 +25,24 @@ ABROAD = "(dst_country != '' AND NOT startsWith(upper(subject_region), upper(dst
 SENSITIVE = "sensitivity >= 3"
 OPEN = f"state != 'resolved' AND opened_at < {UNTIL}"
 NO_TOKEN = "toFixedString('', 16)"  # noqa: S105  sixteen zero bytes: no token
-OF_ACTOR = "(actor_token = unhex({actor:String}) AND length({actor:String}) = 32)"
-OF_SUBJECT = "(subject_token = unhex({subject:String}) AND length({subject:String}) = 32)"
+
+
+def _same_person(column: str, name: str) -> str:
+    """The condition that a stored token is one of a person's: that of a parameter (hex), and those under other keys."""
+    text, links = f"{{{name}:String}}", "accesstrail.token_links"
+    given = f"SELECT toFixedString(if(length({text}) = 32, unhex({text}), ''), 16)"
+    linked = f"SELECT canonical FROM {links} WHERE token IN ({given})"
+    every = (
+        f"SELECT token FROM {links} WHERE canonical IN ({linked} UNION ALL {given}) "
+        f"UNION ALL {linked} UNION ALL {given}"
+    )
+    return f"({column} IN ({every}) AND length({text}) = 32)"
+
+
+OF_ACTOR = _same_person("stored_actor_token", "actor")
+"""Of `person_events`: the column that its table is sorted by."""
+INCIDENTS_OF_ACTOR = _same_person("actor_token", "actor")
+OF_SUBJECT = _same_person("stored_subject_token", "subject")
 
 
 def within(column: str) -> str:
@@ -35,8 +51,8 @@ def within(column: str) -> str:
 
 
 def accesses(more: str = "") -> str:
-    """FROM and WHERE of the accesses in the range shown."""
-    return f"FROM accesstrail.access_events WHERE {within('event_time')} AND {COUNTED}" + (
+    """FROM and WHERE of the accesses in the range shown, by person: no rotation of the token key makes two of one."""
+    return f"FROM accesstrail.person_events WHERE {within('event_time')} AND {COUNTED}" + (
         f" AND {more}" if more else ""
     )
 

@@ -7,7 +7,7 @@ from dashboards.panels.sql import OF_SUBJECT, SERIES_ROWS, UNEXPLAINED, series, 
 from dashboards.panels.terms import columns, label, over_time, value
 
 _DAY_S = 86_400
-_HERE = f"FROM accesstrail.subject_access WHERE {OF_SUBJECT} AND {within('event_time')} AND duplicate_of < 0"
+_HERE = f"FROM accesstrail.person_accesses WHERE {OF_SUBJECT} AND {within('event_time')} AND duplicate_of < 0"
 
 ACTORS_COUNT = Panel(
     uid="actors",

@@ -22,10 +22,12 @@ DAY_SLOT = "toInt32(toDate(toTimeZone(event_time, {zone:String})))"
 HOUR_SLOT = "toInt32(intDiv(toUnixTimestamp64Micro(event_time), 3600000000))"
 IN_SLOTS = "slot BETWEEN {first_slot:Int32} AND {last_slot:Int32}"
 
-ROWS = f"""FROM accesstrail.access_events
+ROWS = f"""FROM accesstrail.person_events
     WHERE duplicate_of < 0 AND event_time >= {{since:{_TIME}}} AND event_time < {{until:{_TIME}}}
         AND received_at < {{received_before:{_TIME}}}"""
-"""Events of the slots and of the history before them, as far as they were received in time; repetitions left out."""
+"""Events of the slots and of the history before them, as far as they were received in time; repetitions left out.
+
+By person: accounts, data subjects and credentials are the same before and after the token key was rotated."""
 
 LOOK = """outcome = 'success' AND notEmpty(subject_tokens) AND action IN
             ('read', 'search', 'list', 'export', 'download', 'share', 'print', 'unmask', 'decrypt')"""

@@ -63,6 +63,7 @@ ACTIONS: Mapping[str, Action] = {
     "manage_rules": Action(("analyst",), "Try rules, put other ones in force.", "试跑并启用规则。"),
     "manage_exceptions": Action(("analyst",), "Make and end exceptions.", "新增与结束例外。"),
     "change_versions": Action(("analyst",), "Version sets and the alert threshold.", "版本集与告警阈值。"),
+    "rotate_token_key": Action(("operator",), "Let another key make pseudonyms.", "更换生成假名的密钥。"),
     # secure
     "read_incidents": Action(_READING, "See incidents and alerts.", "查看事件与告警。"),
     "search_evidence": Action(_READING, "Search accesses; identities stay tokens.", "检索访问记录，身份保持假名。"),

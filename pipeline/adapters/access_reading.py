@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.search import ROW_FIELDS, AccessPage, AccessRow, Cursor, Question, checked, page_of
 from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
@@ -55,11 +56,6 @@ _SELECTED = ", ".join(f"{_expression(name)} AS said_{name}" for name in ROW_FIEL
 def moment(name: str) -> str:
     """A parameter of microseconds as the server's time."""
     return _MOMENT.format(name=name)
-
-
-def tokens_in(column: str, name: str) -> str:
-    """Whether a token column holds one of a parameter's tokens (hex)."""
-    return f"{column} IN (SELECT toFixedString(unhex(arrayJoin({{{name}:Array(String)}})), 16))"
 
 
 def windows(from_us: int, until_us: int, *, is_whole: bool = False) -> Iterator[tuple[int, int]]:
@@ -160,8 +156,7 @@ def _asked(question: Question) -> tuple[str, list[str], dict[str, object]]:
     for kind, tokens in question.tokens().items():
         given[f"{kind}_tokens"] = list(tokens)
         if kind == "subject" and not by_subject:
-            asked = "arrayMap(one -> toFixedString(unhex(one), 16), {subject_tokens:Array(String)})"
-            conditions.append(f"hasAny(subject_tokens, {asked})")
+            conditions.append(any_of("subject_tokens", "subject_tokens"))
         else:
             conditions.append(tokens_in(f"{kind}_token", f"{kind}_tokens"))
     for name, column in (("actions", "action"), ("outcomes", "outcome"), ("explained", "explained")):

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from pipeline.adapters.access_reading import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import tokens_in
 from pipeline.audit.actor import (
     NOW_DAYS,
     USUAL_DAYS,
@@ -30,7 +31,7 @@ PROFILE_DAYS = NOW_DAYS + USUAL_DAYS
 MOST_SLICES = 10_000
 _DAY_US = 86_400_000_000
 _DAY_ZERO = date(1970, 1, 1)
-_WHO = "tenant_id = {tenant:String} AND actor_token = toFixedString(unhex({token:String}), 16)"
+_WHO = f"tenant_id = {{tenant:String}} AND {tokens_in('actor_token', 'tokens')}"
 _PERIOD = f"event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
 _HOURS = f"hour >= {moment('from_us')} AND hour < {moment('until_us')}"
 # As the rollups leave them out.
@@ -69,7 +70,7 @@ class ActorReader:
     def profile(self, tenant: str, token: str, until_us: int, zone: str) -> ActorProfile:
         """The account's last 35 days up to a moment. Tables by word speak of the same days."""
         from_us = until_us - PROFILE_DAYS * _DAY_US
-        given = {"tenant": tenant, "token": token, "from_us": from_us, "until_us": until_us}
+        given = {"tenant": tenant, "tokens": [token], "from_us": from_us, "until_us": until_us}
         local = {**given, "zone": zone}
         days = [ActorDay(*map(int, row)) for row in self._reader.query(_DAYS_SQL, local)]
         hours = {int(hour): int(count) for hour, count in self._reader.query(_HOURS_SQL, local)}

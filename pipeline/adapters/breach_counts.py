@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import same_person
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
 from pipeline.incidents.records import WITHDRAWN_REASON
@@ -29,7 +30,8 @@ EU = (
 )  # fmt: skip
 """Regions of subjects where the GDPR holds: member states and the EEA by ISO 3166 code."""
 _LARGEST_AMOUNT = 10**12
-_TOKENS = {"actor": "actor_token = {}", "credential": "credential_token = {}", "subject": "has(subject_tokens, {})"}
+_TOKENS = {"credential": "credential_token = {}", "subject": "has(subject_tokens, {})"}
+"""Conditions on `person_events`: keys of incidents hold canonical tokens."""
 _TEXTS = {"endpoint": "endpoint", "partner": "actor_org", "source": "concat(source_system, '/', source_instance)"}
 _FIRST = (
     "if(mapContains(seen, 'window_start_us'), toInt64(seen['window_start_us']), toUnixTimestamp64Micro(event_time))"
@@ -125,7 +127,7 @@ class IncidentEvidence:
         """Ids of all accesses in these scopes, denied ones included, in order."""
         where, parameters = _condition(scopes)
         sql = (
-            f"SELECT DISTINCT toString(event_id) AS id FROM accesstrail.access_events WHERE duplicate_of < 0 "
+            f"SELECT DISTINCT toString(event_id) AS id FROM accesstrail.person_events WHERE duplicate_of < 0 "
             f"AND ({where}) ORDER BY id"
         )
         return [str(row[0]) for row in self._reader.query(sql, parameters)]
@@ -142,7 +144,7 @@ class IncidentEvidence:
             "{largest:UInt64})), "
             "groupUniqArrayArray(data_categories), "
             "sum(least(toUInt64(greatest(subject_count - toInt64(length(subject_tokens)), 0)), {largest:UInt64})), "
-            f"count() FROM accesstrail.access_events WHERE duplicate_of < 0 AND outcome = 'success' AND ({where})"
+            f"count() FROM accesstrail.person_events WHERE duplicate_of < 0 AND outcome = 'success' AND ({where})"
         )
         fixed = {"sensitive": SENSITIVE_FROM, "eu": list(EU), "largest": _LARGEST_AMOUNT}
         ((now_us, everybody, sensitive, minors, eu, records, categories, unlisted, events),) = self._reader.query(
@@ -171,8 +173,11 @@ class _Question:
     def add(self, scope: Scope) -> None:
         """One scope more."""
         number, condition = len(self.conditions), ""
-        if scope.kind in _TOKENS and _is_token(scope.value):
-            condition = _TOKENS[scope.kind].format(f"toFixedString(unhex({{value_{number}:String}}), 16)")
+        token = f"toFixedString(unhex({{value_{number}:String}}), 16)"
+        if scope.kind == "actor" and _is_token(scope.value):  # what the table is sorted by
+            condition = f"stored_actor_token IN ({same_person(f'SELECT {token}')})"
+        elif scope.kind in _TOKENS and _is_token(scope.value):
+            condition = _TOKENS[scope.kind].format(token)
         elif scope.kind in _TEXTS:
             condition = f"{_TEXTS[scope.kind]} = {{value_{number}:String}}"
         if not condition:

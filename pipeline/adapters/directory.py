@@ -50,7 +50,7 @@ _MAXIMUM_COUNT = 2**31 - 1
 def read_directory(
     folder: Path, keyring: Keyring, tenant: str = "default", *, time_zones: Iterable[str] = ()
 ) -> DirectorySnapshot:
-    """The folder as one snapshot, identifiers turned into this tenant's tokens.
+    """The folder as one snapshot, identifiers turned into this tenant's canonical tokens.
 
     `time_zones`: names of zones to keep besides those of the sites.
 
@@ -81,7 +81,7 @@ def _snapshot(folder: Path, keyring: Keyring, tenant: str, time_zones: TimeZones
     reader = _FolderReader(folder, keyring, tenant)
     snapshot = DirectorySnapshot(
         tenant=tenant,
-        key_version=keyring.version_id,
+        key_version=keyring.canonical.version_id,
         actors=reader.actors(),
         sites=reader.sites(),
         networks=reader.networks(),
@@ -105,7 +105,7 @@ class _FolderReader:
         self._folder = folder
         self.faults = Faults()
         # One tokeniser a kind; an identifier that many rows name is hashed once.
-        self._tokeniser = cache(lambda kind: cache(Tokeniser(keyring, tenant, kind)))
+        self._tokeniser = cache(lambda kind: cache(Tokeniser(keyring.canonical, tenant, kind)))
         self._actor_ids: set[str] = set()
         self._sites: set[str] | None = None
 

@@ -43,6 +43,9 @@ _TABLES: Mapping[str, tuple[Sequence[ColumnSpec], str]] = {
 }
 
 
+_BY_PERSON = f"CREATE OR REPLACE VIEW {DATABASE}.person_events AS SELECT * FROM {DATABASE}.access_events"  # noqa: S608  our own text
+
+
 class EmbeddedEngine:
     """Use as a context manager. Role `schedule.findings.QueryEngine`."""
 
@@ -70,6 +73,8 @@ class EmbeddedEngine:
             self._session.query(f"DROP TABLE IF EXISTS {DATABASE}.{name} SYNC")
             self._session.query(f"CREATE TABLE {DATABASE}.{name} ({columns}) ENGINE = MergeTree ORDER BY ({order})")
             self._waiting[name], self._waiting_rows[name] = [], 0
+        # Files are judged under one key: everybody has one token.
+        self._session.query(_BY_PERSON)
 
     def add_events(self, rows: ColumnBatch) -> None:
         """Takes judged events; any column beyond those the detectors read is left out."""

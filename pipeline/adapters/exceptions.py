@@ -13,6 +13,7 @@ from typing import Any
 from detectors.base import EXCEPTION_CODE
 from detectors.exceptions import TOKEN_KINDS
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import same_person
 from pipeline.exception_preview import Position, StoredAlert, StoredEvent
 from pipeline.stages.assess import WATCH_RISK
 from pipeline.stages.hold_back import TEXT_COLUMNS
@@ -109,11 +110,11 @@ def scope_sql(scope: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     conditions = []
     for name in sorted(scope):
         value = f"{{scope_{name}:String}}"
-        token = f"toFixedString(unhex({value}), 16)"
+        token = f"SELECT toFixedString(unhex({value}), 16)"
         if name == "subject":
-            conditions.append(f"has(subject_tokens, {token})")
+            conditions.append(f"hasAny(subject_tokens, (SELECT groupArray(token) FROM ({same_person(token)})))")
         elif name in TOKEN_KINDS:
-            conditions.append(f"{name}_token = {token}")
+            conditions.append(f"{name}_token IN ({same_person(token)})")
         elif name == "peer_group":
             conditions.append(f"lowerUTF8({_PEER_GROUP}) = {value}")
         else:

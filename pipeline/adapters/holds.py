@@ -7,9 +7,11 @@ responder by `accesstrail hold`, after Kafka has the access event that tells of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import tokens_in
 from pipeline.columns import NO_TOKEN
 from pipeline.errors import UsageError
 from pipeline.retention.holds import PLACED, RELEASED, Hold, condition_of
@@ -33,6 +35,9 @@ _ADD = (
     "fromUnixTimestamp64Micro({from_us:Int64}, 'UTC'), fromUnixTimestamp64Micro({until_us:Int64}, 'UTC'), "
     "{reason:String}, toFixedString(unhex({by:String}), 16), fromUnixTimestamp64Micro({at_us:Int64}, 'UTC')"
 )
+_LINKS = (
+    f"SELECT lower(hex(token)), lower(hex(canonical)) FROM {VIEWS}.token_links WHERE {tokens_in('token', 'tokens')}"
+)
 _UNENDED = (
     f"SELECT count() FROM (SELECT run_id FROM {VIEWS}.retention_runs GROUP BY run_id "
     "HAVING countIf(stage = 'deleting') > 0 AND countIf(stage = 'done') = 0)"
@@ -46,8 +51,29 @@ class HoldReader:
         self._questions = questions
 
     def in_force(self) -> list[Hold]:
-        """All of them, the oldest first."""
-        return [_hold(row) for row in self._questions.query(_IN_FORCE)]
+        """All of them, the oldest first; each names whom it is about by every token that person ever had."""
+        return self._about_persons([_hold(row) for row in self._questions.query(_IN_FORCE)])
+
+    def _about_persons(self, holds: list[Hold]) -> list[Hold]:
+        """A hold is placed on a person, whatever key signs afterwards."""
+        named = sorted({one for hold in holds for one in (*hold.actors, *hold.subjects, *hold.credentials)})
+        links = self._questions.query(_LINKS, {"tokens": named}) if named else []
+        canonical_of = {str(token): str(canonical) for token, canonical in links}
+        tokens_of: dict[str, list[str]] = {}
+        for token, canonical in canonical_of.items():
+            tokens_of.setdefault(canonical, [canonical]).append(token)
+
+        def everything(tokens: tuple[str, ...]) -> tuple[str, ...]:
+            found = (same for one in tokens for same in (one, *tokens_of.get(canonical_of.get(one, one), ())))
+            return tuple(dict.fromkeys(found))
+
+        return [
+            replace(
+                hold, actors=everything(hold.actors), subjects=everything(hold.subjects),
+                credentials=everything(hold.credentials),
+            )
+            for hold in holds
+        ]  # fmt: skip
 
     def one(self, name: str) -> Hold:
         """The hold in force of an id or its beginning. Raises: UsageError: none, or several."""

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import csv
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import DirectoryError
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.tokens import Tokeniser
 
 _FILES = ("actors.csv", "subjects.csv")
 _OWN = "own_subject_ids"
 _Known = dict[tuple[str, str], str]
-_Stamp = tuple[tuple[int, int, int], ...]
+_Stamp = tuple[tuple[object, ...], ...]
 
 
 class Vault(Protocol):
@@ -54,11 +55,8 @@ class VaultIdentities:
 class DirectoryIdentities:
     """Identities of one tenant; safe between threads. `accounts`: names of accesstrail's own accounts, asked anew."""
 
-    def __init__(
-        self, folder: Path, keyring: Keyring, tenant: str, accounts: Callable[[], Iterable[str]] = tuple
-    ) -> None:
-        self._folder, self._accounts = folder, accounts
-        self._tokenisers = {kind: Tokeniser(keyring, tenant, kind) for kind in ("actor", "subject")}
+    def __init__(self, folder: Path, keys: Keys, tenant: str, accounts: Callable[[], Iterable[str]] = tuple) -> None:
+        self._folder, self._keys, self._tenant, self._accounts = folder, keys, tenant, accounts
         self._lock = threading.Lock()
         self._stamp: _Stamp | None = None
         self._known: _Known = {}
@@ -66,18 +64,20 @@ class DirectoryIdentities:
     def of(self, kind: str, token: str) -> str | None:
         """The identifier behind a token (hex); None: nobody here knows it. Raises: DirectoryError."""
         with self._lock:
-            stamp = self._files_stamp()
+            keyring = self._keys.current
+            stamp = (*self._files_stamp(), keyring.version_ids)
             if stamp != self._stamp:
-                self._known, self._stamp = dict(self._read()), stamp
+                makers = {kind: _tokenisers(keyring, self._tenant, kind) for kind in ("actor", "subject")}
+                self._known, self._stamp = dict(self._read(makers)), stamp
             found = self._known.get((kind, token))
         if found is None and kind == "actor":
-            return next((name for name in self._accounts() if self._token(kind, name) == token), None)
+            return next((name for name in self._accounts() if token in self._tokens_of(keyring, name)), None)
         return found
 
-    def _token(self, kind: str, identifier: str) -> str:
-        return self._tokenisers[kind](identifier).hex()
+    def _tokens_of(self, keyring: Keyring, account: str) -> Iterator[str]:
+        return (token.hex() for token in keyring.tokens(self._tenant, "actor", account))
 
-    def _files_stamp(self) -> _Stamp:
+    def _files_stamp(self) -> tuple[tuple[int, int, int], ...]:
         """Changes whenever one of the files does, also where another one is put in its place."""
         found = []
         for name in _FILES:
@@ -88,18 +88,25 @@ class DirectoryIdentities:
                 found.append((0, 0, 0))
         return tuple(found)
 
-    def _read(self) -> Iterator[tuple[tuple[str, str], str]]:
+    def _read(self, makers: Mapping[str, Sequence[Tokeniser]]) -> Iterator[tuple[tuple[str, str], str]]:
+        """Every name under each of its tokens: under the key that signs, and under those before it."""
+        for kind, identifier in self.listed():
+            for token_of in makers[kind]:
+                yield (kind, token_of(identifier).hex()), identifier
+
+    def listed(self) -> Iterator[tuple[str, str]]:
+        """Kind and identifier of everybody whom the files name. Raises: DirectoryError."""
         for row in self._rows("actors.csv"):
             identifier = (row.get("actor_id") or "").strip()
             if identifier:
-                yield ("actor", self._token("actor", identifier)), identifier
+                yield "actor", identifier
             for own in (row.get(_OWN) or "").split(";"):
                 if own.strip():
-                    yield ("subject", self._token("subject", own.strip())), own.strip()
+                    yield "subject", own.strip()
         for row in self._rows("subjects.csv"):
             identifier = (row.get("subject_id") or "").strip()
             if identifier:
-                yield ("subject", self._token("subject", identifier)), identifier
+                yield "subject", identifier
 
     def _rows(self, name: str) -> Iterator[dict[str, str]]:
         try:
@@ -109,3 +116,7 @@ class DirectoryIdentities:
             return
         except (OSError, ValueError, csv.Error):  # its words could hold what the file holds
             raise DirectoryError(f"{name} of the directory cannot be read") from None
+
+
+def _tokenisers(keyring: Keyring, tenant: str, kind: str) -> list[Tokeniser]:
+    return [Tokeniser(keyring.signing_with(version), tenant, kind) for version in keyring.version_ids]

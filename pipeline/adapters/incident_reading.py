@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_rows import DELIVERY_FIELDS, delivery_row, id_text, selected
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import tokens_in
 from pipeline.audit.incidents import (
     SUBJECTS_OF_ROW,
     AlertView,
@@ -112,7 +113,7 @@ class IncidentReader:
             "WHERE (empty({states:Array(String)}) OR state IN {states:Array(String)}) "
             "AND (empty({severities:Array(String)}) OR toString(severity) IN {severities:Array(String)}) "
             "AND ({handler:String} = '' OR assignee = {handler:String} OR acknowledged_by = {handler:String}) "
-            "AND ({actor:String} = '' OR lower(hex(actor_token)) = {actor:String}) "
+            f"AND (empty({{actors:Array(String)}}) OR {tokens_in('actor_token', 'actors')}) "
             "AND (NOT {goes_on:Bool} OR severity < {severity:String} OR severity = {severity:String} AND "
             "(opened_at < fromUnixTimestamp64Micro({opened:Int64}, 'UTC') "
             "OR opened_at = fromUnixTimestamp64Micro({opened:Int64}, 'UTC') AND incident_id > {incident:UUID})) "
@@ -121,8 +122,8 @@ class IncidentReader:
         place = after or IncidentPlace("low", 0, _NO_ID)
         given = {
             "states": list(wanted.states), "severities": list(wanted.severities), "handler": wanted.handler,
-            "actor": wanted.actor_token, "goes_on": after is not None, "severity": place.severity,
-            "opened": place.opened_us, "incident": place.incident_id, "limit": limit,
+            "actors": [wanted.actor_token] if wanted.actor_token else [], "goes_on": after is not None,
+            "severity": place.severity, "opened": place.opened_us, "incident": place.incident_id, "limit": limit,
         }  # fmt: skip
         return [_incident(row) for row in self._rows(sql, given)]
 
@@ -141,8 +142,7 @@ class IncidentReader:
         if not found:
             return []
         sql = (
-            f"SELECT {_EVIDENCE} FROM accesstrail.access_events WHERE actor_token IN "
-            "arrayMap(x -> unhex(x), {actors:Array(String)}) "
+            f"SELECT {_EVIDENCE} FROM accesstrail.access_events WHERE {tokens_in('actor_token', 'actors')} "
             "AND event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC') "
             "AND event_time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC') "
             "AND (topic, incarnation, partition, offset) IN arrayZip({topics:Array(String)}, "
@@ -179,22 +179,22 @@ class IncidentReader:
         """The incidents of an account, the newest first; `token`: hex."""
         sql = (
             f"SELECT {selected(_INCIDENT)} FROM accesstrail.incidents WHERE tenant_id = {{tenant:String}} "
-            "AND actor_token = toFixedString(unhex({token:String}), 16) "
+            f"AND {tokens_in('actor_token', 'tokens')} "
             "ORDER BY opened_at DESC, incident_id LIMIT {limit:UInt64}"
         )
-        rows = self._rows(sql, {"tenant": tenant, "token": token, "limit": limit})
+        rows = self._rows(sql, {"tenant": tenant, "tokens": [token], "limit": limit})
         return [_incident(row) for row in rows]
 
     def alerts_of_actor(self, tenant: str, token: str, since_us: int, limit: int = 50) -> Sequence[AlertView]:
         """The alerts about an account's accesses since then, the newest first; those taken back are left out."""
         sql = (
             f"SELECT {selected(_ALERT)} FROM accesstrail.alerts WHERE tenant_id = {{tenant:String}} "
-            "AND actor_token = toFixedString(unhex({token:String}), 16) AND NOT has(reasons, {withdrawn:String}) "
+            f"AND {tokens_in('actor_token', 'tokens')} AND NOT has(reasons, {{withdrawn:String}}) "
             "AND NOT startsWith(detector, 'system:') "
             "AND event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC') "
             "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"
         )
-        given = {"tenant": tenant, "token": token, "since": since_us, "limit": limit, "withdrawn": WITHDRAWN_REASON}
+        given = {"tenant": tenant, "tokens": [token], "since": since_us, "limit": limit, "withdrawn": WITHDRAWN_REASON}
         return [AlertView(**_named(_ALERT, row)) for row in self._rows(sql, given)]
 
     def timeline(self, incident_key: str, incident_id: str) -> Sequence[TimelineEntry]:

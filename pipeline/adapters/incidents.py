@@ -1,7 +1,7 @@
 """Hands alerts to incident handling: one JSON record an alert to the topic `access.incidents`, acknowledged.
 
-Key = incident key (tenant and actor token), so that one key's alerts and commands stay in one order. Bodies hold tokens
-and numbers, never identities.
+Key = incident key (tenant and the actor's canonical token), so that one key's alerts and commands stay in one order and
+a rotation of the token key parts no incident in two. Bodies hold tokens and numbers, never identities.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ class IncidentPublisher:
 
     def publish(self, position: LogPosition, alerts: Sequence[Alert], rows: ColumnBatch) -> None:
         """Returns when every alert is acknowledged. Raises: Away: send all of them again."""
-        tokens, offsets = rows.fixed("actor_token"), rows.fixed("offset")
-        times = rows.fixed("event_time")
+        offsets, times = rows.fixed("offset"), rows.fixed("event_time")
         for alert in alerts:
-            actor = bytes(tokens[alert.row]).hex()
+            actor = alert.actor.hex()
             self._send(
                 AlertRecord(
                     alert_id=UUID(alert.alert_id), tenant_id=alert.tenant_id,

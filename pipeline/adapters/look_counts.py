@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.quota import Used
 from pipeline.audit.reads import RESOURCE_PREFIX, SOURCE_SYSTEM
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import Keys
 
 _log = logging.getLogger(__name__)
 
@@ -98,22 +98,22 @@ def _read(file: IO[str]) -> list[Told]:
 class LookCounts:
     """Counts over one connection or a pool; may be shared between threads. A count of the store is kept ten seconds."""
 
-    def __init__(self, questions: Questions, keyring: Keyring, tenant: str, told: ToldLooks) -> None:
-        self._questions, self._keyring, self._tenant, self._told = questions, keyring, tenant, told
+    def __init__(self, questions: Questions, keys: Keys, tenant: str, told: ToldLooks) -> None:
+        self._questions, self._keys, self._tenant, self._told = questions, keys, tenant, told
         self._lock = Lock()
         self._kept: dict[str, tuple[int, int, Used]] = {}
         """By account: from when, asked at, what the store had without the looks of the file."""
 
     def used(self, account: str, from_us: int, now_us: int) -> Used:
         """What an account has looked at since a moment. Raises: Away; StoreRefused."""
-        actors = [one.hex() for one in self._keyring.tokens(self._tenant, "actor", account)]
+        actors = [one.hex() for one in self._keys.current.tokens(self._tenant, "actor", account)]
         told = self._told.of(actors, max(from_us, now_us - _HOUR_US))
         stored = self._stored(account, actors, from_us, now_us, [one.read_id for one in told])
         return Used(stored.looks + len(told), stored.rows + sum(one.rows for one in told))
 
     def note(self, account: str, read_id: str, at_us: int, rows: int) -> None:
         """A look that Kafka has."""
-        actor = self._keyring.token(self._tenant, "actor", account).hex()
+        actor = self._keys.current.token(self._tenant, "actor", account).hex()
         self._told.add(Told(read_id, actor, at_us, rows))
 
     def _stored(self, account: str, actors: Sequence[str], from_us: int, now_us: int, told: Sequence[str]) -> Used:

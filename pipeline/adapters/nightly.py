@@ -36,7 +36,7 @@ class ClickHouseNights:
     def active(self, from_us: int, until_us: int) -> Sequence[int]:
         """How many accounts were active on each day of UTC from the first that had any, oldest first."""
         sql = (
-            "SELECT toUInt32(day), uniqExact(tenant_id, actor_token) FROM accesstrail.risk_actor_1d "
+            "SELECT toUInt32(day), uniqExact(tenant_id, actor_token) FROM accesstrail.person_days "
             "WHERE day >= toDate({since:DateTime64(6, 'UTC')}) AND day < toDate({until:DateTime64(6, 'UTC')}) "
             "GROUP BY day ORDER BY day"
         )
@@ -54,7 +54,7 @@ class ClickHouseNights:
             "if(shadow_model = {shadow_model:String}, shadow_floor, 0) AS shadow_floor, "
             "greatest(level, floor) + intDiv(least(level, floor), 2) AS strength, "  # as detectors/strength.py
             "greatest(shadow_level, shadow_floor) + intDiv(least(shadow_level, shadow_floor), 2) AS shadow_strength "
-            "FROM accesstrail.features WHERE topic = {topic:String} "
+            "FROM accesstrail.person_features WHERE topic = {topic:String} "
             "AND event_time >= {since:DateTime64(6, 'UTC')} AND event_time < {until:DateTime64(6, 'UTC')} "
             "AND (strength >= {lowest:UInt16} OR floor >= {floor:UInt16} OR shadow_strength >= {shadow_lowest:UInt16} "
             "OR shadow_floor >= {floor:UInt16}) ORDER BY greatest(strength, shadow_strength) DESC LIMIT {most:UInt32}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.adapters.access_reading import moment, tokens_in
+from pipeline.adapters.access_reading import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
@@ -21,8 +22,8 @@ _PLACE = "topic, incarnation, partition, offset"
 _PERIOD = f"event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
 _MINE = (
     "SELECT actor_token, actor_dept, action, outcome, purpose, risk, toString(explained) AS stream_verdict, "
-    f"event_time, duplicate_of, {_PLACE} FROM accesstrail.subject_access WHERE tenant_id = {{tenant:String}} "
-    f"AND {tokens_in('subject_token', 'tokens')} AND {_PERIOD} LIMIT 1 BY {_PLACE}"
+    f"event_time, duplicate_of, {_PLACE} FROM accesstrail.person_accesses WHERE tenant_id = {{tenant:String}} "
+    f"AND {tokens_in('stored_subject_token', 'tokens')} AND {_PERIOD} LIMIT 1 BY {_PLACE}"
 )
 _VERDICTS = (
     f"SELECT {_PLACE}, verdict FROM accesstrail.access_explanations WHERE tenant_id = {{tenant:String}} "
@@ -46,8 +47,7 @@ _TOUCHERS = (
 )
 _SUMS = f"SELECT uniqExactIf(actor_token, {_COUNTED}), countIf({_COUNTED}), countIf(NOT {_COUNTED}) FROM ({_MINE})"
 _CHECK = (
-    "SELECT countIf(hasAny(subject_tokens, "
-    "arrayMap(one -> toFixedString(unhex(one), 16), {tokens:Array(String)}))), "
+    f"SELECT countIf({any_of('subject_tokens', 'tokens')}), "
     "countIf(subject_count > length(subject_tokens)) FROM accesstrail.access_events "
     f"WHERE tenant_id = {{tenant:String}} AND {_PERIOD} AND {_COUNTED}"
 )

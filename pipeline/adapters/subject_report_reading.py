@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.adapters.access_reading import moment, tokens_in
+from pipeline.adapters.access_reading import moment
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.subject_report import SubjectAccess
 
 MOST_ACCESSES = 100_000
 _LIMIT_S = 300
 _PERIOD = f"tenant_id = {{tenant:String}} AND event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
-_MINE = "hasAny(subject_tokens, arrayMap(one -> toFixedString(unhex(one), 16), {tokens:Array(String)}))"
+_MINE = any_of("subject_tokens", "tokens")
 _ROWS = (
     "SELECT toUnixTimestamp64Micro(event_time), toString(action), toString(outcome), purpose, toString(legal_basis), "
     "actor_dept, if(actor_type = 'partner', actor_org, ''), toString(channel), data_categories, "

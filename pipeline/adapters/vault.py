@@ -15,14 +15,15 @@ from hashlib import sha256
 import numpy as np
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
+from pipeline.adapters.token_links import LinksAlone, TokenLinks, open_links
 from pipeline.adapters.vault_reading import DATABASE
 from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, TextColumn, raw_texts
 from pipeline.columns import TOKEN_BYTES
 from pipeline.config import VAULT, Settings
 from pipeline.errors import RejectedRow, StoreRefused
-from pipeline.ports import Identity
+from pipeline.ports import Identity, IdentityVault
 from pipeline.privacy.envelope import Envelope, SealedIdentity
-from pipeline.privacy.identities import KnownIdentities
+from pipeline.privacy.identities import VAULT_KINDS, KnownIdentities
 from pipeline.privacy.keys import Keyring
 from pipeline.vault_columns import KEY_ID_BYTES, VAULT_COLUMNS, VAULT_KEY_COLUMNS
 
@@ -38,27 +39,29 @@ class ClickHouseVault:
     """Identities in ClickHouse; every method may raise Away or StoreRefused."""
 
     def __init__(
-        self, client: ClickHouse, envelope: Envelope, known: KnownIdentities | None = None, token_key: str = ""
-    ) -> None:
-        """`known`: shared by all writers of a process; `token_key`: version of the key that tokens are made with."""
-        self._client, self._envelope, self._token_key = client, envelope, token_key
+        self, client: ClickHouse, envelope: Envelope, known: KnownIdentities | None = None
+    ) -> None:  # fmt: skip
+        """`known`: shared by all writers of a process."""
+        self.client, self.envelope, self._links = client, envelope, TokenLinks(client)
         self._known = KnownIdentities() if known is None else known
 
     def close(self) -> None:
         """Ends the connection."""
-        self._client.close()
+        self.client.close()
 
     def keep(self, identities: Sequence[Identity]) -> None:
-        """Returns when all of them are in the vault; those that are there already stay as they are."""
+        """Returns when all of them are linked and in the vault; those that are there already stay as they are."""
         if self._known.is_look_due(time.monotonic()):
-            self._known.forget_after(self._client.query(f"SELECT count() FROM {DATABASE}.erasures")[0][0])
+            self._known.forget_after(self.client.query(f"SELECT count() FROM {DATABASE}.erasures")[0][0])
         if not identities:
             return
         generation = self._known.generation
-        stored = self._stored(identities)
-        absent = [one for one in identities if (one.tenant, one.kind, one.token) not in stored]
+        self._links.keep(identities)
+        people = [one for one in identities if one.kind in VAULT_KINDS]
+        stored = self._stored(people)
+        absent = [one for one in people if (one.tenant, one.kind, one.token) not in stored]
         if absent:
-            self._insert([self._envelope.seal(one) for one in absent])
+            self._insert([self.envelope.seal(one) for one in absent], [one.key_version for one in absent])
         self._known.add(identities, generation)
 
     def _stored(self, identities: Sequence[Identity]) -> set[tuple[str, str, bytes]]:
@@ -71,13 +74,13 @@ class ClickHouseVault:
             for first in range(0, len(wanted), _TOKENS_AT_ONCE):
                 asked = wanted[first : first + _TOKENS_AT_ONCE]
                 kinds = sorted({one.kind for one in asked})
-                rows = self._client.query(
+                rows = self.client.query(
                     _STORED, {"tenant": tenant, "kinds": kinds, "tokens": [one.token.hex() for one in asked]}
                 )
                 found |= {(tenant, str(kind), bytes.fromhex(token)) for kind, token in rows}
         return found
 
-    def _insert(self, sealed: Sequence[SealedIdentity]) -> None:
+    def _insert(self, sealed: Sequence[SealedIdentity], token_keys: Sequence[str]) -> None:
         """Keys first. Each try draws new keys, so its token names this try alone."""
         token = sha256(b"".join(one.key_id for one in sealed)).hexdigest()
         whose = _whose(sealed)
@@ -89,14 +92,12 @@ class ClickHouseVault:
         }
         rows: dict[str, Column] = {
             **whose,
-            "token_key": _same(self._token_key, len(sealed)),
+            "token_key": _texts(token_keys),
             "sealed": raw_texts(one.sealed for one in sealed),
         }
         try:
-            self._client.insert(
-                f"{DATABASE}.vault_keys", ColumnBatch(len(sealed), keys), VAULT_KEY_COLUMNS, token=token
-            )
-            self._client.insert(f"{DATABASE}.vault", ColumnBatch(len(sealed), rows), VAULT_COLUMNS, token=token)
+            self.client.insert(f"{DATABASE}.vault_keys", ColumnBatch(len(sealed), keys), VAULT_KEY_COLUMNS, token=token)
+            self.client.insert(f"{DATABASE}.vault", ColumnBatch(len(sealed), rows), VAULT_COLUMNS, token=token)
         except RejectedRow:  # nothing of an event is in it: no row of the batch is to blame
             raise StoreRefused(
                 "the vault refuses a row: its schema is not ours; run `accesstrail migrate --plan`"
@@ -113,14 +114,19 @@ def _whose(sealed: Sequence[SealedIdentity]) -> dict[str, Column]:
     }
 
 
-def _same(text: str, count: int) -> TextColumn:
-    texts = Interner()
-    return TextColumn(np.full(count, texts[text], np.int32), texts)
+def _texts(texts: Sequence[str]) -> TextColumn:
+    names = Interner()
+    return TextColumn(names.ids(texts, len(texts)), names)
 
 
-def open_vault(settings: Settings, known: KnownIdentities | None = None, token_key: str = "") -> ClickHouseVault | None:
+def open_vault(settings: Settings, known: KnownIdentities | None = None) -> ClickHouseVault | None:
     """The vault of a deployment; None where it has none. Raises: ConfigError: its keys cannot be read."""
     if settings.protection.vault_keys_file is None:
         return None
     envelope = Envelope(Keyring.load(settings.protection.vault_keys_file))
-    return ClickHouseVault(connect(settings.clickhouse, VAULT), envelope, known, token_key)
+    return ClickHouseVault(connect(settings.clickhouse, VAULT), envelope, known)
+
+
+def open_keeper(settings: Settings, known: KnownIdentities) -> IdentityVault:
+    """What a worker keeps identities with: the vault, or where there is none the links of rotated tokens alone."""
+    return open_vault(settings, known) or LinksAlone(open_links(settings), known)

@@ -6,11 +6,14 @@ only ever in this process's memory.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from pipeline.adapters.reader_pool import Questions
 from pipeline.columns import TOKEN_BYTES
 from pipeline.privacy.envelope import Envelope, SealedIdentity
 
 DATABASE = "accesstrail_vault"
+PAGE = 1000
 THESE = (
     "tenant_id = {tenant:String} AND kind = {kind:String} "
     f"AND token IN (SELECT toFixedString(unhex(arrayJoin({{tokens:Array(String)}})), {TOKEN_BYTES}))"
@@ -49,6 +52,34 @@ class VaultReader:
         )
         return self._envelope.open(envelope)
 
+    def everybody(self, kind: str) -> Iterator[str]:
+        """Every identifier of a kind, once for each of its tokens; who is being erased is left out. Raises: as `of`."""
+        after = ""
+        while page := self._page(kind, after):
+            keys = self._keys_of(kind, [row[0] for row in page])
+            for token, key_id, sealed in page:
+                if (token, key_id) in keys:
+                    wrapping, wrapped = keys[token, key_id]
+                    whose = bytes.fromhex(token), bytes.fromhex(key_id), bytes.fromhex(sealed)
+                    yield self._envelope.open(SealedIdentity(self._tenant, kind, *whose, wrapping, wrapped))
+            after = page[-1][0]
+
+    def _page(self, kind: str, after: str) -> Sequence[tuple[str, str, str]]:
+        """Token, key id and sealed identity in hexadecimal, by token; of each token the row that counts."""
+        return self._questions.query(
+            f"SELECT hex(token), hex(key_id), hex(sealed) FROM {DATABASE}.vault WHERE tenant_id = {{tenant:String}} "
+            "AND kind = {kind:String} AND hex(token) > {after:String} "
+            "ORDER BY token, stored_at DESC LIMIT 1 BY token LIMIT {most:UInt32}",
+            {"tenant": self._tenant, "kind": kind, "after": after, "most": PAGE},
+        )
+
+    def _keys_of(self, kind: str, tokens: Sequence[str]) -> dict[tuple[str, str], tuple[int, bytes]]:
+        rows = self._questions.query(
+            f"SELECT hex(token), hex(key_id), wrapping_key, hex(wrapped) FROM {DATABASE}.vault_keys WHERE {THESE}",
+            {"tenant": self._tenant, "kind": kind, "tokens": list(tokens)},
+        )
+        return {(token, key_id): (int(wrapping), bytes.fromhex(wrapped)) for token, key_id, wrapping, wrapped in rows}
+
     def was_erased(self, token: str) -> bool:
         """Whether somebody had this token (hex) erased; a later access may have brought the identity back."""
         rows = self._questions.query(
@@ -57,3 +88,9 @@ class VaultReader:
             {"tenant": self._tenant, "token": token},
         )
         return bool(rows[0][0])
+
+
+def tenants_of(questions: Questions) -> Sequence[str]:
+    """Tenants whose people the vault holds. Raises: Away; StoreRefused."""
+    rows = questions.query(f"SELECT DISTINCT tenant_id FROM {DATABASE}.vault ORDER BY tenant_id", {})
+    return [str(tenant) for (tenant,) in rows]

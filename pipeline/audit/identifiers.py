@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.audit.search import TOKEN_KINDS, token_of
 from pipeline.errors import UsageError
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import Keys
 
 ID_MARK = "id:"
 LONGEST_IDENTIFIER = 512
@@ -31,8 +31,8 @@ class Named:
 class TokenMaker:
     """Turns identifiers of one tenant into tokens; role `dashboards.console.ports.Tokens`."""
 
-    def __init__(self, keyring: Keyring, tenant: str) -> None:
-        self._keyring, self._tenant = keyring, tenant
+    def __init__(self, keys: Keys, tenant: str) -> None:
+        self._keys, self._tenant = keys, tenant
 
     def named(self, kind: str, text: str) -> Named:
         """What a text of a kind names: a token, or an identifier. Raises: UsageError: too long; never repeats it."""
@@ -48,5 +48,6 @@ class TokenMaker:
                 f"{kind}: give an id of 1 to {LONGEST_IDENTIFIER} characters, or a token", code="bad_search"
             )
         kinds = ("resource", "subject") if kind == "resource" else (kind,)
-        tokens = (token.hex() for one in kinds for token in self._keyring.tokens(self._tenant, one, plain))
+        keyring = self._keys.current
+        tokens = (token.hex() for one in kinds for token in keyring.tokens(self._tenant, one, plain))
         return Named(tuple(tokens), plain)

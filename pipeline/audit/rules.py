@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detectors.exceptions import AlertException
-from pipeline.version_sets.sets import Activation, changed_parts
+from pipeline.version_sets.sets import Activation, canonical_version, changed_parts
 
 IN_FORCE, EXPIRED, ENDED, OTHER_KEY = "in force", "expired", "ended", "other key"
 NOBODY = bytes(16)
@@ -79,7 +79,7 @@ class RulesView:
 
 def state_of(one: AlertException, newest: Activation | None, now_us: int) -> str:
     """How an exception of the set in force stands."""
-    if newest is not None and newest.parts.get("tokens") != one.key_version:
+    if newest is not None and canonical_version(newest.parts) != one.key_version:
         return OTHER_KEY
     return IN_FORCE if one.holds_at(now_us) else EXPIRED
 

@@ -63,7 +63,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evidence": ("pipeline.cli.evidence", "Export evidence as a bundle that anybody can verify."),
     "dashboards": ("pipeline.cli.dashboards", "Show the boards of console and Grafana, and what their panels answer."),
     "users": ("pipeline.cli.users", "Accounts, roles, passwords, second factors and personal tokens."),
-    "keys": ("pipeline.cli.keys", "Show and rotate the ledger's signing keys; make a witness's key."),
+    "keys": ("pipeline.cli.keys", "Show and rotate keys: of checkpoints, of pseudonyms; make a witness's key."),
     "witness": ("pipeline.cli.witness", "Cosign others' checkpoints that continue what was seen before."),
     "compose": (
         "pipeline.cli.compose",

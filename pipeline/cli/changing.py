@@ -20,7 +20,7 @@ from pipeline.adapters.store import open_store
 from pipeline.cli.account_news import tell_of_accounts
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK, Away, BrokenInvariant, ConfigError, ModelRejected, StoreRefused, UsageError
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import KeyFile
 from pipeline.version_sets.activator import Activator
 from pipeline.version_sets.files import ConfiguredFiles
 from pipeline.version_sets.judgements import StoreAccess, restore
@@ -36,7 +36,7 @@ class Change:
     """What a changing command needs; the store as the role writer."""
 
     settings: Settings
-    keyring: Keyring
+    keys: KeyFile
     activator: Activator
     access: StoreAccess
 
@@ -44,13 +44,13 @@ class Change:
 @contextmanager
 def changing(settings: Settings) -> Iterator[Change]:
     """The store as the role writer, for one change. Raises: Away; ConfigError."""
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keyring))
+    keys = KeyFile(settings.protection.token_keys_file)
+    activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keys))
     with (
         closing(open_store(settings.clickhouse)) as evidence,
         closing(open_activations(settings.clickhouse)) as activations,
     ):
-        yield Change(settings, keyring, activator, StoreAccess(evidence, activations))
+        yield Change(settings, keys, activator, StoreAccess(evidence, activations))
 
 
 def reasoned(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -113,7 +113,7 @@ def _told(change: Change, made: Activation) -> bool:
     kafka = change.settings.kafka
     producer = EventProducer(kafka.bootstrap_servers, kafka.events_topic)
     try:
-        announce(made, producer, change.access, change.keyring)
+        announce(made, producer, change.access, change.keys.current)
     except (Away, ConfigError, StoreRefused):
         return False
     finally:

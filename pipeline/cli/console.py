@@ -53,7 +53,7 @@ from pipeline.config import Settings
 from pipeline.errors import Away, ConfigError, UsageError
 from pipeline.notifications.outcome import DELIVERED
 from pipeline.notifications.templates import test_notification
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import KeyFile
 from pipeline.private_files import write_new
 from pipeline.response.settings import read_response
 
@@ -107,8 +107,8 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
     reader = IncidentReader(pool)
     outbox = CommandOutbox(settings.state_dir / FILE_NAME, sender)
     clock = Desk(settings, reader, IncidentEvidence(pool), lambda: producer)
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    listed = ListedSources(settings.detection.directory, keyring)
+    keys = KeyFile(settings.protection.token_keys_file)
+    listed = ListedSources(settings.detection.directory, keys.current)
     announcer = open_read_announcer(kafka.bootstrap_servers, kafka.events_topic)
     trail = _Trail(announcer.tell, quota_over(settings, pool), outages)
     with reading_vault(settings) as vault, closing(pool), closing(producer), closing(outbox), closing(announcer):
@@ -123,7 +123,7 @@ def console_parts(settings: Settings, first_secret: str = "") -> Iterator[Parts]
             ),
             panels=ConsolePanels(PanelReader(pool), kept_s=STEP_S),
             channels=ConsoleChannels(settings),
-            evidence=ConsoleEvidence(settings, pool, keyring, listed, accounts.names, vault=vault),
+            evidence=ConsoleEvidence(settings, pool, keys, listed, accounts.names, vault=vault),
             audit=ConsoleAudit(settings, pool),
             now_us=now_us,
             two_people=settings.response.two_people,

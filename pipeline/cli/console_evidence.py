@@ -36,7 +36,7 @@ from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.exception_preview import preview
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import Keys
 from pipeline.stages.hold_back import floors_less
 from pipeline.version_sets.exceptions import ended_exceptions, exceptions_of
 from pipeline.version_sets.model_terms import ModelTerm, terms
@@ -51,14 +51,14 @@ class ConsoleEvidence:
     """Role `dashboards.console.evidence_ports.EvidenceDesk`."""
 
     def __init__(
-        self, settings: Settings, questions: Questions, keyring: Keyring, listed: ListedSources,
+        self, settings: Settings, questions: Questions, keys: Keys, listed: ListedSources,
         accounts: Callable[[], Iterable[str]] = tuple, tenant: str = DEFAULT_TENANT, vault: VaultReader | None = None,
     ) -> None:  # fmt: skip
         self.tenant = tenant
-        listed_names = DirectoryIdentities(settings.detection.directory, keyring, tenant, accounts)
+        listed_names = DirectoryIdentities(settings.detection.directory, keys, tenant, accounts)
         self.identities: Identities = VaultIdentities(vault, listed_names) if vault is not None else listed_names
-        self._settings, self._questions, self._keyring, self._listed = settings, questions, keyring, listed
-        self._tokens = TokenMaker(keyring, tenant)
+        self._settings, self._questions, self._keys, self._listed = settings, questions, keys, listed
+        self._tokens = TokenMaker(keys, tenant)
         self._versions = VersionsReader(questions, settings.kafka.events_topic)
 
     def named(self, kind: str, text: str) -> Named:
@@ -174,11 +174,12 @@ class ConsoleEvidence:
     def _checked(self, draft: ExceptionDraft) -> AlertException:
         """As an exception of one day, of nobody: enough to look ahead."""
         now_us = time.time_ns() // 1000
-        nobody = self._keyring.token(self.tenant, "actor", _PREVIEW).hex()
+        keyring = self._keys.current.canonical
+        nobody = keyring.token(self.tenant, "actor", _PREVIEW).hex()
         one = AlertException(
             scope=dict(draft.scope), detectors=draft.detectors, kinds=draft.kinds,
             up_to=round(draft.up_to * 100) or None, owner=nobody, reason=_PREVIEW,
-            key_version=self._keyring.version_id, created_us=now_us, valid_from_us=now_us,
+            key_version=keyring.version_id, created_us=now_us, valid_from_us=now_us,
             valid_until_us=now_us + DAY_US,
         )  # fmt: skip
         return checked(one)

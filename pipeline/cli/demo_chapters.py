@@ -111,7 +111,7 @@ def _is_over(any_found: bool, all_told: bool, began_s: float, last_change_s: flo
 
 
 def _told(settings: Settings, chapters: Sequence[Chapter], alerts: Sequence[Alert]) -> list[Told]:
-    keyring = Keyring.load(settings.protection.token_keys_file)
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
     found = []
     for one in chapters:
         actor = keyring.token(DEFAULT_TENANT, "actor", one.actor_id).hex()

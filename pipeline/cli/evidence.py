@@ -142,7 +142,7 @@ def _places(settings: Settings, questions: ClickHouse, wanted: Wanted) -> list[t
     """Where the accesses lie. Raises: UsageError: none, or too many for one selection."""
     keyring = Keyring.load(settings.protection.token_keys_file)
     kinds = ("resource", "subject") if wanted.kind == "resource" else (wanted.kind,)
-    tokens = [keyring.token(wanted.tenant, one, wanted.identifier).hex() for one in kinds]
+    tokens = [token.hex() for one in kinds for token in keyring.tokens(wanted.tenant, one, wanted.identifier)]
     places = StoredEvidence(questions).places(
         wanted.kind, wanted.tenant, tokens, (wanted.from_us, wanted.until_us), _MOST_ROWS + 1
     )

@@ -49,7 +49,7 @@ from pipeline.stages.hold_back import floors_of
 from pipeline.version_sets.activator import policy_of
 from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.exceptions import add_exception, end_exception, ended_exceptions, exceptions_of
-from pipeline.version_sets.sets import Activation
+from pipeline.version_sets.sets import Activation, canonical_version
 
 PREVIEW_DAYS, PREVIEW_MOST_DAYS = 14, 30
 IN_FORCE, EXPIRED, ENDED, OTHER_KEY = "in force", "expired", "ended", "other key"
@@ -112,7 +112,7 @@ def _history(settings: Settings) -> Iterator[ExceptionHistory]:
 
 
 def _tokens(keyring: Keyring, scope: Mapping[str, str]) -> dict[str, str]:
-    """The scope with tokens in place of identifiers."""
+    """The scope with tokens in place of identifiers; `keyring`: of canonical tokens, which outlast a rotation."""
     return {
         name: keyring.token(DEFAULT_TENANT, TOKEN_KINDS[name], value).hex() if name in TOKEN_KINDS else value
         for name, value in scope.items()
@@ -173,7 +173,7 @@ def add_command(
     requester, why = Requester(account.name), plain_reason(reason)
     if days is not None and until is not None:
         raise UsageError("give --days or --until, not both")
-    keyring = Keyring.load(settings.protection.token_keys_file)
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
     draft = _draft(keyring, scope, detectors, kinds, up_to)
     lasts_us = (days or DEFAULT_DAYS) * DAY_US
     named = (owner, requester.actor_id, *(scope.get(name) for name in TOKEN_KINDS))
@@ -273,7 +273,7 @@ def list_command(settings: Settings, *, with_ended: bool, as_json: bool) -> int:
 
 
 def _state(one: AlertException, newest: Activation | None, now_us: int) -> str:
-    if newest is not None and newest.parts.get("tokens") != one.key_version:
+    if newest is not None and canonical_version(newest.parts) != one.key_version:
         return OTHER_KEY
     return IN_FORCE if one.holds_at(now_us) else EXPIRED
 
@@ -348,7 +348,7 @@ def preview_command(
       accesstrail exceptions preview --actor svc.reconcile --detector bulk_export --state ./state
       accesstrail exceptions preview --source crm --detector isolation_forest --up-to 120 --last 30 --state ./state
     """
-    keyring = Keyring.load(settings.protection.token_keys_file)
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
     draft = _draft(keyring, scope, detectors, kinds, up_to)
     one = checked(replace(draft, owner=keyring.token(DEFAULT_TENANT, "actor", "preview").hex()))
     with changing(settings) as change:

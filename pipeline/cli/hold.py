@@ -90,7 +90,7 @@ def place_command(
     hold = Hold(
         hold_id=str(uuid.uuid4()), tenant=tenant, scope=scopes[0], from_us=us_of(since, BEGIN_US),
         until_us=us_of(until, END_US), reason=mask_text(plain_reason(reason)),
-        by=keyring.token(DEFAULT_TENANT, "actor", account.name).hex(), at_us=now_us(),
+        by=keyring.canonical.token(DEFAULT_TENANT, "actor", account.name).hex(), at_us=now_us(),
     )  # fmt: skip
     if hold.from_us >= hold.until_us:
         raise UsageError("the period must end after it begins")
@@ -98,7 +98,7 @@ def place_command(
     if subjects:
         found = [tokens.named(SUBJECT, one) for one in subjects]
         ids = [one.identifier for one in found if one.identifier]
-        hold = replace(hold, subjects=tuple(dict.fromkeys(one.tokens[0] for one in found)))
+        hold = replace(hold, subjects=tuple(dict.fromkeys(token for one in found for token in one.tokens)))
     if actor:
         hold = replace(hold, actors=tokens.named(ACTOR, actor).tokens)
     with closing(connect(settings.clickhouse, RESPONDER)) as store:
@@ -170,7 +170,9 @@ def release_command(settings: Settings, name: str, reason: str, account: Account
 
     Exit codes: 0 released, 2 usage, 69 unreachable (still in force), 77 not allowed, 78 configuration.
     """
-    by = Keyring.load(settings.protection.token_keys_file).token(DEFAULT_TENANT, "actor", account.name).hex()
+    # Canonical: who placed it must be known again after a rotation of the key.
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
+    by = keyring.token(DEFAULT_TENANT, "actor", account.name).hex()
     with closing(connect(settings.clickhouse, RESPONDER)) as store:
         hold = HoldReader(store).one(name)
         refuse_release(hold, by)

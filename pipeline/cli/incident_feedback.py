@@ -79,7 +79,7 @@ def _can_ask(detector: str, scope: Mapping[str, str]) -> bool:
 
 def make_exception(settings: Settings, wish: ExceptionWish, account: Account, *, as_json: bool) -> int:
     """Puts it in force. Raises: UsageError: refused; Away; ConfigError."""
-    keyring = Keyring.load(settings.protection.token_keys_file)
+    keyring = Keyring.load(settings.protection.token_keys_file).canonical
     now_us = time.time_ns() // 1000
     exception = checked(
         AlertException(

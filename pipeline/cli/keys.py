@@ -1,4 +1,7 @@
-"""`accesstrail keys`: the ledger's signing keys, and a witness's. Secrets stay in files, public keys are printed."""
+"""`accesstrail keys`: the ledger's signing keys, those of pseudonyms (`token_keys.py`), and a witness's.
+
+Secrets stay in files, public keys are printed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import settings_options
+from pipeline.cli.token_keys import tokens_group
 from pipeline.config import Settings
 from pipeline.errors import ConfigError, UsageError
 from pipeline.ledger import signing_keys
@@ -20,10 +24,13 @@ from pipeline.private_files import write_new
 
 @click.group("keys")
 def keys_command() -> None:
-    """Show and rotate the keys that checkpoints are signed with; make a witness's key.
+    """Show and rotate the keys of checkpoints and of pseudonyms; make a witness's key.
 
     What each protects, and when to rotate: docs/guides/evidence-keys.md.
     """
+
+
+keys_command.add_command(tokens_group)
 
 
 @keys_command.group("ledger")

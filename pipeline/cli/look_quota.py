@@ -18,7 +18,7 @@ from pipeline.audit.quota import Quota, Used, day_begin_us
 from pipeline.audit.reads import Read
 from pipeline.config import Settings
 from pipeline.events import DEFAULT_TENANT
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import KeyFile
 
 
 class Counts(Protocol):
@@ -54,8 +54,8 @@ class LookQuota:
 
 def quota_over(settings: Settings, questions: Questions) -> LookQuota:
     """The quota of a deployment, counted over a connection or a pool. Raises: ConfigError: its keys cannot be read."""
-    keyring = Keyring.load(settings.protection.token_keys_file)
-    counts = LookCounts(questions, keyring, DEFAULT_TENANT, ToldLooks(settings.state_dir / TOLD_LOOKS))
+    keys = KeyFile(settings.protection.token_keys_file)
+    counts = LookCounts(questions, keys, DEFAULT_TENANT, ToldLooks(settings.state_dir / TOLD_LOOKS))
     limits = Quota(looks_per_day=settings.audit.looks_per_day, rows_per_day=settings.audit.rows_per_day)
     return LookQuota(limits, settings.detection.default_time_zone, counts)
 

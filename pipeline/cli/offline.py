@@ -165,7 +165,7 @@ def _excepted(path: Path | None, keyring: Keyring) -> Sequence[AlertException]:
     if path is None:
         return ()
     found = from_lines(path.read_text(encoding="utf-8").splitlines())
-    if any(one.key_version != keyring.version_id for one in found):
+    if any(one.key_version != keyring.canonical.version_id for one in found):
         raise UsageError("these exceptions hold tokens of another key: name their system with --state or --config")
     return found
 

@@ -53,7 +53,7 @@ def run_retention(
     """
     if RETENTION not in settings.clickhouse.password_files:
         raise UsageError("[clickhouse] retention_password_file is missing: retention has a role of its own")
-    by = Keyring.load(settings.protection.token_keys_file).token(DEFAULT_TENANT, "actor", account).hex()
+    by = Keyring.load(settings.protection.token_keys_file).canonical.token(DEFAULT_TENANT, "actor", account).hex()
 
     def told(run: RetentionRun, due: Due) -> None:
         announce_right(settings.kafka, announcement(run, due, account, now_us(), is_system=is_system))

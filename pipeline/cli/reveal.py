@@ -30,8 +30,8 @@ from pipeline.events import DEFAULT_TENANT
 from pipeline.privacy.keys import Keyring
 
 _REVEALED = (
-    "SELECT count() FROM accesstrail.access_events WHERE tenant_id = {tenant:String} AND hex(actor_token) = "
-    "{actor:String} AND action = 'unmask' AND source_system = {source:String} AND event_time > now() - 3600"
+    "SELECT count() FROM accesstrail.access_events WHERE tenant_id = {tenant:String} AND hex(actor_token) IN "
+    "{actor:Array(String)} AND action = 'unmask' AND source_system = {source:String} AND event_time > now() - 3600"
 )
 
 
@@ -98,7 +98,7 @@ def _look(settings: Settings, keyring: Keyring, token: str, kinds: tuple[str, ..
 
 def _refuse_too_many(settings: Settings, keyring: Keyring, account: str) -> None:
     """Raises: UsageError: this account revealed as many within the hour as one person may; Away."""
-    actor = keyring.token(DEFAULT_TENANT, "actor", account).hex().upper()
+    actor = [token.hex().upper() for token in keyring.tokens(DEFAULT_TENANT, "actor", account)]
     client = connect(settings.clickhouse, "reader")
     try:
         parameters = {"tenant": DEFAULT_TENANT, "actor": actor, "source": SOURCE_SYSTEM}

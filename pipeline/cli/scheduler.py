@@ -37,7 +37,7 @@ from pipeline.errors import EXIT_OK, EXIT_UNAVAILABLE, Away, UsageError
 from pipeline.health.metrics import CONTENT_TYPE, Samples
 from pipeline.health.troubles import explain
 from pipeline.own_reasons import nightly_budget
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import KeyFile
 from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
 from pipeline.schedule.retention_nights import RetentionNights, RetentionProgress
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
@@ -114,8 +114,8 @@ class NightlyThreshold:
     def __init__(self, settings: Settings) -> None:
         client = connect(settings.clickhouse, SCHEDULER)
         self._log, self._store = ClickHouseActivations(client), ClickHouseStore(client)
-        keyring = Keyring.load(settings.protection.token_keys_file)
-        self._activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keyring))
+        keys = KeyFile(settings.protection.token_keys_file)
+        self._activator = Activator(settings.kafka.events_topic, ConfiguredFiles(settings, keys))
 
     def __call__(self, day: int, policy: Policy) -> Policy:
         """The policy in force from now on. Raises: Away; StoreRefused; UsageError: the model is gone."""

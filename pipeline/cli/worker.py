@@ -15,7 +15,7 @@ from pipeline.adapters.activations import open_activations
 from pipeline.adapters.incidents import IncidentPublisher
 from pipeline.adapters.kafka import EventProducer, TopicAdmin
 from pipeline.adapters.store import ClickHouseStore, open_store
-from pipeline.adapters.vault import open_vault
+from pipeline.adapters.vault import open_keeper
 from pipeline.app import Agent, LoopFlow, build, inbox_bytes, run
 from pipeline.cli.account_news import tell_at_start
 from pipeline.cli.monitoring import Monitoring, worker_part
@@ -26,9 +26,8 @@ from pipeline.partition.recovery import LogBounds
 from pipeline.partition.thread import Observer, nobody
 from pipeline.partition.turns import Turns
 from pipeline.partition.worker import PartitionLimits, PartitionWorker
-from pipeline.ports import NO_VAULT
 from pipeline.privacy.identities import KnownIdentities
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import KeyFile
 from pipeline.privacy.protector import Protectors
 from pipeline.version_sets.judgements import StoreAccess, stored_judgements
 from pipeline.version_sets.watch import VersionWatch
@@ -51,12 +50,12 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
 
     Raises: ConfigError; DirectoryError; Away where nothing can be retried.
     """
-    keyring = Keyring.load(settings.protection.token_keys_file)
+    keys = KeyFile(settings.protection.token_keys_file)
     admin = TopicAdmin(settings.kafka.bootstrap_servers)
     publisher = IncidentPublisher(EventProducer(settings.kafka.bootstrap_servers, settings.kafka.incidents_topic))
     writer = uuid.uuid4().hex[:16]
-    known = KnownIdentities() if settings.protection.vault_keys_file else None
-    chain, lock = Chain(Protectors(keyring, known)), threading.Lock()
+    known = KnownIdentities(only_rotated=settings.protection.vault_keys_file is None)
+    chain, lock = Chain(Protectors(keys, known)), threading.Lock()
 
     def connect() -> ClickHouseStore:
         return open_store(settings.clickhouse)
@@ -64,9 +63,9 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
     def open_access() -> StoreAccess:
         return StoreAccess(connect(), open_activations(settings.clickhouse))
 
-    judgements = stored_judgements(settings, keyring, open_access)
+    judgements = stored_judgements(settings, keys, open_access)
     changes = EventProducer(settings.kafka.bootstrap_servers, settings.kafka.events_topic)
-    watch = VersionWatch(judgements, open_access, changes, keyring)
+    watch = VersionWatch(judgements, open_access, changes, keys)
     turns = Turns(settings.clickhouse.commits_at_once)
     limits = PartitionLimits(
         max_batch_records=settings.kafka.max_batch_records,
@@ -79,7 +78,7 @@ def make_worker(settings: Settings, observer: Observer = nobody) -> None:
         return PartitionWorker(
             topic, partition, chain=chain, chain_lock=lock, judgements=judgements, open_store=connect,
             publisher=publisher, flow=flow, limits=limits, turns=turns, writer=writer, observer=observer,
-            open_vault=lambda: open_vault(settings, known, keyring.version_id) or NO_VAULT,
+            open_vault=lambda: open_keeper(settings, known),
         )  # fmt: skip
 
     def read_bounds(topic: str, partition: int) -> LogBounds:

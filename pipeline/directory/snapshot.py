@@ -133,7 +133,7 @@ Row = TypeVar("Row", ActorRow, NetworkRow, SiteRow, ResourceRow, SubjectRow, Sou
 
 @dataclass(frozen=True, kw_only=True)
 class DirectorySnapshot:
-    """The whole directory of one tenant; `key_version` is the keyring version its tokens were made with."""
+    """The whole directory of one tenant; `key_version`: of the key of its tokens, which are canonical."""
 
     tenant: str = "default"
     key_version: str = ""

@@ -162,6 +162,12 @@ TROUBLES: Mapping[str, Trouble] = {
         "已存储但未封存的事件由其他版本评判，本版本不能封存。",
         "先启动写入它们的版本，待其完成后再升级。",
     ),
+    "token_key_missing": Trouble(
+        "The version set in force makes pseudonyms with a token key that the key file of this machine does not hold.",
+        "bring the key file that the rotation wrote to this machine; the worker reads it when it changes.",
+        "现行版本集使用的假名密钥不在本机密钥文件中。",
+        "将轮换后写入的密钥文件复制到本机；worker 会在文件变更后自动读取。",
+    ),
     "log_incomplete": Trouble(
         "Kafka no longer holds all the records that a replay needs.",
         "replay from an offset that Kafka still holds, or from a copy of the log.",

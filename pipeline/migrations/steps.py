@@ -21,6 +21,7 @@ from pipeline.columns import (
 from pipeline.incident_columns import DELIVERY_COLUMNS, HOLD_COLUMNS, INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
 from pipeline.migrations.checkpoints import checkpoint_steps
 from pipeline.migrations.derived import rollup_steps, sources_steps, subject_access_steps, view_steps
+from pipeline.migrations.links import link_steps
 from pipeline.migrations.retention import retention_steps
 from pipeline.migrations.schema import PUBLIC, RAW, VAULT, Statement, sealed, settings, table, view
 from pipeline.migrations.vault import vault_steps
@@ -111,6 +112,7 @@ def _steps() -> list[tuple[str, Statement]]:
         + checkpoint_steps()
         + vault_steps()
         + retention_steps()
+        + link_steps()
     )
 
 

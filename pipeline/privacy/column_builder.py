@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
 from pipeline.columns import TOKEN_BYTES, WIRE_TREATMENTS
-from pipeline.privacy.identities import VAULT_KINDS, NamedTokens
+from pipeline.privacy.identities import LINKED_KINDS, VAULT_KINDS, NamedTokens
 from pipeline.privacy.masks import mask_text
 from pipeline.privacy.protector import Protector
+from pipeline.privacy.tokens import Pseudonyms
 
 _TOKEN_DTYPE = f"V{TOKEN_BYTES}"
 
@@ -32,6 +33,8 @@ class ColumnBuilder:
         self.columns: dict[str, Column] = {}
         self.identities: list[NamedTokens] = []
         """What became tokens of the kinds that the vault keeps."""
+        self.canonical: dict[str, npt.NDArray[np.void]] = {}
+        """By column, as `Protected.canonical`."""
         self.text("tenant_id", tenants)
         self.tenants: list[tuple[str, npt.NDArray[np.int64] | None]] = [(tenants[0], None)]
         distinct = sorted(set(tenants))
@@ -40,37 +43,59 @@ class ColumnBuilder:
             tenant_ids = table.column(tenants, self.count).ids
             self.tenants = [(tenant, np.flatnonzero(tenant_ids == table[tenant])) for tenant in distinct]
 
-    def tokens(self, kind: str, values: Sequence[str | None]) -> npt.NDArray[np.void]:
+    def tokens(self, kind: str, values: Sequence[str | None]) -> Pseudonyms:
         """Tokens of one value an event, V16 (n,), under each event's tenant."""
         if not any(values):
-            return np.zeros(self.count, _TOKEN_DTYPE)
+            nobody = np.zeros(self.count, _TOKEN_DTYPE)
+            return Pseudonyms(nobody, nobody)
         return self.tokens_of(kind, values)
 
     def tokens_of(
         self, kind: str, values: Sequence[str | None], rows: npt.NDArray[np.integer[Any]] | None = None
-    ) -> npt.NDArray[np.void]:
+    ) -> Pseudonyms:
         """Tokens of values, V16 (m,); `rows` (m,): the event each belongs to, where it is not one an event."""
-        out = np.empty(len(values), _TOKEN_DTYPE)
+        out = self.no_tokens(len(values))
         for tenant, own_rows in self.tenants:
             table = self.protector.tokens(tenant, kind)
             if own_rows is None:
-                tokens = table.tokens(values, len(values))
-                self.note(tenant, kind, tokens, values)
-                return tokens
+                made = table.pseudonyms(table.ids(values, len(values)))
+                self.note(tenant, kind, made, values)
+                return made
             own = own_rows if rows is None else np.flatnonzero(np.isin(rows, own_rows))
             own_values = [values[place] for place in own.tolist()]
-            out[own] = table.tokens(own_values, len(own))
-            self.note(tenant, kind, out[own], own_values)
+            made = table.pseudonyms(table.ids(own_values, len(own)))
+            out.put(own, made)
+            self.note(tenant, kind, made, own_values)
         return out
 
-    def note(self, tenant: str, kind: str, tokens: npt.NDArray[np.void], values: Sequence[str | None]) -> None:
+    def no_tokens(self, count: int) -> Pseudonyms:
+        """Room for tokens of so many values."""
+        stored = np.empty(count, _TOKEN_DTYPE)
+        return Pseudonyms(stored, np.empty(count, _TOKEN_DTYPE) if self.protector.keyring.is_rotated else stored)
+
+    def note(self, tenant: str, kind: str, made: Pseudonyms, values: Sequence[str | None]) -> None:
         """Remembers what became which token, where the vault keeps identities of this kind."""
-        if kind in VAULT_KINDS:
-            self.identities.append(NamedTokens(tenant, kind, tokens, values))
+        rotated = made.is_rotated
+        if kind in VAULT_KINDS or (rotated and kind in LINKED_KINDS):
+            versions = self.protector.key_versions
+            if rotated and kind in VAULT_KINDS:  # incidents and the directory name people by it
+                self.identities.append(NamedTokens(tenant, kind, made.canonical, values, versions[0]))
+            canonical = made.canonical if rotated else None
+            self.identities.append(NamedTokens(tenant, kind, made.stored, values, versions[1], canonical))
 
     def token(self, name: str, field: str, values: Sequence[str | None]) -> None:
         """A column of tokens, of the kind that the wire field `field` has."""
-        self.fixed(name, self.tokens(WIRE_TREATMENTS[field][1], values))
+        self.pseudonyms(name, self.tokens(WIRE_TREATMENTS[field][1], values))
+
+    def pseudonyms(self, name: str, made: Pseudonyms) -> None:
+        """A column of tokens, one an event."""
+        self.fixed(name, made.stored)
+        self.keep_canonical(name, made)
+
+    def keep_canonical(self, name: str, made: Pseudonyms) -> None:
+        """What detectors read in place of the column, where it is not the same."""
+        if made.is_rotated:
+            self.canonical[name] = made.canonical
 
     def fixed(self, name: str, values: npt.NDArray[np.generic]) -> None:
         """A fixed-width column."""

@@ -2,7 +2,8 @@
 
 Place in the flow: `protect` notes what it turns into tokens of these kinds; `flow.Chain` asks here which of them are
 new; step 1 of the commit stores those. What is known is a cache: forgetting costs a question to the vault, never an
-identity. Only accounts and data subjects are kept: whom an auditor or a person asking must be able to name.
+identity. Only accounts and data subjects are kept: whom an auditor or a person asking must be able to name. Beside
+their tokens of a rotated key stands the canonical one: the same path tells `token_links` who is the same person.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from pipeline.ports import Identity
 
 VAULT_KINDS = frozenset(("actor", "subject"))
+LINKED_KINDS = VAULT_KINDS | {"credential", "device", "recipient"}
+"""Kinds whose tokens under another key are linked to their canonical ones: what detectors and people go by for long."""
 GENERATION_ENTRIES = 1 << 17
 LOOK_INTERVAL_S = 10.0
 """How often a process asks whether somebody was erased, and may come again as new."""
@@ -33,13 +36,18 @@ class NamedTokens:
     kind: str
     tokens: npt.NDArray[np.void]
     texts: Sequence[str | None]
+    key_version: str = ""
+    """Of the key that made the tokens."""
+    canonical: npt.NDArray[np.void] | None = None
+    """Their canonical tokens; None where these are the tokens themselves."""
 
 
 class KnownIdentities:
     """Tokens known to be in the vault: at most two generations of them, 2 MiB. Safe between threads."""
 
-    def __init__(self, limit: int = GENERATION_ENTRIES) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = GENERATION_ENTRIES, *, only_rotated: bool = False) -> None:
+        """`only_rotated`: there is no vault, and all that is kept is who is the same person (`token_links`)."""
+        self._limit, self._only_rotated = limit, only_rotated
         self._lock = threading.Lock()
         # Sorted. No identifier has the token of zeros, and it stands for none: it is always known.
         self._young = self._old = np.zeros(1, _HEAD)
@@ -56,10 +64,16 @@ class KnownIdentities:
         """Those that are not known to be in the vault, each once."""
         found: dict[tuple[str, str, bytes], Identity] = {}
         for one in named:
+            if self._only_rotated and one.canonical is None:
+                continue
             for row in self._missing(one.tokens).tolist():
                 token, text = one.tokens[row].tobytes(), one.texts[row]
                 if text is not None:
-                    found.setdefault((one.tenant, one.kind, token), Identity(one.tenant, one.kind, token, text))
+                    canonical = token if one.canonical is None else one.canonical[row].tobytes()
+                    found.setdefault(
+                        (one.tenant, one.kind, token),
+                        Identity(one.tenant, one.kind, token, text, one.key_version, canonical),
+                    )
         return list(found.values())
 
     def add(self, identities: Iterable[Identity], generation: int) -> None:

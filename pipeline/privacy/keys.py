@@ -9,6 +9,10 @@ big-endian 16-bit length and its UTF-8 bytes. Tokens: HMAC-SHA256 (RFC 2104), cu
 
 What a holder of the key can still do: recompute the token of any identifier they can guess. A token without the key
 says nothing, not even about phone numbers, of which there are only 7 × 10^9.
+
+Rotation: the newest key signs, so stored rows hold fresh pseudonyms. The *canonical* token of an identifier is its
+token under the oldest key: who must know that it is the same person (profiles, the directory, exceptions, incidents)
+goes by that one, whatever key signs. Case references name tickets, not persons, and keep the oldest key (`KEPT_KINDS`).
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ from pipeline.private_files import write_new
 
 FILE_VERSION = 1
 MINIMUM_SECRET_BYTES = 32
+KEPT_KINDS = frozenset(("case",))
+"""Kinds that no rotation touches: the directory's open tickets must stay those of events before and after it."""
 _SALT = b"accesstrail/keyring/1"
 _OFFLINE_SECRET = hashlib.sha256(b"accesstrail offline commands: this key protects nothing").digest()
 
@@ -75,6 +81,7 @@ class Keyring:
         """`keys`: at least one, distinct ids; the largest id is the newest."""
         self._keys: Mapping[int, Key] = {key.key_id: key for key in keys}
         self.newest = max(keys, key=lambda key: key.key_id)
+        self.oldest = min(keys, key=lambda key: key.key_id)
         self._tenant_key = lru_cache(maxsize=1024)(self._derive_tenant_key)
 
     def __repr__(self) -> str:
@@ -86,21 +93,7 @@ class Keyring:
 
         Raises: ConfigError: the file is missing, readable by others, malformed, or holds a secret under 32 bytes.
         """
-        try:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            text = path.read_text(encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError([f"token keys: {path} cannot be read: {exc.strerror}"]) from exc
-        except UnicodeDecodeError as exc:
-            raise ConfigError([f"token keys: {path} is not UTF-8 text"]) from exc
-        if mode & 0o077:
-            raise ConfigError([f"token keys: {path} can be read by others: run chmod 600 on it"])
-        # No `from`: the parser's own message would quote the file.
-        try:
-            document = json.loads(text)
-        except ValueError:
-            raise ConfigError([f"token keys: {path} is not valid JSON"]) from None
-        return cls(_keys_of(document, path))
+        return cls(keys_of_file(path)[1])
 
     @classmethod
     def offline(cls) -> Keyring:
@@ -125,23 +118,50 @@ class Keyring:
         except KeyError:
             raise ConfigError([f"token keys: no key with id {key_id}; add the file entry it was made with"]) from None
 
-    def signing_with(self, version_id: str) -> Keyring:
+    @property
+    def is_rotated(self) -> bool:
+        """Whether canonical tokens differ from those that are stored now."""
+        return self.newest.key_id != self.oldest.key_id
+
+    def signing_with(self, version_id: str, canonical_id: str = "") -> Keyring:
         """The keyring in which the key named by `version_id` signs: what a replay under recorded versions uses.
 
+        `canonical_id`: version of the key of canonical tokens; "": the oldest here.
         Raises: ConfigError: no key here has this id and fingerprint.
         """
+        signing = self._key_of(version_id)
+        canonical = self._key_of(canonical_id) if canonical_id else self.oldest
+        between = range(min(canonical.key_id, signing.key_id), signing.key_id + 1)
+        return Keyring(tuple(key for key in self._keys.values() if key.key_id in between))
+
+    def _key_of(self, version_id: str) -> Key:
         for key in self._keys.values():
-            candidate = Keyring(tuple(older for older in self._keys.values() if older.key_id <= key.key_id))
-            if candidate.version_id == version_id:
-                return candidate
+            if Keyring((key,)).version_id == version_id:
+                return key
         raise ConfigError([f"token keys: no key of version {version_id}; add the file entry it was made with"])
 
+    @property
+    def current(self) -> Keyring:
+        """Itself: what a `key_file.KeyFile` answers with the file's keys."""
+        return self
+
+    @property
+    def canonical(self) -> Keyring:
+        """The keyring whose tokens stay the same through every rotation: of the oldest key alone."""
+        return self if len(self._keys) == 1 else Keyring((self.oldest,))
+
+    @property
+    def version_ids(self) -> tuple[str, ...]:
+        """Names of all keys, as `version_id` names the one that signs; the oldest first."""
+        return tuple(Keyring((self._keys[key_id],)).version_id for key_id in sorted(self._keys))
+
     def tenant_key(self, tenant: str, kind: str) -> bytes:
-        """The 32-byte key of one tenant's identifiers of one kind."""
+        """The 32-byte key that signs one tenant's identifiers of one kind."""
         return self._tenant_key(tenant, kind)
 
     def _derive_tenant_key(self, tenant: str, kind: str) -> bytes:
-        return self.newest.derive("accesstrail/token/1", tenant, kind)
+        signing = self.oldest if kind in KEPT_KINDS else self.newest
+        return signing.derive("accesstrail/token/1", tenant, kind)
 
     def tokens(self, tenant: str, kind: str, identifier: str) -> tuple[bytes, ...]:
         """The pseudonyms of an identifier under every version of the key, the newest first: what a search asks for."""
@@ -154,6 +174,25 @@ class Keyring:
         """The keyed pseudonym of an identifier, 16 bytes; equal for identifiers that are equal under NFKC."""
         message = length_prefixed(kind) + normalised(identifier).encode()
         return hmac.digest(self.tenant_key(tenant, kind), message, "sha256")[:TOKEN_BYTES]
+
+
+def keys_of_file(path: Path) -> tuple[str, tuple[Key, ...]]:
+    """The text of a key file and its keys. Raises: ConfigError, as `Keyring.load`."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError([f"token keys: {path} cannot be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"token keys: {path} is not UTF-8 text"]) from exc
+    if mode & 0o077:
+        raise ConfigError([f"token keys: {path} can be read by others: run chmod 600 on it"])
+    # No `from`: the parser's own message would quote the file.
+    try:
+        document = json.loads(text)
+    except ValueError:
+        raise ConfigError([f"token keys: {path} is not valid JSON"]) from None
+    return text, _keys_of(document, path)
 
 
 def _keys_of(document: Any, path: Path) -> tuple[Key, ...]:  # noqa: ANN401  parsed JSON

@@ -5,7 +5,7 @@ Every stage after it reads the columns only; `identities` go to the vault and no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +27,8 @@ class Protected:
     per actor; differences within one actor survive, the number does not; 0 none. `home_partitions` int32 (n,): the
     partition that the actor's key belongs to. `subject_rows` int32 (s,): the row of each item of `subject_tokens`.
     `marks` uint8 (n,): bits of what can be told only while the raw identifiers are at hand.
+    `canonical`: by token column (`subject_tokens`: by item), what the same identifiers' tokens were before the key was
+    rotated and will be after it is again: whoever remembers goes by these. Empty while the first key signs.
     """
 
     columns: ColumnBatch
@@ -35,6 +37,12 @@ class Protected:
     subject_rows: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint8]
     identities: Sequence[NamedTokens] = field(default=(), repr=False)
+    canonical: Mapping[str, npt.NDArray[np.void]] = field(default_factory=dict, repr=False)
+
+    def person_tokens(self, name: str) -> npt.NDArray[np.generic]:
+        """A token column as detectors compare it: canonical tokens, V16 (n,)."""
+        found = self.canonical.get(name)
+        return self.columns.fixed(name) if found is None else found
 
     def mark_misrouted(self, partition: int) -> None:
         """Fills column `misrouted`: 1 where a record of this partition belongs to another one."""
@@ -54,4 +62,10 @@ class Protected:
             np.concatenate([part.subject_rows + first for part, first in zip(parts, firsts, strict=True)]),
             np.concatenate([part.marks for part in parts]),
             [one for part in parts for one in part.identities],
+            {name: np.concatenate([part.person_tokens(name) for part in parts]) for name in _names(parts)},
         )
+
+
+def _names(parts: Sequence[Protected]) -> list[str]:
+    """The columns that any part has canonical tokens of; a part whose column is empty has none of its own."""
+    return sorted({name for part in parts for name in part.canonical})

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.column_batch import Interner, TextColumn
 from pipeline.partitioning import partition_of
 from pipeline.privacy.identities import KnownIdentities
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.sealing import Sealer
 from pipeline.privacy.tokens import (
@@ -21,7 +22,6 @@ from pipeline.privacy.tokens import (
     ActorTable,
     AddressTable,
     NumberTable,
-    Tokeniser,
     TokenTable,
     TrailingNumbers,
 )
@@ -92,6 +92,8 @@ class Protector:
         known: KnownIdentities | None = None,
     ) -> None:
         self.keyring, self.known = keyring, known
+        self.key_versions = keyring.canonical.version_id, keyring.version_id
+        """Of canonical tokens, and of those that are stored."""
         self.attrs_allowed = tuple(sorted(attrs_allowed))
         self.sealer = Sealer(keyring)
         self.addresses = AddressTable()
@@ -108,7 +110,7 @@ class Protector:
         table = self._tokens.get((tenant, kind))
         if table is None:
             limit = GENERATION_ENTRIES if kind == "subject" else _PASSING_ENTRIES
-            table = self._tokens[tenant, kind] = TokenTable(Tokeniser(self.keyring, tenant, kind), limit)
+            table = self._tokens[tenant, kind] = TokenTable(self.keyring, tenant, kind, limit)
         return table
 
     def actors(self, tenant: str) -> ActorTable:
@@ -140,18 +142,22 @@ class Protector:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """What `misrouted` and tokens depend on: the topic's partitions, the key that signs (empty: the newest)."""
+    """What `misrouted` and tokens depend on: the topic's partitions, the key that signs (empty: the newest).
+
+    `canonical_version`: the key of the tokens that stay through rotations (empty: the oldest).
+    """
 
     partitions: int = 1
     key_version: str = ""
+    canonical_version: str = ""
 
 
 class Protectors:
     """The protector of every protection asked for, the last two kept: that in force, and one a replay needs."""
 
-    def __init__(self, keyring: Keyring, known: KnownIdentities | None = None) -> None:
+    def __init__(self, keys: Keys, known: KnownIdentities | None = None) -> None:
         """`known`: whom the vault holds already; None: there is no vault, and no identity goes further."""
-        self._keyring, self._known = keyring, known
+        self._keys, self._known = keys, known
         self._made: dict[Protection, Protector] = {}
 
     def of(self, protection: Protection) -> Protector:
@@ -159,7 +165,7 @@ class Protectors:
         made = self._made.pop(protection, None)
         if made is None:
             key = protection.key_version
-            keyring = self._keyring.signing_with(key) if key else self._keyring
+            keyring = self._keys.signing_with(key, protection.canonical_version) if key else self._keys.current
             made = Protector(keyring, partitions=protection.partitions, known=self._known)
         self._made[protection] = made
         while len(self._made) > _KEPT_PROTECTORS:

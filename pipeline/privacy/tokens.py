@@ -12,13 +12,13 @@ import hashlib
 from array import array
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.columns import NO_TOKEN, TOKEN_BYTES
-from pipeline.privacy.keys import Keyring, length_prefixed, normalised
+from pipeline.privacy.keys import KEPT_KINDS, Keyring, length_prefixed, normalised
 
 GENERATION_ENTRIES = 1 << 16
 # Long texts must not make a table of few entries large: 4 million characters are at most 16 MB.
@@ -70,12 +70,13 @@ class BytesTable(dict[str | None, int]):
         row = len(self.rows) // TOKEN_BYTES
         self._characters += len(text)
         before = self._old.get(text)
-        if before is None:
-            self.rows += self.compute(text)
-        else:
-            self.rows += self._old_rows[before * TOKEN_BYTES : (before + 1) * TOKEN_BYTES]
+        self.rows += self.compute(text) if before is None else self.moved(text, before)
         self[text] = row
         return row
+
+    def moved(self, text: str, before: int) -> bytes:
+        """The 16 bytes that the older generation has at row `before`."""
+        return self._old_rows[before * TOKEN_BYTES : (before + 1) * TOKEN_BYTES]
 
     def ids(self, texts: Iterable[str | None], count: int) -> npt.NDArray[np.int32]:
         """The rows of `count` texts, int32 (count,)."""
@@ -93,6 +94,10 @@ class BytesTable(dict[str | None, int]):
         """Starts a new generation when this one is full. Row numbers given before it are void."""
         if len(self) < self._limit and self._characters < GENERATION_CHARACTERS:
             return
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Begins another generation; what was known stays known as the older one."""
         self._characters = 0
         self._old, self._old_rows = dict(self), bytes(self.rows)
         self.clear()
@@ -100,18 +105,84 @@ class BytesTable(dict[str | None, int]):
         self.rows = bytearray(NO_TOKEN)
 
 
+class Pseudonyms(NamedTuple):
+    """Tokens of some values, V16 (n,): as they are stored, and as they stay through every rotation of the key.
+
+    Where one key is all there is, both are the same array.
+    """
+
+    stored: npt.NDArray[np.void]
+    canonical: npt.NDArray[np.void]
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether they are two arrays."""
+        return self.canonical is not self.stored
+
+    def put(self, rows: npt.NDArray[np.integer[Any]] | slice, part: Pseudonyms) -> None:
+        """Writes the tokens of some values, (rows,)."""
+        self.stored[rows] = part.stored
+        if self.is_rotated:
+            self.canonical[rows] = part.canonical
+
+
 class TokenTable(BytesTable):
-    """Identifiers of one tenant and kind → tokens."""
+    """Identifiers of one tenant and kind → tokens; beside them canonical tokens, where another key made those."""
 
-    __slots__ = ("_tokeniser",)
+    __slots__ = ("_canonical", "_tokeniser")
 
-    def __init__(self, tokeniser: Tokeniser, limit: int = GENERATION_ENTRIES) -> None:
+    def __init__(self, keyring: Keyring, tenant: str, kind: str, limit: int = GENERATION_ENTRIES) -> None:
         super().__init__(limit)
-        self._tokeniser = tokeniser
+        self._tokeniser = Tokeniser(keyring, tenant, kind)
+        differs = keyring.is_rotated and kind not in KEPT_KINDS
+        self._canonical = _CanonicalRows(Tokeniser(keyring.canonical, tenant, kind)) if differs else None
 
     def compute(self, text: str) -> bytes:
         """The token."""
+        if self._canonical is not None:
+            self._canonical.add(text)
         return self._tokeniser(text)
+
+    def moved(self, text: str, before: int) -> bytes:
+        """The token that the older generation knows."""
+        if self._canonical is not None:
+            self._canonical.move(before)
+        return super().moved(text, before)
+
+    def pseudonyms(self, ids: npt.NDArray[np.int32]) -> Pseudonyms:
+        """Both tokens of these rows, V16, same shape."""
+        stored = self.take(ids)
+        if self._canonical is None:
+            return Pseudonyms(stored, stored)
+        return Pseudonyms(stored, np.frombuffer(self._canonical.rows, f"V{TOKEN_BYTES}")[ids])
+
+    def start_anew(self) -> None:
+        """Begins another generation."""
+        super().start_anew()
+        if self._canonical is not None:
+            self._canonical.start_anew()
+
+
+class _CanonicalRows:
+    """Canonical tokens, row by row those of a token table."""
+
+    __slots__ = ("_old_rows", "_tokeniser", "rows")
+
+    def __init__(self, tokeniser: Tokeniser) -> None:
+        self._tokeniser, self._old_rows = tokeniser, b""
+        self.rows = bytearray(NO_TOKEN)
+
+    def add(self, text: str) -> None:
+        """Another row."""
+        self.rows += self._tokeniser(text)
+
+    def move(self, before: int) -> None:
+        """Another row, which the older generation had at `before`."""
+        self.rows += self._old_rows[before * TOKEN_BYTES : (before + 1) * TOKEN_BYTES]
+
+    def start_anew(self) -> None:
+        """Begins another generation."""
+        self._old_rows, self.rows = bytes(self.rows), bytearray(NO_TOKEN)
 
 
 class AddressTable(BytesTable):
@@ -176,8 +247,9 @@ class ActorTable(TokenTable):
     def __init__(
         self, keyring: Keyring, tenant: str, partition_of: NumberTable[str], limit: int = GENERATION_ENTRIES
     ) -> None:
-        super().__init__(Tokeniser(keyring, tenant, "actor"), limit)
-        self._shift_of = Tokeniser(keyring, tenant, "sequence")
+        super().__init__(keyring, tenant, "actor", limit)
+        # Profiles remember the last number: the shift must outlast a rotation.
+        self._shift_of = Tokeniser(keyring.canonical, tenant, "sequence")
         self._partition_of = partition_of
         self.shifts = array("I", [0])
         self.partitions = array("i", [-1])

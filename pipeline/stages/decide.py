@@ -29,6 +29,7 @@ from pipeline.column_batch import (
     take_rows,
     uuid_bytes,
 )
+from pipeline.columns import TOKEN_BYTES
 from pipeline.events import EXPLAINED, SEVERITIES, Alert, codes
 
 ALERT_NAMESPACE = uuid.UUID("5c8f3a52-7a0e-5d8e-9f43-3a3c5f0d7c11")
@@ -90,6 +91,7 @@ def _alert(row: int, columns: ColumnBatch, events: EventArrays, assessment: Asse
         explanation_en=explanation.text.en,
         explanation_zh=explanation.text.zh,
         seen={**seen, **explanation.numbers},
+        actor=events.actor_keys[row][-TOKEN_BYTES:],
     )
 
 

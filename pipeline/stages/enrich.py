@@ -1,9 +1,9 @@
 """Enrich: adds what the company knows (directory, networks, work items, calendar) to a protected batch.
 
 Place in the flow: after `protect`, before `assess`. Values are those of the event's own time: who had left by then,
-which ticket was open then, what day it was at the actor's site. Only tokens are compared. Pure: the same batch and
-snapshot give the same result; `EnrichMemory` changes speed only. Everything is looked up by array or dictionary, no
-loop over events but for lists that the directory fills.
+which ticket was open then, what day it was at the actor's site. Only canonical tokens are compared. Pure: the same
+batch and snapshot give the same result; `EnrichMemory` changes speed only. Everything is looked up by array or
+dictionary, no loop over events but for lists that the directory fills.
 
 Who wins: organisation, department, role: the directory, else the event. Country and city: the network list, then
 the geo table, then the event. Sensitivity and data categories: the event, else the directory. Flags: both.
@@ -110,8 +110,8 @@ class _Batch:
         return column
 
     def half(self, name: str) -> U64:
-        """First halves of a token column."""
-        return first_half(self.columns.fixed(name))
+        """First halves of a token column, canonical ones: what was before a rotation of the key is the same."""
+        return first_half(self.protected.person_tokens(name))
 
     def code(self, name: str) -> U8:
         """A word column's codes, unsigned."""
@@ -131,8 +131,9 @@ def enrich(
     """
     columns = protected.columns
     subject_ends, subject_tokens = _token_lists(columns, "subject_tokens")
+    subject_tokens = protected.canonical.get("subject_tokens", subject_tokens)
     index = memory.index(directory, default_time_zone)
-    tokens = columns.fixed("actor_token").tolist()
+    tokens = protected.person_tokens("actor_token").tolist()
     known = index.actors.rows
     batch = _Batch(
         columns=columns,

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from detectors.base import I64, Assessment, EventArrays
 from detectors.combine import lowered_by
-from detectors.exceptions import TOKEN_KINDS, AlertException, Causes, Left, left_of
+from detectors.exceptions import OF_EVENTS, TOKEN_KINDS, AlertException, Causes, Left, left_of
 from detectors.features import KIND_OF, KINDS
 from detectors.model import Model
 from detectors.policy import NEVER, SEEKING, Policy, reaches
 from detectors.rules.rule import Rule
 from pipeline.column_batch import ArrayColumn, ColumnBatch, Interner, TextColumn
+from pipeline.columns import TOKEN_BYTES
+from pipeline.directory.work_items import first_half
 from pipeline.events import SCORE_STATUSES, codes
 
 TEXT_COLUMNS: Mapping[str, str] = {
@@ -33,6 +35,8 @@ TEXT_COLUMNS: Mapping[str, str] = {
     "partner": "actor_org",
 }
 """Conditions on a text of the event, and the stored column that they are compared with."""
+_TOLD_TOKENS = tuple(name for name in TOKEN_KINDS if name in OF_EVENTS)
+"""Conditions on a token that can be asked of one event."""
 _SCORED = codes(SCORE_STATUSES)["scored"]
 _RULE, _FEATURE = "rule:", "feature:"
 Mask = npt.NDArray[np.bool_]
@@ -123,10 +127,17 @@ def _holds(name: str, value: str, columns: ColumnBatch, events: EventArrays, row
     if name == "peer_group":
         groups = events.peer_groups
         return np.array([groups[number].casefold() == value for number in events.peer_group_ids[rows].tolist()], bool)
-    if name in TOKEN_KINDS and f"{name}_token" in columns.columns:
-        token = bytes.fromhex(value)
-        return np.array([one == token for one in columns.fixed(f"{name}_token")[rows].tolist()], bool)
+    if name in _TOLD_TOKENS:
+        return _names(name, bytes.fromhex(value), events, rows)
     return np.zeros(len(rows), bool)  # a condition that no event can meet: the exception never holds
+
+
+def _names(kind: str, token: bytes, events: EventArrays, rows: I64) -> Mask:
+    """Which rows a canonical token is about: an exception outlasts every rotation of the key."""
+    if kind == "actor":
+        return np.array([events.actor_keys[row].endswith(token) for row in rows.tolist()], bool)
+    mask: Mask = events.credential[rows] == first_half(np.frombuffer(token, f"V{TOKEN_BYTES}"))
+    return mask
 
 
 # -- evidence

@@ -84,24 +84,28 @@ def protect(
     sequence[sequence == 0] = 1
     sequence[numbers == 0] = 0
     columns = ColumnBatch(builder.count, builder.columns)
-    return Protected(columns, sequence, home_partitions, subjects.rows, _marks(fields, columns), builder.identities)
+    marks = _marks(fields, columns)
+    return Protected(
+        columns, sequence, home_partitions, subjects.rows, marks, builder.identities, builder.canonical
+    )  # fmt: skip
 
 
 def _who(fields: Fields, builder: ColumnBuilder) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32]]:
     """Actor, credential, session, device; returns each actor's secret shift and home partition."""
     count, ids = builder.count, fields["actor_id"]
-    tokens, shifts = np.empty(count, _TOKEN_DTYPE), np.empty(count, np.uint32)
+    tokens, shifts = builder.no_tokens(count), np.empty(count, np.uint32)
     partitions = np.empty(count, np.int32)
     for tenant, rows in builder.tenants:
         table = builder.protector.actors(tenant)
         own = slice(None) if rows is None else rows
         own_ids = ids if rows is None else [ids[row] for row in rows]
         table_rows = table.ids(own_ids, len(own_ids))
-        tokens[own] = own_tokens = table.take(table_rows)
+        own_tokens = table.pseudonyms(table_rows)
+        tokens.put(own, own_tokens)
         builder.note(tenant, "actor", own_tokens, own_ids)
         shifts[own] = np.frombuffer(table.shifts, np.uint32)[table_rows]
         partitions[own] = np.frombuffer(table.partitions, np.int32)[table_rows]
-    builder.fixed("actor_token", tokens)
+    builder.pseudonyms("actor_token", tokens)
     builder.codes("actor_type", fields["actor_type"], _ACTOR_TYPES)
     builder.text("actor_org", fields["actor_org"])
     builder.text("actor_dept", fields["actor_dept"])
@@ -185,7 +189,8 @@ def _whose(fields: Fields, subjects: SubjectLists, builder: ColumnBuilder) -> No
     builder.text("subject_region", fields["subject_region"])
     builder.lists("subject_flags", fields["subject_flags"])
     tokens = builder.tokens_of("subject", subjects.flat, subjects.rows)
-    builder.columns["subject_tokens"] = ArrayColumn(np.cumsum(subjects.sizes), FixedColumn(tokens))
+    builder.columns["subject_tokens"] = ArrayColumn(np.cumsum(subjects.sizes), FixedColumn(tokens.stored))
+    builder.keep_canonical("subject_tokens", tokens)
     given = builder.integers(fields["subject_count"], ABSENT, "<i8")
     builder.fixed("subject_count", np.where(given == ABSENT, subjects.sizes, given))
 
@@ -206,11 +211,11 @@ def _resource(
     of_person = np.array(is_subject, np.bool_)
     # A grant's receiver is an actor: only under an actor's token can it be found again when it acts.
     of_actor = ~of_person & _are_receivers(fields["action"], kinds)
-    tokens = np.empty(builder.count, _TOKEN_DTYPE)
+    tokens = builder.no_tokens(builder.count)
     for token_kind, chosen in (("subject", of_person), ("actor", of_actor), ("resource", ~of_person & ~of_actor)):
         rows = np.flatnonzero(chosen)
-        tokens[rows] = builder.tokens_of(token_kind, [resources[row] for row in rows.tolist()], rows)
-    builder.fixed("resource_token", tokens)
+        tokens.put(rows, builder.tokens_of(token_kind, [resources[row] for row in rows.tolist()], rows))
+    builder.pseudonyms("resource_token", tokens)
     clear: Sequence[str | None] = [
         resource if kind in object_types and not own else None
         for resource, kind, own in zip(resources, kinds, is_subject, strict=True)

@@ -26,6 +26,7 @@ from pipeline.version_sets.change_events import Requester, change_event, sealed_
 from pipeline.version_sets.files import Candidate, ConfiguredFiles
 from pipeline.version_sets.sets import (
     ARTEFACT_KIND,
+    CANONICAL_TOKENS,
     CARRIED,
     FILES,
     FIRST,
@@ -33,7 +34,9 @@ from pipeline.version_sets.sets import (
     MODEL_PARTS,
     NO_SET,
     ROLLBACK,
+    ROTATE_KEY,
     THRESHOLD,
+    TOKENS,
     USE,
     Activation,
     VersionSet,
@@ -148,6 +151,11 @@ class Activator:
         def wanted(newest: Activation | None) -> _Wanted:
             if newest is not None and newest.versions_id == earlier.versions_id:
                 raise UsageError("this version set is in force already")
+            if newest is not None and newest.parts.get(TOKENS) != earlier.parts.get(TOKENS):
+                raise UsageError(
+                    "this version set is from before the token key was rotated: nothing brings an old key back; "
+                    "change what you need by itself (`models`, `exceptions`, `versions threshold`, the files)"
+                )
             return _Wanted(earlier.parts, earlier.threshold)
 
         return self._append(log, wanted, kind, reason, requester)
@@ -166,6 +174,22 @@ class Activator:
             return Edit({"policy": policy.content()}, threshold)
 
         return self.change(store, log, THRESHOLD, edit, requester, reason)
+
+    def rotate_key(
+        self, store: EvidenceStore, log: ActivationLog, requester: Requester, reason: str
+    ) -> Activation:  # fmt: skip
+        """Lets the newest token key sign, in the set in force. Raises: UsageError: it does already, or no set is."""
+
+        def edit(newest: Activation) -> Edit:
+            keyring = self.files.keyring
+            if newest.parts.get(TOKENS) == keyring.version_id:
+                raise UsageError("the newest token key signs already")
+            parts = {TOKENS: keyring.version_id}
+            if keyring.is_rotated:
+                parts[CANONICAL_TOKENS] = keyring.canonical.version_id
+            return Edit({}, parts=parts)
+
+        return self.change(store, log, ROTATE_KEY, edit, requester, reason)
 
     def change(
         self, store: EvidenceStore, log: ActivationLog, kind: str, edit: Callable[[Activation], Edit],
@@ -224,6 +248,7 @@ class Activator:
             parts.pop(name, None)
         if newest is not None:
             parts |= {name: newest.parts[name] for name in (*CARRIED, *stays) if name in newest.parts}
+        parts |= self.files.signing({} if newest is None else newest.parts)
         versions = VersionSet(parts)
         store.save_artefact(ARTEFACT_KIND, versions.content())
         if candidate.fault and "model" not in stays:
@@ -247,13 +272,17 @@ class Activator:
                 return ours
         raise BrokenInvariant("other writers changed the version set all the time: try again", code="activation_race")
 
+    def _token_of(self, requester: Requester) -> bytes:
+        """Canonical: one person is one token in the log, whatever key signs."""
+        return self.files.keyring.canonical.token(DEFAULT_TENANT, "actor", requester.actor_id)
+
     def _activation(
         self, newest: Activation | None, wanted: _Wanted, kind: str, reason: str, requester: Requester
     ) -> Activation:
         versions_id = VersionSet(wanted.parts).versions_id
         if newest is None and requester.is_system:
             reason = FIRST_SET  # nothing was there that could have changed
-        person = b"" if requester.is_system else self.files.keyring.token(DEFAULT_TENANT, "actor", requester.actor_id)
+        person = b"" if requester.is_system else self._token_of(requester)
         plain = Activation(
             topic=self.topic,
             number=1 if newest is None else newest.number + 1,

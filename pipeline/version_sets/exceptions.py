@@ -15,7 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.version_sets.activator import Activator, Edit
 from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.judgements import StoreAccess
-from pipeline.version_sets.sets import EXCEPTION, Activation
+from pipeline.version_sets.sets import EXCEPTION, Activation, canonical_version
 
 _SHORTEST_PREFIX = 4
 
@@ -55,7 +55,7 @@ def add_exception(
             raise UsageError("this exception is in force already")
         if len(present) >= MOST:
             raise UsageError(f"there are {MOST} exceptions: end those that are not needed any more")
-        if exception.key_version != newest.parts.get("tokens"):
+        if exception.key_version != canonical_version(newest.parts):
             raise UsageError("the set in force makes tokens with another key than this configuration: start a worker")
         return Edit({PART: content_of([*present, exception])})
 

@@ -19,11 +19,12 @@ from pipeline.adapters.directory import read_directory
 from pipeline.columns import CANON_VERSION
 from pipeline.config import Settings
 from pipeline.errors import ModelRejected
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import MASKS_VERSION
 from pipeline.version_sets.model_signature import CheckedModel, checked_model, known_keys
 from pipeline.version_sets.rules_source import rules_content
-from pipeline.version_sets.sets import MODEL_OF_FILES, VersionSet
+from pipeline.version_sets.sets import CANONICAL_TOKENS, MODEL_OF_FILES, TOKENS, VersionSet
 
 _log = logging.getLogger(__name__)
 DIRECTORY = "directory/"
@@ -71,8 +72,8 @@ class Candidate:
 class ConfiguredFiles:
     """The directory folder, the model folder and the settings that decide about a batch."""
 
-    def __init__(self, settings: Settings, keyring: Keyring) -> None:
-        self._detection, self.keyring = settings.detection, keyring
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._detection, self.keys = settings.detection, keys
         self.configuration: dict[str, object] = {
             "default_time_zone": settings.detection.default_time_zone,
             "attrs_allowed": sorted(settings.protection.attrs_allowed),
@@ -81,6 +82,19 @@ class ConfiguredFiles:
             "retention_class": settings.retention_class,
         }
         self.retention_class = settings.retention_class
+
+    @property
+    def keyring(self) -> Keyring:
+        """The token keys there are now."""
+        return self.keys.current
+
+    def signing(self, in_force: Mapping[str, str]) -> dict[str, str]:
+        """Which token key signs, as parts: the one in force, whatever the key file holds besides, until a person
+        rotates it; without a set in force the newest.
+        """
+        signing = in_force.get(TOKENS) or self.keyring.version_id
+        canonical = self.keyring.canonical.version_id
+        return {TOKENS: signing} | ({CANONICAL_TOKENS: canonical} if canonical != signing else {})
 
     def trusts(self, parts: Mapping[str, str]) -> bool:
         """Whether the set's model may be used: nobody's signature is asked for, or a key that is still known signed."""
@@ -103,8 +117,8 @@ class ConfiguredFiles:
         }
 
     def words(self, fault: str) -> dict[str, str]:
-        """Parts that are version words: the code's, the token key that signs, whose signature a model needs."""
-        words = {**self.code_words(fault), "tokens": self.keyring.version_id}
+        """Parts that are version words: the code's, the directory's token key, whose signature a model needs."""
+        words = {**self.code_words(fault), TOKENS: self.keyring.canonical.version_id}
         if self._detection.model_public_keys is not None:
             try:
                 keys = known_keys(self._detection.model_public_keys)

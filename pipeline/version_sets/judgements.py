@@ -27,15 +27,16 @@ from pipeline.config import Settings
 from pipeline.directory import DirectorySnapshot
 from pipeline.errors import ConfigError, DirectoryError, ModelRejected, OtherVersion
 from pipeline.ports import ActivationLog, EvidenceStore
-from pipeline.privacy.keys import Keyring
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.protector import Protection
 from pipeline.version_sets import shadow
 from pipeline.version_sets.activator import RELOAD_FAILED, Activator
 from pipeline.version_sets.files import DIRECTORY, ConfiguredFiles
-from pipeline.version_sets.sets import Activation, VersionSet
+from pipeline.version_sets.sets import TOKENS, Activation, VersionSet, canonical_version
 
 _log = logging.getLogger(__name__)
 _KEPT_SETS = 8
+TOKEN_KEY_MISSING = "token_key_missing"  # noqa: S105  a code
 
 
 @dataclass(slots=True)
@@ -113,6 +114,8 @@ class StoredJudgements:
         try:
             judgement = restore(access.evidence, activation.versions_id, self._files)
         except OtherVersion as exc:
+            if exc.code == TOKEN_KEY_MISSING:
+                raise  # judging without it would make everybody a new person: the key file is to be put right first
             # Another version of accesstrail put it in force: this one judges by what it understands, and says so.
             activation = self.activator.replace(access.evidence, access.activations, activation, exc.code)
             judgement = restore(access.evidence, activation.versions_id, self._files)
@@ -155,9 +158,9 @@ class StoredJudgements:
         return self._access
 
 
-def stored_judgements(settings: Settings, keyring: Keyring, open_access: Callable[[], StoreAccess]) -> StoredJudgements:
+def stored_judgements(settings: Settings, keys: Keys, open_access: Callable[[], StoreAccess]) -> StoredJudgements:
     """The version sets of the configured topic."""
-    files = ConfiguredFiles(settings, keyring)
+    files = ConfiguredFiles(settings, keys)
     activator = Activator(settings.kafka.events_topic, files)
     return StoredJudgements(activator, open_access)
 
@@ -176,12 +179,14 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
                 f"version set {versions_id.hex()[:12]} was made with another version of {word}: "
                 "what was judged under it can be finished only by the version of accesstrail that made it"
             )
+    protection_keys = parts[TOKENS], canonical_version(parts)
     try:
-        files.keyring.signing_with(parts["tokens"])
+        files.keys.signing_with(*protection_keys)
     except ConfigError:
         raise OtherVersion(
             f"version set {versions_id.hex()[:12]} was made with another token key: "
-            "add that key's entry to the key file; what was judged under it can be finished only with it"
+            "add that key's entry to the key file; what was judged under it can be finished only with it",
+            code=TOKEN_KEY_MISSING,
         ) from None
     configuration = json.loads(store.load_artefact(parts["configuration"]))
     kinds = [part for part in parts if part.startswith(DIRECTORY)]
@@ -198,7 +203,7 @@ def restore(store: EvidenceStore, versions_id: bytes, files: ConfiguredFiles) ->
         default_time_zone=configuration["default_time_zone"],
         attrs_allowed=tuple(configuration["attrs_allowed"]),
         model_fault=fault,
-        protection=Protection(configuration["partitions"], parts["tokens"]),
+        protection=Protection(configuration["partitions"], *protection_keys),
         retention_class=configuration["retention_class"],
         exceptions=exceptions.from_content(store.load_artefact(parts[exceptions.PART]))
         if exceptions.PART in parts

@@ -26,6 +26,12 @@ EXCEPTION, PROMOTE, MODEL_ROLLBACK = "exception", "promote", "model_rollback"
 BUDGET, SHADOW = "budget", "shadow"
 """Kinds of activation: the first of a topic; changed files; what a person asked for; what the nightly budget did."""
 
+ROTATE_KEY = "rotate_key"
+"""Kind of activation: another token key signs."""
+
+TOKENS, CANONICAL_TOKENS = "tokens", "tokens_canonical"
+"""Version words: the token key that signs; that of the tokens which stay the same, where it is another one."""
+
 CARRIED = ("exceptions", "shadow")
 """Parts that no file gives: what people decided stays when files change."""
 
@@ -91,6 +97,11 @@ class Activation:
 def change_event_id(topic: str, number: int, previous_id: bytes, versions_id: bytes) -> uuid.UUID:
     """Id of the access event of one change; anyone can compute it from the activation log."""
     return uuid.uuid5(_NAMESPACE, f"{topic}:{number}:{previous_id.hex()}:{versions_id.hex()}")
+
+
+def canonical_version(parts: Mapping[str, str]) -> str:
+    """Version of the key of a set's canonical tokens; what exceptions and the directory name people by."""
+    return parts.get(CANONICAL_TOKENS) or parts.get(TOKENS, "")
 
 
 def changed_parts(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from pipeline.errors import AccesstrailError, Away
 from pipeline.ports import EventSender
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.keys import Keyring
 from pipeline.version_sets.activator import RELOAD_FAILED
 from pipeline.version_sets.change_events import event_key, opened_event
@@ -40,11 +41,11 @@ class VersionWatch:
         judgements: StoredJudgements,
         open_access: Callable[[], StoreAccess],
         sender: EventSender,
-        keyring: Keyring,
+        keys: Keys,
         poll_s: float = POLL_S,
     ) -> None:
         self._judgements, self._activator, self._open_access = judgements, judgements.activator, open_access
-        self._sender, self._keyring, self._poll_s = sender, keyring, poll_s
+        self._sender, self._keys, self._poll_s = sender, keys, poll_s
         self._access: StoreAccess | None = None
         # As the files were when the worker began: only what changes from here on is this worker's to propose.
         self._known = self._activator.files.signature()
@@ -133,7 +134,7 @@ class VersionWatch:
         for activation in access.activations.unannounced(self._activator.topic):
             old = time.time_ns() // 1000 - activation.activated_at_us > _OTHERS_FIRST_US
             if old or activation.number in self._activator.written:
-                announce(activation, self._sender, access, self._keyring)
+                announce(activation, self._sender, access, self._keys.current)
         self._clear("tell")
 
     def _say(self, name: str, code: str, text: str) -> None:

@@ -24,6 +24,7 @@ from pipeline.columns import (
     ColumnSpec,
 )
 from pipeline.incident_columns import DELIVERY_COLUMNS, HOLD_COLUMNS, INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
+from pipeline.link_columns import TOKEN_LINK_COLUMNS
 from pipeline.migrations.derived import (
     DAY_KEYS,
     HOUR_KEYS,
@@ -79,6 +80,13 @@ TABLES: Mapping[str, tuple[str, Sequence[ColumnSpec]]] = {
         (*VAULT_COLUMNS, _STORED_AT),
     ),
     "vault_keys": ("One row a data key, wrapped; erasing it erases the identity.", (*VAULT_KEY_COLUMNS, _STORED_AT)),
+    "token_links": (
+        "One row a pseudonym that a rotated key made: whose it is, by the pseudonym under the oldest key. "
+        "`person_events`, `person_accesses`, `person_days` and `person_features` show `access_events`, "
+        "`subject_access`, `risk_actor_1d` and `features` with these in place of the stored ones; the first two hold "
+        "what their table is sorted by as `stored_actor_token` and `stored_subject_token`.",
+        TOKEN_LINK_COLUMNS,
+    ),
     "erasures": ("One row an erasure: tokens, and the signed certificate.", (*ERASURE_COLUMNS, _STORED_AT)),
     "version_activations": (
         "One row a change of the version set in force; the largest `number` of a topic is in force now.",

@@ -35,7 +35,7 @@ def open_another(stack: Any) -> Iterator[Any]:
     opened: list[ClickHouseVault] = []
 
     def one(known: KnownIdentities | None = None) -> ClickHouseVault:
-        vault = open_vault(stack.settings, known, "1-test")
+        vault = open_vault(stack.settings, known)
         assert vault is not None
         opened.append(vault)
         return vault
@@ -58,7 +58,7 @@ def identities(tenant: str, count: int, kind: str = "subject") -> list[Identity]
 
 
 def identity_of(vault: ClickHouseVault, tenant: str, kind: str, token: bytes) -> str | None:
-    return VaultReader(vault._client, vault._envelope, tenant).of(kind, token.hex())
+    return VaultReader(vault.client, vault.envelope, tenant).of(kind, token.hex())
 
 
 def count_of(rows: ClickHouse, table: str, tenant: str) -> int:
@@ -92,15 +92,15 @@ def test_a_repetition_and_another_process_add_nothing(open_another: Any, rows: C
 
 def test_two_writers_of_one_identity_leave_one_that_opens(open_another: Any, rows: ClickHouse, tenant: str) -> None:
     kept, first, second = identities(tenant, 1), open_another(), open_another()
-    first._insert([first._envelope.seal(kept[0])])
-    second._insert([second._envelope.seal(kept[0])])
+    first._insert([first.envelope.seal(kept[0])], ["1-test"])
+    second._insert([second.envelope.seal(kept[0])], ["1-test"])
     assert count_of(rows, "vault", tenant) == 2
     assert identity_of(first, tenant, "subject", kept[0].token) == kept[0].identifier
 
 
 def test_a_crash_between_key_and_identity_is_made_good(open_another: Any, rows: ClickHouse, tenant: str) -> None:
     kept, vault = identities(tenant, 2), open_another()
-    whole, calls = vault._client.insert, []
+    whole, calls = vault.client.insert, []
 
     def crash(table: str, *arguments: Any, **options: Any) -> Any:
         calls.append(table)
@@ -108,7 +108,7 @@ def test_a_crash_between_key_and_identity_is_made_good(open_another: Any, rows: 
             raise KeyboardInterrupt
         return whole(table, *arguments, **options)
 
-    vault._client.insert = crash
+    vault.client.insert = crash
     with pytest.raises(KeyboardInterrupt):
         vault.keep(kept)
     assert (count_of(rows, "vault_keys", tenant), count_of(rows, "vault", tenant)) == (2, 0)
@@ -150,13 +150,13 @@ def test_whoever_is_known_is_not_asked_for_until_somebody_is_erased(
     vault, kept = open_another(known), identities(tenant, 3)
     vault.keep(kept)
     asked: list[str] = []
-    whole = vault._client.query
+    whole = vault.client.query
 
     def noted(sql: str, *more: Any) -> Any:
         asked.append(sql)
         return whole(sql, *more)
 
-    vault._client.query = noted
+    vault.client.query = noted
     vault.keep([])
     assert asked == []
     known._asked_s -= 60

@@ -13,7 +13,7 @@ from dashboards.panels.asked import Asked, values_of
 from dashboards.panels.boards import BOARDS
 from dashboards.panels.panel import Board, Panel
 from tests.panel_engine import PanelEngine
-from tests.panel_history import HISTORIES, UNTIL, History, hexed, token, write
+from tests.panel_history import HISTORIES, UNTIL, History, hexed, token, write, write_rotated
 from tests.panel_truths import TRUTHS, Question
 
 CHINA = "Asia/Shanghai"
@@ -33,10 +33,12 @@ def engine() -> Iterator[PanelEngine]:
         yield opened
 
 
-@pytest.fixture(scope="module", params=list(HISTORIES))
+@pytest.fixture(scope="module", params=[(name, way) for name in HISTORIES for way in (write, write_rotated)],
+                ids=lambda one: f"{one[0]}, {one[1].__name__}")  # fmt: skip
 def history(request: pytest.FixtureRequest, engine: PanelEngine) -> History:
-    made = HISTORIES[request.param]()
-    write(engine, made)
+    name, way = request.param
+    made = HISTORIES[name]()
+    way(engine, made)
     return made
 
 

@@ -69,7 +69,7 @@ def test_a_board_about_somebody_reads_a_small_share(one: Board, panel: Panel, en
     assert (rows and read) or "incidents" in panel.sql
 
 
-@pytest.mark.parametrize(("one", "panel"), _panels("FROM accesstrail.access_events"))
+@pytest.mark.parametrize(("one", "panel"), _panels("FROM accesstrail.person_events"))
 def test_a_day_reads_a_day(one: Board, panel: Panel, engine: PanelEngine) -> None:
     read, _rows = _read(engine, one, panel, timedelta(days=1))
     assert read <= 1.5 / DAYS * EVENTS

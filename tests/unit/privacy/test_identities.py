@@ -102,3 +102,15 @@ def test_one_of_all_writers_asks_for_erasures_once_in_a_while() -> None:
 
 def test_no_identifier_is_in_a_repr() -> None:
     assert "13812345678" not in repr(identity("13812345678"))
+
+
+def test_without_a_vault_only_tokens_of_a_rotated_key_are_asked_for() -> None:
+    plain = named(["one", "two"])
+    canonical = np.array([np.void(b"c" * 16), np.void(b"d" * 16)], "V16")
+    rotated = dataclasses.replace(plain, key_version="2-ab", canonical=canonical)
+    assert KnownIdentities(only_rotated=True).unknown([plain]) == []
+    found = KnownIdentities(only_rotated=True).unknown([rotated])
+    assert [(one.canonical, one.key_version) for one in found] == [(b"c" * 16, "2-ab"), (b"d" * 16, "2-ab")]
+    assert [one.canonical for one in KnownIdentities().unknown([plain])] == [
+        one.token for one in map(identity, ("one", "two"))
+    ]

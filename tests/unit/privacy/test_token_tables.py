@@ -11,14 +11,14 @@ from pipeline.columns import NO_TOKEN
 from pipeline.partitioning import murmur2, partition_of
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.protector import HomePartitions, Protector, Texts
-from pipeline.privacy.tokens import ActorTable, AddressTable, Tokeniser, TokenTable, TrailingNumbers
+from pipeline.privacy.tokens import ActorTable, AddressTable, TokenTable, TrailingNumbers
 from pipeline.privacy.user_agents import user_agent_family
 
 KEYRING = Keyring.offline()
 
 
 def table(limit: int = 4) -> TokenTable:
-    return TokenTable(Tokeniser(KEYRING, "default", "subject"), limit)
+    return TokenTable(KEYRING, "default", "subject", limit)
 
 
 def test_an_absent_identifier_has_the_absent_token() -> None:

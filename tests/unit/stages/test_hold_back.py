@@ -40,15 +40,18 @@ class Batch:
     def __init__(self, *judged: tuple[int, list[int]], actors: Sequence[int] | None = None, **texts: str) -> None:
         count = len(judged)
         self.actors = list(actors) if actors is not None else list(range(count))
-        self.events = event_arrays(count, actors=self.actors, explained=[3] * count, peer_groups=["Retail/Advisor"])
+        self.events = event_arrays(
+            count, actors=self.actors, explained=[3] * count, peer_groups=["Retail/Advisor"], credential=[7] * count
+        )
         names = Interner()
         self.columns = ColumnBatch(
             count,
             {
                 "received_at": FixedColumn(np.full(count, START_US, np.int64)),
                 "event_time": FixedColumn(self.events.event_time_us),
-                "actor_token": FixedColumn(_tokens(self.actors)),
-                "credential_token": FixedColumn(_tokens([7] * count)),
+                # Stored tokens of another key: exceptions go by the canonical ones.
+                "actor_token": FixedColumn(_tokens([one + 900 for one in self.actors])),
+                "credential_token": FixedColumn(_tokens([907] * count)),
                 "reasons": ArrayColumn(np.zeros(count, np.int64), TextColumn(np.zeros(0, np.int32), names)),
                 "partition": FixedColumn(np.zeros(count, np.uint32)),
                 "offset": FixedColumn(np.arange(count, dtype=np.uint64)),

@@ -7,6 +7,7 @@ from pathlib import Path
 from detectors.model import save
 from pipeline.config import Settings, load
 from pipeline.errors import Away
+from pipeline.privacy.key_file import Keys
 from pipeline.privacy.keys import Keyring, new_key_file
 from pipeline.version_sets.activator import Activator
 from pipeline.version_sets.files import ConfiguredFiles
@@ -52,6 +53,8 @@ class Deployment:
             encoding="utf-8",
         )
         self.keyring = Keyring.load(folder / "keys.json")
+        self.keys: Keys | None = None
+        """The key file as a process holds it; None: the keys stay those of `keyring`."""
         save(small_model(), folder / "model")
         self.write_resources("customer_profile")
 
@@ -66,7 +69,7 @@ class Deployment:
         return load((folder or self.folder) / "config.toml", {})
 
     def activator(self, folder: Path | None = None) -> Activator:
-        return Activator(TOPIC, ConfiguredFiles(self.settings(folder), self.keyring))
+        return Activator(TOPIC, ConfiguredFiles(self.settings(folder), self.keys or self.keyring))
 
     def worker(self, folder: Path | None = None) -> Worker:
         return Worker(self, self.activator(folder))
@@ -81,7 +84,7 @@ class Worker:
 
         self.activator = activator
         self.judgements = StoredJudgements(activator, access)
-        self.watch = VersionWatch(self.judgements, access, deployment.topic, deployment.keyring)
+        self.watch = VersionWatch(self.judgements, access, deployment.topic, activator.files.keys)
 
     def started(self) -> Worker:
         self.judgements.current()

@@ -12,6 +12,7 @@ from pipeline.errors import OtherVersion
 from pipeline.flow import Chain
 from pipeline.privacy.keys import Keyring, new_key_file
 from pipeline.privacy.protector import Protectors
+from pipeline.version_sets.change_events import Requester
 from pipeline.version_sets.files import ConfiguredFiles
 from pipeline.version_sets.judgements import restore
 from tests.corpus.make_poison import event
@@ -56,6 +57,9 @@ def test_a_recorded_set_gives_the_same_rows_whatever_is_configured_since(deploym
         path.write_text(f"[accesstrail]\n{setting}\n" + path.read_text())
     assert _formed(deployment, keyring, worker.in_force) == before
     deployment.keyring = keyring
+    if setting == "another key":  # in the file it signs nothing before somebody rotates it
+        assert deployment.worker().started().in_force == worker.in_force
+        deployment.activator().rotate_key(deployment.store, deployment.log, Requester("lin.meng"), "a test")
     changed = deployment.worker().started()
     assert changed.in_force != worker.in_force
     assert _formed(deployment, keyring, changed.in_force) != before
