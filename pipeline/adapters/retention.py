@@ -31,7 +31,8 @@ from pipeline.schedule.alert_rows import rows_of
 
 RAW, VIEWS = "accesstrail_raw", "accesstrail"
 EVENTS, DEAD_LETTERS = "access_events", "dead_letters"
-BY_POSITION = ("subject_access", "features", "alerts", "access_explanations", EVENTS, DEAD_LETTERS)
+ALERTS = "alerts"
+BY_POSITION = ("subject_access", "features", ALERTS, "access_explanations", EVENTS, DEAD_LETTERS)
 """Tables with a row an event, in the order in which they are emptied: what is derived first."""
 _PLACE = "topic, incarnation, partition, offset"
 _GIVEN = ("recipient_type IN ('partner', 'external', 'public')", "dst_country NOT IN ('', 'CN')", "action = 'share'")
@@ -189,6 +190,8 @@ class RetentionStore:
             where = f"{_CLASS} AND {_BEFORE.format('received_at', 'bound')} AND {where}"
         if table == DEAD_LETTERS:
             where = f"leaf_kind = 'dead_letter' AND {where}"
+        if table == ALERTS:  # one of a scheduled detector is about a window, and only shows one of its events
+            where = f"batch_id != 0 AND {where}"
         self._mutate(table, f"ALTER TABLE {RAW}.{table} DELETE WHERE {where}", _of(run))
 
     def rebuild(self, run: RetentionRun, table: str, from_rows: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -154,6 +155,36 @@ def test_a_crash_between_any_two_steps_loses_nothing_and_the_next_run_ends_it(co
     report = company.verify()
     assert report.findings.told == []
     assert report.trees[0][1].pruned == DUE_BEFORE
+
+
+def test_alerts_of_scheduled_detectors_stay_whatever_event_they_show(company: Company) -> None:
+    """They belong to no batch, and the log of incidents has read them: one that is gone is a difference."""
+    life = {"life": company.history.position.incarnation}
+    company.history.powerful.query(
+        f"INSERT INTO {RAW}.alerts SELECT * REPLACE (generateUUIDv4() AS alert_id, toUInt64(0) AS batch_id) FROM "
+        f"(SELECT * FROM {RAW}.alerts WHERE incarnation = {{life:String}} ORDER BY offset LIMIT 1)",
+        life,
+    )
+    [(alert_id, offset)] = company.history.reader.query(
+        "SELECT alert_id, offset FROM accesstrail.alerts WHERE incarnation = {life:String} AND batch_id = 0", life
+    )
+    assert offset < DUE_BEFORE
+    detail = {
+        "topic": company.history.position.topic, "incarnation": company.history.position.incarnation,
+        "partition": company.history.position.partition, "offset": offset, "stage": "final", "digest": "",
+    }  # fmt: skip
+    company.history.powerful.query(
+        f"INSERT INTO {RAW}.incident_log (topic, incarnation, partition, offset, kind, alert_id, detail) SELECT "
+        "'access.incidents', {life:String}, 9, 0, 'alert', {alert:UUID}, {detail:String}",
+        {**life, "alert": str(alert_id), "detail": json.dumps(detail)},
+    )
+    try:
+        assert company.verify().findings.told == []
+        assert company.job().run(company.run) is not None
+        assert company.rows("alerts")[0] == offset
+        assert company.verify().findings.told == []
+    finally:
+        company.history.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE {MUTATE}")
 
 
 def _place(company: Company, writer: HoldWriter, **fields: object) -> Hold:
