@@ -45,8 +45,10 @@ _RETENTION_TABLES = ("pruned_leaves", "retention_runs", "risk_actor_1h", "risk_r
 _RESPONSE_TABLES = ("incident_log", "incidents", "deliveries", "evidence_holds", "legal_holds")
 # What people wrote, or what others' systems call things: words in which anything may stand, though masked. A dashboard
 # needs none of them, and whoever may look at one may send any SQL to its data source.
+_WORDS_OF_EVENTS = ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id")
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
+    "access_events": _WORDS_OF_EVENTS,
+    "person_events": _WORDS_OF_EVENTS,
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
     "legal_holds": ("reason",),

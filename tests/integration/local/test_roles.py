@@ -35,6 +35,7 @@ OUTSIDE = [FILE, URL, REMOTE, EXECUTABLE]
 
 GRAFANA_NEVER = {
     "access_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
+    "person_events": ("justification", "denial_reason", "attrs", "query_fingerprint", "trace_id"),
     "dead_letters": ("payload",),
     "incident_log": ("why", "changes", "detail"),
     "version_contents": ("content",),
@@ -50,7 +51,7 @@ GRAFANA_SEES = {
     # a person's words about the configuration, masked; the compliance board asks for them
     "version_activations.reason",
     # clear only for kinds of object that the directory declares so
-    "access_events.resource_id",
+    "access_events.resource_id", "person_events.resource_id",
 }  # fmt: skip
 
 
