@@ -121,7 +121,7 @@ def test_nobody_connects_while_another_run_is_under_way(tmp_path: Path, monkeypa
         raise AssertionError
 
     monkeypatch.setattr(retention_run, "connect", connected)
-    keyring = SimpleNamespace(token=lambda *_: bytes(16))
+    keyring = SimpleNamespace(canonical=SimpleNamespace(token=lambda *_: bytes(16)))
     monkeypatch.setattr(retention_run, "Keyring", SimpleNamespace(load=lambda _: keyring))
     settings: Any = SimpleNamespace(
         state_dir=tmp_path, clickhouse=SimpleNamespace(password_files={"retention": tmp_path}),
