@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
 from pipeline.adapters.store import ClickHouseStore
-from pipeline.cli import looking
+from pipeline.cli import admitting
 from pipeline.cli.search import search_command
 from pipeline.cli.store import alerts_command, migrate_command, sql_command
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn
@@ -134,7 +134,7 @@ def test_an_account_sees_nothing_where_no_broker_answers(
     config_file: Path, known: Batch, position: LogPosition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     me = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
-    monkeypatch.setattr(looking, "acting", lambda *_: me)
+    monkeypatch.setattr(admitting, "account_of", lambda *_: me)
     words = ["--actor", "zhang.wei", "--tenant", position.incarnation, "--config", str(config_file)]
     answered = CliRunner().invoke(search_command, [*words, "--token-file", "me.token"])
     assert isinstance(answered.exception, Away)

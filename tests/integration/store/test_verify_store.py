@@ -48,7 +48,7 @@ class OneTree(EvidenceReader):
         return [one for one in super().incident_trees() if one == self._only]
 
     def strays(self) -> list[tuple[LogPosition, int, int]]:
-        return [one for one in super().strays() if one[0] == self._only]
+        return [one for one in super().strays() if one[0].incarnation.startswith(self._only.incarnation)]
 
     def incident_places(self) -> list[LogPosition]:
         return [one for one in super().incident_places() if one == self._only]
