@@ -40,7 +40,33 @@ class FetchedRun(NamedTuple):
 
 
 class _GatheringThread(AIOKafkaConsumerThread):
-    """Lets the broker gather: Faust's consumer would be answered at every single record, hundreds of times a second."""
+    """Lets the broker gather: Faust's consumer would be answered at every single record, hundreds of times a second.
+
+    It also knows what is being fetched here. A rebalance cancels the waiting for a fetch, not the fetch: in this thread
+    it goes on, takes the records that come in next, and moves the position behind them although nobody hears of them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  Faust's own signature
+        super().__init__(*args, **kwargs)
+        self._fetching: list[frozenset[TP]] = []
+
+    def is_fetching(self, tp: TP) -> bool:
+        """Whether a fetch that may take records of `tp` is under way; asked from any thread."""
+        return any(tp in partitions for partitions in self._fetching.copy())
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:  # noqa: ANN401  Faust's RecordMap
+        partitions = frozenset(active_partitions)
+        self._fetching.append(partitions)
+        try:
+            return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        finally:
+            self._fetching.remove(partitions)
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -69,21 +95,26 @@ class RunConsumer(Consumer):
 
         Runs carry `seek_number`, so that nothing fetched before can pass for what follows: older records would be
         stored twice, newer ones would look like a hole in the log. A fetch that is under way while we seek may have
-        read at either position and moved on: it is let out, dropped, and the seek repeated.
+        read at either position and moved on: it is let out, dropped, and the seek repeated. So is one whose result
+        nobody waits for any more: a second fetch for it can begin only after that.
         """
         async with self._seeking:
             if tp not in self.assignment():
                 return
             self._positioned.pop(tp, None)
             await self.seek_wait({tp: offset})
-            if tp in self._in_flight:
-                while tp in self._in_flight and not self.should_stop:
+            if self._may_take(tp):
+                while self._may_take(tp) and not self.should_stop:
                     await asyncio.sleep(_SEEK_POLL_S)
                 if tp not in self.assignment():
                     return
                 await self.seek_wait({tp: offset})
             self._blocked.discard(tp)
             self._positioned[tp] = seek_number
+
+    def _may_take(self, tp: TP) -> bool:
+        """Whether a fetch is under way that may move the position of `tp`."""
+        return tp in self._in_flight or cast(_GatheringThread, self._thread).is_fetching(tp)
 
     def block(self, tp: TP) -> None:
         """Back-pressure: no more of `tp` for now; polling and heart-beats go on."""

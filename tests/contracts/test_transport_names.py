@@ -57,8 +57,12 @@ def test_commits_are_chosen_by_the_method_we_override() -> None:
     assert "self._filter_committable_offsets(tps)" in inspect.getsource(BaseConsumer._commit_tps)
 
 
-def test_fetched_records_are_asked_for_by_partition() -> None:
+def test_fetched_records_are_asked_for_by_partition_through_the_method_we_override() -> None:
     assert "active_partitions," in inspect.getsource(AIOKafkaConsumerThread._fetch_records)
+    assert "self._fetch_records," in inspect.getsource(AIOKafkaConsumerThread.getmany)
+    wanted = ["self", "consumer", "active_partitions", "timeout", "max_records"]
+    assert list(inspect.signature(AIOKafkaConsumerThread._fetch_records).parameters) == wanted
+    assert "self._thread = self._new_consumer_thread()" in inspect.getsource(ThreadDelegateConsumer.__init__)
 
 
 def test_what_a_fetch_gathers_is_taken_from_the_consumer_that_we_change() -> None:
