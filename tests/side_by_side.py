@@ -22,6 +22,7 @@ from deploy.local.process import tethered
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".cache" / "test"
+TROUBLE = "tests/integration/trouble"
 INTERRUPTED = 128 + signal.SIGINT
 _POLL_S = 0.2
 _FOUND = re.compile(r"^(?:FAILED|ERROR) .*", re.MULTILINE)
@@ -128,16 +129,21 @@ def _interrupt(running: Sequence[_Running], say: Say) -> None:
 
 
 def lanes() -> list[list[Part]]:
-    """The parts of `make test`: every test is in exactly one of the three that run tests.
+    """The parts of `make test`: every test is in exactly one of those that run tests.
 
-    While the checks run only one part starts servers, so that on a new machine one alone fetches Kafka.
+    The lanes take about as long as each other: the tests on one stack are the longest part, so those of them that make
+    trouble on purpose, and mostly wait, stand behind the whole systems. While the checks run only one part starts
+    servers, so that on a new machine one alone fetches Kafka.
     """
     pytest = [sys.executable, "-m", "pytest", "--durations=20", "--durations-min=5"]
     return [
-        [Part("tests of whole systems", [*pytest, "-m", "e2e"])],
+        [
+            Part("tests of whole systems", [*pytest, "-m", "e2e"]),
+            Part("tests of trouble", [*pytest, TROUBLE, "-m", "stack and not e2e"]),
+        ],
         [
             Part("check", ["make", "--no-print-directory", "check"]),
-            Part("tests on one stack", [*pytest, "-m", "stack and not e2e"]),
+            Part("tests on one stack", [*pytest, f"--ignore={TROUBLE}", "-m", "stack and not e2e"]),
         ],
         [Part("tests without servers", [*pytest, "-m", "not stack and not e2e"])],
     ]
