@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, NamedTuple
 
-from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.reader_pool import RowQuestions
 from pipeline.audit.quota import Used
 from pipeline.audit.reads import RESOURCE_PREFIX, SOURCE_SYSTEM
 from pipeline.privacy.key_file import Keys
@@ -98,7 +98,7 @@ def _read(file: IO[str]) -> list[Told]:
 class LookCounts:
     """Counts over one connection or a pool; may be shared between threads. A count of the store is kept ten seconds."""
 
-    def __init__(self, questions: Questions, keys: Keys, tenant: str, told: ToldLooks) -> None:
+    def __init__(self, questions: RowQuestions, keys: Keys, tenant: str, told: ToldLooks) -> None:
         self._questions, self._keys, self._tenant, self._told = questions, keys, tenant, told
         self._lock = Lock()
         self._kept: dict[str, tuple[int, int, Used]] = {}

@@ -23,14 +23,18 @@ _REFUSED_FOR_S = 1.0
 _LONGEST_WAIT_S = 20.0
 
 
-class Questions(Protocol):
-    """What answers statements: one connection, or several in turns."""
+class RowQuestions(Protocol):
+    """What answers statements with rows, for those who need nothing else of it."""
 
     def query(
         self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None
     ) -> list[tuple[Any, ...]]:
         """Rows of one statement. Raises: Away; StoreRefused."""
         ...
+
+
+class Questions(RowQuestions, Protocol):
+    """What answers statements: one connection, or several in turns."""
 
     def named_rows(self, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
         """Rows by column name. Raises: as `query`."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.look_counts import TOLD_LOOKS, LookCounts, ToldLooks
-from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.reader_pool import RowQuestions
 from pipeline.audit.quota import Quota, Used, day_begin_us
 from pipeline.audit.reads import Read
 from pipeline.config import Settings
@@ -52,7 +52,7 @@ class LookQuota:
             self.counts.note(read.account, read.read_id, read.at_us, read.rows)
 
 
-def quota_over(settings: Settings, questions: Questions) -> LookQuota:
+def quota_over(settings: Settings, questions: RowQuestions) -> LookQuota:
     """The quota of a deployment, counted over a connection or a pool. Raises: ConfigError: its keys cannot be read."""
     keys = KeyFile(settings.protection.token_keys_file)
     counts = LookCounts(questions, keys, DEFAULT_TENANT, ToldLooks(settings.state_dir / TOLD_LOOKS))

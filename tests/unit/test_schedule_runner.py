@@ -486,33 +486,3 @@ def test_what_a_killed_scheduler_may_not_have_told_its_successor_tells_again() -
     successor, published = runner(store, name="successor")
     advance(store, successor, 0.1)
     assert [stage for _, stage in published.told] == [PROVISIONAL]
-
-
-# -- turns of the night
-
-
-def test_retention_that_fails_is_told_beside_the_detectors_which_go_on() -> None:
-    store, asked, faults = Store(), list[int](), [StoreRefused("a tree does not verify", code="not_verified")]
-
-    def retention(mark_us: int, versions: Versions) -> None:
-        asked.append(mark_us)
-        if faults:
-            raise faults.pop()
-
-    made, _ = runner(store, retention=retention)
-    advance(store, made, 2)
-    assert made.progress.failing == {"retention": "not_verified"}
-    assert made.progress.code == ""
-    runs = len(store.runs)
-    advance(store, made, 2)
-    assert made.progress.failing == {}
-    assert len(store.runs) > runs
-    assert len(asked) == 2
-
-
-def test_a_scheduler_that_stands_by_runs_no_retention() -> None:
-    store, asked = Store(), list[int]()
-    store.holder = "another"
-    made, _ = runner(store, retention=lambda mark_us, versions: asked.append(mark_us))
-    advance(store, made, 2)
-    assert asked == []

@@ -27,15 +27,6 @@ class Store:
         seen = [rows for one, rows in self.looks.items() if one not in parameters["told"]]
         return [(len(seen), sum(seen))]
 
-    def named_rows(self, sql: str, parameters: Any) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def measured(self, *_: Any) -> Any:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
-
 
 def counts(store: Store, folder: Path) -> LookCounts:
     return LookCounts(store, KEYRING, "default", ToldLooks(folder / "looks-told"))
