@@ -102,8 +102,9 @@ class RunConsumer(Consumer):
             if tp not in self.assignment():
                 return
             self._positioned.pop(tp, None)
+            was_under_way = self._may_take(tp)  # it may take records behind the seek, and end before we hear of either
             await self.seek_wait({tp: offset})
-            if self._may_take(tp):
+            if was_under_way or self._may_take(tp):
                 while self._may_take(tp) and not self.should_stop:
                     await asyncio.sleep(_SEEK_POLL_S)
                 if tp not in self.assignment():

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.adapters.evidence_reading import VIEWS
 from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.same_person import tokens_in
 from pipeline.adapters.store import ENTRY_COLUMNS, OF_LIFE, entry_of, of_life
 from pipeline.audit.evidence import EvidenceTree, Row, SignedCheckpoint
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, evidence
@@ -153,13 +154,15 @@ class StoredEvidence:
     def places(
         self, kind: str, tenant: str, tokens: Sequence[str], span_us: tuple[int, int], most: int
     ) -> list[tuple[LogPosition, int]]:
-        """Where the accesses of an actor, subject or resource lie; `tokens` in hexadecimal, times of the access."""
+        """Where the accesses of an actor, subject or resource lie, under every key of theirs.
+
+        `tokens` in hexadecimal, times of the access.
+        """
         view = "subject_access" if kind == "subject" else "access_events"
         column = {"actor": "actor_token", "subject": "subject_token", "resource": "resource_token"}[kind]
         sql = (
             f"SELECT DISTINCT topic, incarnation, partition, offset FROM {VIEWS}.{view} "
-            f"WHERE tenant_id = {{tenant:String}} AND {column} IN "
-            "(SELECT toFixedString(unhex(arrayJoin({tokens:Array(String)})), 16)) "
+            f"WHERE tenant_id = {{tenant:String}} AND {tokens_in(column, 'tokens')} "
             "AND toUnixTimestamp64Micro(event_time) >= {from:Int64} "
             "AND toUnixTimestamp64Micro(event_time) < {until:Int64} LIMIT {most:UInt64}"
         )

@@ -65,9 +65,10 @@ class VaultEraser:
         """Whether an erasure of these tokens was begun, and its certificate never written."""
         sql = (
             f"SELECT argMax(certificate = '', erased_at) FROM {DATABASE}.erasures "
-            f"WHERE tenant_id = {{tenant:String}} AND has(tokens, toFixedString(unhex({{one:String}}), {TOKEN_BYTES}))"
+            "WHERE tenant_id = {tenant:String} AND hasAny(tokens, "
+            f"arrayMap(token -> toFixedString(unhex(token), {TOKEN_BYTES}), {{tokens:Array(String)}}))"
         )
-        return bool(self._client.query(sql, {"tenant": self._tenant, "one": self._tokens[0]})[0][0])
+        return bool(self._client.query(sql, {"tenant": self._tenant, "tokens": self._tokens})[0][0])
 
     def note(self, erasure_id: str, at_us: int, certificate: str = "") -> None:
         """Writes the intent, or with a certificate that it is done."""

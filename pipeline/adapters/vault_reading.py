@@ -54,7 +54,7 @@ class VaultReader:
 
     def everybody(self, kind: str) -> Iterator[str]:
         """Every identifier of a kind, once for each of its tokens; who is being erased is left out. Raises: as `of`."""
-        after = ""
+        after = "00" * TOKEN_BYTES  # which names nobody
         while page := self._page(kind, after):
             keys = self._keys_of(kind, [row[0] for row in page])
             for token, key_id, sealed in page:
@@ -68,7 +68,7 @@ class VaultReader:
         """Token, key id and sealed identity in hexadecimal, by token; of each token the row that counts."""
         return self._questions.query(
             f"SELECT hex(token), hex(key_id), hex(sealed) FROM {DATABASE}.vault WHERE tenant_id = {{tenant:String}} "
-            "AND kind = {kind:String} AND hex(token) > {after:String} "
+            f"AND kind = {{kind:String}} AND token > toFixedString(unhex({{after:String}}), {TOKEN_BYTES}) "
             "ORDER BY token, stored_at DESC LIMIT 1 BY token LIMIT {most:UInt32}",
             {"tenant": self._tenant, "kind": kind, "after": after, "most": PAGE},
         )

@@ -20,6 +20,7 @@ from dashboards.console.pages.reveal import LONGEST_REASON, SHORTEST_REASON
 from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.erasing import StoredHolds, VaultEraser
+from pipeline.adapters.same_person import given, same_person
 from pipeline.audit.identifiers import TokenMaker
 from pipeline.audit.reads import Read
 from pipeline.cli.acting import acting_as, now_us
@@ -91,7 +92,7 @@ def erase_command(
     """
     identifier = sys.stdin.readline().strip() if subject_id == "-" else subject_id
     named = TokenMaker(Keyring.load(settings.protection.token_keys_file), DEFAULT_TENANT).named(kind, identifier)
-    tokens = named.tokens
+    tokens = _every_token(settings, named.tokens)
     with _erasing(settings, kind, tokens) as eraser:
         found = _look(settings, eraser, kind, tokens)
         if preview or found.is_nothing:
@@ -104,6 +105,14 @@ def erase_command(
         note = _erase(settings, eraser, kind, found, account, why, case_ref)
     click.echo(json.dumps({"erased": True, "certificate": note}, ensure_ascii=False) if as_json else note, nl=as_json)
     return EXIT_OK
+
+
+def _every_token(settings: Settings, tokens: tuple[str, ...]) -> tuple[str, ...]:
+    """With those of the same person under other keys: the vault holds somebody once for each, and all of it must go."""
+    sql = f"SELECT DISTINCT lower(hex(token)) FROM ({same_person(given('tokens'))})"  # noqa: S608  our own text
+    with closing(connect(settings.clickhouse, "reader")) as reader:
+        linked = sorted(str(token) for (token,) in reader.query(sql, {"tokens": list(tokens)}))
+    return tuple(dict.fromkeys((*tokens, *linked)))
 
 
 def refuse_held(holds: LegalHolds, kind: str, tokens: tuple[str, ...]) -> None:

@@ -1,8 +1,9 @@
 """`accesstrail keys tokens`: the keys that pseudonyms are made with are shown and rotated; no secret is ever printed.
 
 Place in the flow: beside it. Order of a rotation: the new key is in the file, everybody known is linked under it, the
-version set with it is put in force, those who came in between are linked too. Cut off at any point it is repeated: what
-is done stays done, and a key that signs nothing yet is used instead of another new one.
+version set with it is put in force, those who came in between are linked too. Cut off before the set is in force it is
+repeated: what is done stays done, and a key that signs nothing yet is used instead of another new one. After that only
+the last linking may be missing, and `keys tokens link` does it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pipeline.cli.acting import acting_as
 from pipeline.cli.changing import Change, changing, finish, plain_reason, reasoned
 from pipeline.cli.options import settings_options
 from pipeline.config import Settings
-from pipeline.errors import EXIT_OK, UsageError
+from pipeline.errors import EXIT_OK, Away, StoreRefused, UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.ports import Identity
 from pipeline.privacy.key_file import add_key
@@ -102,8 +103,13 @@ def rotate_command(settings: Settings, reason: str, account: Account, *, prepare
             return EXIT_OK
         made = change.activator.rotate_key(change.access.evidence, change.access.activations, requester, why)
         code = finish(change, made, as_json=as_json, said={"version": version, "linked": linked})
-    time.sleep(_TAKEN_UP_S)
-    _link_everybody(settings)
+    try:
+        time.sleep(_TAKEN_UP_S)
+        _link_everybody(settings)
+    except (Away, StoreRefused, KeyboardInterrupt):
+        click.echo(
+            "rotated; link who came in meanwhile by `accesstrail keys tokens link`, not by rotating again", err=True
+        )
     return code
 
 
@@ -134,7 +140,10 @@ def _key_to_sign(change: Change, path: Path) -> str:
     newest = change.access.activations.newest(change.settings.kafka.events_topic)
     if newest is None:
         raise UsageError("no version set is in force yet: start a worker first")
-    if newest.parts.get(TOKENS) == change.keys.current.version_id:
+    keyring = change.keys.current
+    if newest.parts.get(TOKENS) not in keyring.version_ids:
+        raise UsageError(f"the token key that signs is not in {path}: put it there first, as other machines have it")
+    if newest.parts.get(TOKENS) == keyring.version_id:
         add_key(path)
     return change.keys.current.version_id
 

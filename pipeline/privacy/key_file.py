@@ -7,10 +7,12 @@ Place in the flow: made by the composition root of whatever runs for long (worke
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -71,8 +73,27 @@ def _facts(path: Path) -> tuple[int, int, int] | None:
 def add_key(path: Path) -> Key:
     """Writes another key into the file, 0600, in one step; those that it holds stay. The new key signs nothing yet.
 
-    Raises: ConfigError: the file has faults or cannot be written, or another rotation is under way.
+    Raises: ConfigError: the file has faults or cannot be written, or a rotation was cut off in it.
     """
+    with _alone(path.parent):  # else a key that somebody adds at the same moment is lost
+        return _add_key(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While it lasts nobody else changes a key file of this folder. Raises: ConfigError: it cannot be opened."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError as exc:
+        raise ConfigError([f"token keys: {folder} cannot be opened: {exc.strerror}"]) from exc
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _add_key(path: Path) -> Key:
     text, present = keys_of_file(path)
     document = json.loads(text)
     key = Key(max(one.key_id for one in present) + 1, secrets.token_bytes(32))
@@ -96,7 +117,7 @@ def _replace(path: Path, text: str) -> None:
         write_new(beside, text)
     except FileExistsError:
         raise ConfigError(
-            [f"token keys: {beside} exists: another rotation is under way, or one was cut off: remove it then"]
+            [f"token keys: {beside} exists: a rotation was cut off while it wrote it: remove it"]
         ) from None
     except OSError as exc:
         raise ConfigError([f"token keys: {path} cannot be written: {exc.strerror}"]) from exc

@@ -182,6 +182,8 @@ class Activator:
 
         def edit(newest: Activation) -> Edit:
             keyring = self.files.keyring
+            if newest.parts.get(TOKENS) not in keyring.version_ids:
+                raise UsageError("the token key that signs is not in the key file here: put it there first")
             if newest.parts.get(TOKENS) == keyring.version_id:
                 raise UsageError("the newest token key signs already")
             parts = {TOKENS: keyring.version_id}

@@ -57,6 +57,10 @@ class World(RunConsumer):
 
     async def seek_wait(self, partitions: Any) -> None:
         self.fetcher.position = partitions[PLACE]
+        await self.heard()
+
+    async def heard(self) -> None:
+        """The loop hears of the seek at once."""
 
     def fetch(self) -> asyncio.Task[Any]:
         """What a call into the thread does there."""
@@ -84,6 +88,24 @@ def test_a_fetch_that_a_rebalance_left_behind_takes_no_record_of_the_next_owner(
         world.fetcher.come()
         await started
         assert left_behind.done()
+        assert (world.fetcher.position, world._positioned) == (40, {PLACE: 1})
+
+    asyncio.run(run())
+
+
+def test_a_fetch_that_ends_before_the_seek_is_heard_of_is_made_good_too() -> None:
+    left_behind: list[asyncio.Task[Any]] = []
+
+    class Slow(World):
+        async def heard(self) -> None:
+            self.fetcher.come()
+            await _until(lambda: all(one.done() for one in left_behind))
+
+    async def run() -> None:
+        world = Slow()
+        left_behind.append(world.fetch())
+        await asyncio.sleep(0)
+        await world.start_at(PLACE, 40, 1)
         assert (world.fetcher.position, world._positioned) == (40, {PLACE: 1})
 
     asyncio.run(run())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,28 @@ def test_a_key_in_the_file_signs_nothing_before_somebody_rotates_it(deployment: 
     add_key(key_file(deployment))
     assert deployment.worker().started().in_force == before
     assert len(deployment.log.history("access.events")) == 1
+
+
+def test_a_file_without_the_key_that_signs_brings_no_older_one_back(deployment: Deployment) -> None:
+    deployment.worker().started()
+    older = key_file(deployment).read_text(encoding="utf-8")
+    signing = rotated(deployment).parts[TOKENS]
+    key_file(deployment).write_text(older, encoding="utf-8")
+    deployment.keys = KeyFile(key_file(deployment))
+    with pytest.raises(UsageError, match="is not in the key file"):
+        deployment.activator().rotate_key(deployment.store, deployment.log, LIN, "again")
+    newest = deployment.log.newest("access.events")
+    assert newest is not None
+    assert newest.parts[TOKENS] == signing
+
+
+def test_keys_that_are_added_at_the_same_moment_are_all_kept(tmp_path: Path) -> None:
+    path = Deployment(tmp_path / "deployment").folder / "keys.json"
+    before = len(Keyring.load(path).version_ids)
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: add_key(path), range(24)))
+    assert len({key.key_id for key in made}) == 24
+    assert len(Keyring.load(path).version_ids) == before + 24
 
 
 def test_a_running_worker_takes_the_key_up_without_a_restart(deployment: Deployment) -> None:
