@@ -204,7 +204,7 @@ class Guard:
         try:
             self._parts.trail.tell(read)
         except Forbidden:
-            self._parts.trail.refused(replace(read, outcome=DENIED, rows=0, unmasked=(), fingerprint=""))
+            self._parts.trail.refused(read.denied())
             raise
         return answer.page
 

@@ -2,7 +2,7 @@
 
 Place in the flow: under `pipeline/cli/look_quota.py`, for commands and console alike. Looks that were told are noted in
 a file beside the accounts, since a command is a process of its own and the next one must know of it; a look that both
-have counts once, by the id of its event. The file holds pseudonyms and numbers, for an hour.
+have counts once, by the id of its event. The file holds pseudonyms and numbers, for two hours behind the newest look.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _log = logging.getLogger(__name__)
 TOLD_LOOKS = "looks-told"
 _HOUR_US = 3_600_000_000
 _FRESH_US = 10_000_000
-_LONGEST_FILE_BYTES = 1 << 20
 _USED = (
     "SELECT count(), sum(toUInt64(greatest(records_returned, 0))) FROM accesstrail.access_events "
     "WHERE tenant_id = {tenant:String} "
@@ -59,11 +58,11 @@ class ToldLooks:
         try:
             with self._opened() as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
-                if file.seek(0, os.SEEK_END) > _LONGEST_FILE_BYTES:
-                    kept = [one for one in _read(file) if one.at_us > told.at_us - _HOUR_US]
+                held = _read(file)
+                if held and held[0].at_us < told.at_us - 2 * _HOUR_US:  # not at every look of a busy hour
                     file.seek(0)
                     file.truncate()
-                    file.writelines(f"{json.dumps(one)}\n" for one in kept)
+                    file.writelines(f"{json.dumps(one)}\n" for one in held if one.at_us > told.at_us - _HOUR_US)
                 file.write(f"{json.dumps(told)}\n")
         except OSError as exc:
             _log.warning("looks are counted from the store alone: %s cannot be written: %s", TOLD_LOOKS, exc.strerror)
@@ -79,7 +78,8 @@ class ToldLooks:
             return []
 
     def _opened(self) -> IO[str]:
-        return os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+", encoding="utf-8")
+        opened = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(opened, "r+", encoding="utf-8", errors="replace")
 
 
 def _read(file: IO[str]) -> list[Told]:
@@ -89,9 +89,9 @@ def _read(file: IO[str]) -> list[Told]:
     for line in file:
         try:
             read_id, actor, at_us, rows = json.loads(line)
-        except ValueError:
+            found.append(Told(str(read_id), str(actor), int(at_us), int(rows)))
+        except (ValueError, TypeError):
             continue
-        found.append(Told(str(read_id), str(actor), int(at_us), int(rows)))
     return found
 
 

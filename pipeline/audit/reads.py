@@ -12,8 +12,9 @@ and not scored.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -94,6 +95,12 @@ class Read:
     def key(self) -> bytes:
         """The Kafka key: the account, so that all its looks lie in one partition."""
         return self.account.encode()
+
+    def denied(self) -> Read:
+        """The look that was wanted and is refused: nothing was shown, and nobody's consent to it counts."""
+        return replace(
+            self, read_id=str(uuid.uuid4()), outcome=DENIED, rows=0, unmasked=(), fingerprint="", approval_ref=""
+        )  # fmt: skip
 
 
 def read_event(read: Read) -> bytes:

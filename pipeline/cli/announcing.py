@@ -7,13 +7,11 @@ command tells one thing and ends. A look that is refused is told too, as far as 
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import closing
-from dataclasses import replace
 
 from pipeline.adapters.kafka import EventProducer
 from pipeline.adapters.read_announcements import open_read_announcer
-from pipeline.audit.reads import DENIED, Read
+from pipeline.audit.reads import Read
 from pipeline.audit.rights_events import RightsEvent, rights_event
 from pipeline.cli.look_quota import open_quota
 from pipeline.config import KafkaSettings, Settings
@@ -45,11 +43,8 @@ def announce_look(settings: Settings, read: Read) -> None:
 
 def announce_refused(kafka: KafkaSettings, read: Read) -> None:
     """Tells that somebody wanted to look and was refused; nothing is raised, since the refusal stands by itself."""
-    denied = replace(
-        read, read_id=str(uuid.uuid4()), outcome=DENIED, rows=0, unmasked=(), fingerprint="", approval_ref=""
-    )  # fmt: skip
     try:
-        announce(kafka, denied)
+        announce(kafka, read.denied())
     except (Away, ConfigError) as exc:
         _log.warning("a refused look could not be recorded: code=%s", exc.code)
 

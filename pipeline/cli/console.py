@@ -146,6 +146,7 @@ class _Trail:
 
     def __init__(self, tell: Callable[[Read], None], quota: LookQuota, outages: Outages) -> None:
         self._tell, self._quota, self._outages = tell, quota, outages
+        self._one, self._looking = threading.Lock(), dict[str, threading.Lock]()
 
     def admit(self, account: str, at_us: int) -> None:
         """Raises: Forbidden `look_quota`; Away; StoreRefused."""
@@ -153,15 +154,22 @@ class _Trail:
 
     def tell(self, read: Read) -> None:
         """Returns when Kafka has it. Raises: Away; Forbidden `look_quota`; StoreRefused."""
-        self._quota.admit(read.account, read.at_us, read.rows)
-        self._tell(read)
-        self._outages.worked(KAFKA)
-        self._quota.told(read)
+        with self._turn_of(read.account):  # else looks of one moment would not know of each other
+            self._quota.admit(read.account, read.at_us, read.rows)
+            self._tell(read)
+            self._outages.worked(KAFKA)
+            self._quota.told(read)
+
+    def _turn_of(self, account: str) -> threading.Lock:
+        with self._one:
+            return self._looking.setdefault(account, threading.Lock())
 
     def refused(self, read: Read) -> None:
         """As far as Kafka answers: the look is refused either way."""
-        with suppress(Away, ConfigError):
+        try:
             self._tell(read)
+        except (Away, ConfigError) as exc:
+            _log.warning("a refused look could not be recorded: code=%s", exc.code)
 
 
 class _Server(uvicorn.Server):

@@ -39,7 +39,7 @@ from pipeline.health.troubles import explain
 from pipeline.own_reasons import nightly_budget
 from pipeline.privacy.key_file import KeyFile
 from pipeline.schedule.nightly import InForce, Nightly, NightProgress, day_text
-from pipeline.schedule.retention_nights import RetentionNights, RetentionProgress
+from pipeline.schedule.retention_nights import RetentionNights, RetentionProgress, in_a_thread
 from pipeline.schedule.runner import LogEnd, Progress, Runner, Versions
 from pipeline.version_sets import shadow
 from pipeline.version_sets.activator import SYSTEM, Activator, Edit, policy_of
@@ -213,8 +213,11 @@ class SchedulerPages:
         return Page(samples.text(), 200, CONTENT_TYPE)
 
 
-def retention_nights(settings: Settings) -> RetentionNights | None:
-    """Retention on a schedule, where the configuration asks for it; it is told as done by nobody's hand."""
+def retention_nights(settings: Settings, *, once: bool = False) -> RetentionNights | None:
+    """Retention on a schedule, where the configuration asks for it; it is told as done by nobody's hand.
+
+    `once`: the process ends after its turn, so the turn waits for the run.
+    """
     if not settings.retention.nightly:
         return None
 
@@ -222,7 +225,8 @@ def retention_nights(settings: Settings) -> RetentionNights | None:
         ended = run_retention(settings, SYSTEM_ACTOR, _SEALED_WITHIN_S, is_system=True)
         return sum(due.events + due.dead_letters for _, due in ended)
 
-    return RetentionNights(run, settings.retention.nightly_hour, now_us)
+    start = (lambda work: work()) if once else in_a_thread
+    return RetentionNights(run, settings.retention.nightly_hour, now_us, start)
 
 
 def build_runner(
@@ -286,7 +290,7 @@ def scheduler_command(settings: Settings, *, once: bool) -> int:
         return not ended.is_set()
 
     try:
-        retention = retention_nights(settings)
+        retention = retention_nights(settings, once=once)
         runner, nightly = build_runner(settings, name, go_on, retention)
         pages.night, pages.retention = nightly.progress, retention.progress if retention else None
         while not ended.is_set():

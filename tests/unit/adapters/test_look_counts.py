@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.adapters.look_counts import LookCounts, Told, ToldLooks
 from pipeline.audit.quota import Used
 from pipeline.privacy.keys import Keyring
@@ -61,11 +63,20 @@ def test_the_file_is_private_holds_no_name_and_is_cut_to_the_last_hour(tmp_path:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "li.na" not in path.read_text()
     with path.open("a") as file:
-        file.write("".join(f'["{number}", "ab", 1, 1]\n' for number in range(70_000)) + '["torn')
-    assert path.stat().st_size > 1 << 20
-    told.add(Told("b", "ab", NOW_US, 1))
-    assert path.stat().st_size < 1000
+        file.write("".join(f'["{number}", "ab", 1, 1]\n' for number in range(700)) + '["torn')
+    told.add(Told("b", "ab", NOW_US + 3 * HOUR_US, 1))
+    assert path.stat().st_size < 100
     assert [one.read_id for one in told.of(["ab"], 0)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "line", [b"5", b"null", b'["a", "b", null, 1]', b'["a", "b", "c", "d"]', b"\xff\xfe", b"\0" * 64]
+)
+def test_a_line_that_is_none_of_ours_counts_nothing_and_stops_nobody(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "looks-told").write_bytes(line + b"\n")
+    found = counts(Store(), tmp_path)
+    found.note("li.na", "b", NOW_US, 2)
+    assert found.used("li.na", NOW_US - HOUR_US, NOW_US) == Used(looks=1, rows=2)
 
 
 def test_a_file_that_cannot_be_used_counts_nothing(tmp_path: Path) -> None:
