@@ -78,6 +78,9 @@ class AuditWorld:
     def __post_init__(self) -> None:
         self.accesses = self.accesses or [made(n, self.now_us) for n in range(1, 4)]
 
+    def last_judged(self) -> VerificationRun | None:
+        return self.verifications().judged
+
     def verifications(self) -> Verifications:
         return Verifications(self.runs, self.unreadable)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from pipeline.audit.controls import ControlRegister, JudgedControls
 from pipeline.audit.health import NotaryView
 from pipeline.audit.subject_report import SubjectReport
-from pipeline.audit.verification import Verifications
+from pipeline.audit.verification import VerificationRun, Verifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,10 @@ class AuditDesk(Protocol):
 
     def verifications(self) -> Verifications:
         """The runs of verification that left something behind, the newest first; asks no store."""
+        ...
+
+    def last_judged(self) -> VerificationRun | None:
+        """The newest that came to a verdict; asks no store."""
         ...
 
     def notaries(self) -> Sequence[NotaryView]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 _HUB: Mapping[str, tuple[str, str]] = {
     "audit.title": ("Audit", "审计"),
+    "audit.same_period": ("The same period: {} – {}", "同一期间：{} – {}"),
     "audit.lead": (
         "What is proved, what is owed to people, and what leaves the house. Each page says what it takes.",
         "证据是否可信、对个人的答复、对外导出的证据。各页面按角色开放。",

@@ -39,12 +39,20 @@ class VerificationResults:
         self._clear()
 
     def _clear(self) -> None:
-        paths = self._paths()
-        judged = next((path for path in paths if (found := _read(path)) is not None and found.is_judged), None)
-        for path in paths[MOST_KEPT:]:
-            if path != judged:
+        judged = self._newest_judged()
+        for path in self._paths()[MOST_KEPT:]:
+            if judged is None or path != judged[0]:
                 with suppress(OSError):  # another run was faster
                     path.unlink()
+
+    def last_judged(self) -> VerificationRun | None:
+        """The newest that came to a verdict; what is older is not read."""
+        judged = self._newest_judged()
+        return None if judged is None else judged[1]
+
+    def _newest_judged(self) -> tuple[Path, VerificationRun] | None:
+        read = ((path, _read(path)) for path in self._paths())
+        return next(((path, run) for path, run in read if run is not None and run.is_judged), None)
 
     def all(self) -> Verifications:
         """Every run that is kept; none where there is no such folder."""

@@ -6,6 +6,7 @@ limits, since somebody waits; what verification and notaries say is read from th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -22,7 +23,7 @@ from pipeline.audit.health import AnchorView, NotaryView
 from pipeline.audit.register_reading import read_controls
 from pipeline.audit.report import Scope
 from pipeline.audit.subject_report import SubjectReport
-from pipeline.audit.verification import Verifications
+from pipeline.audit.verification import VerificationRun, Verifications
 from pipeline.cli.evidence_archive import EvidenceArchives
 from pipeline.cli.kept_answers import KeptAnswers
 from pipeline.cli.subject_report import AskedReport, report_from
@@ -34,6 +35,8 @@ MOST_REPORTED = 10_000
 """Accesses in a report that a page shows and hands out; more are written by the command."""
 _LIMIT_S = 12
 """Of one statement: below what a connection of the console waits for an answer."""
+_WHOLE_S = 40
+"""Of all statements about controls: longer nobody waits for a page."""
 _KEPT_S, _MOST_KEPT = 60.0, 8
 
 
@@ -49,6 +52,10 @@ class ConsoleAudit:
     def verifications(self) -> Verifications:
         """The runs that are kept."""
         return self._results.all()
+
+    def last_judged(self) -> VerificationRun | None:
+        """The newest that came to a verdict; older ones are not read."""
+        return self._results.last_judged()
 
     def notaries(self) -> Sequence[NotaryView]:
         """As their status files say."""
@@ -79,7 +86,8 @@ class ConsoleAudit:
 
     def judged(self, from_us: int, to_us: int) -> JudgedControls:
         """What the controls came to; the same period asked again within a minute is answered from memory."""
-        return self._judged.answer((from_us, to_us), lambda: self._judge(from_us, to_us))
+        whole = lambda one: not one.unanswered  # noqa: E731  what a busy minute could not answer is asked again
+        return self._judged.answer((from_us, to_us), lambda: self._judge(from_us, to_us), whole)
 
     def _judge(self, from_us: int, to_us: int) -> JudgedControls:
         register, kafka = _register(), self._settings.kafka
@@ -89,7 +97,11 @@ class ConsoleAudit:
             notifications_topic=kafka.notifications_topic,
         )  # fmt: skip
         reader, figures, late = AuditReader(self._questions, _LIMIT_S), dict[str, Mapping[str, int]](), list[str]()
+        ends_s = time.monotonic() + _WHOLE_S
         for name in dict.fromkeys(one.query for one in register.controls if one.query):
+            if time.monotonic() > ends_s:
+                late.append(name)
+                continue
             try:
                 figures[name] = reader.answer(register.queries[name], scope).figures
             except Away as exc:

@@ -55,7 +55,7 @@ class ConsoleLive:
         )
 
     def _changed(self) -> int:
-        judged = self._verified.all().judged
+        judged = self._verified.last_judged()
         return 0 if judged is None else judged.changed
 
     def _silent(self) -> Sequence[str]:

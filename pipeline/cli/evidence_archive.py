@@ -87,6 +87,7 @@ class EvidenceArchives:
         if not self._turn.acquire(blocking=False):
             raise UsageError("another bundle is being made: try again in a minute", code="export_busy")
         try:
+            _clear_drafts(self._settings.state_dir)  # a console that was killed leaves evidence behind
             with TemporaryDirectory(prefix=_DRAFT, dir=self._settings.state_dir) as draft:
                 stamp = datetime.fromtimestamp(made_us / 1e6, UTC).strftime("%Y%m%dT%H%M%SZ")
                 folder = Path(draft) / f"accesstrail-evidence-{stamp}"

@@ -102,6 +102,8 @@ def verify_command(
     """
     if store == (bundle is not None):
         raise UsageError("say what to verify: --store, or --bundle DIR")
+    if bundle is not None and token_file is not None:
+        raise UsageError("--token-file says who verifies a store: leave it out with --bundle")
     known, kept = load_public_keys(keys), [note for path in against for note in _notes(path)]
     if bundle is not None:
         report = verify_bundle(bundle, known, kept)

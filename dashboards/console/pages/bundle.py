@@ -7,13 +7,14 @@ by command, by two people; the page says so.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dashboards.console.errors import refusal
 from dashboards.console.pages.audit import VERIFY_BUNDLE
 from dashboards.console.pages.search import SPANS, subject_ids
-from dashboards.console.pages.subject import asked_subject
+from dashboards.console.pages.subject import asked_subject, chosen
 from dashboards.console.visit import Answer, Download, Evidence, Page, Visit
 from pipeline.audit.export import MOST_EXPORTED
-from pipeline.audit.search import token_of
 from pipeline.errors import UsageError
 
 ZIP = "application/zip"
@@ -23,13 +24,15 @@ RANGE_COMMAND = (
     "--token-file me.token --second-token-file other.token --config accesstrail.toml"
 )
 _LONGEST_REASON = 2_000
+_TELLS = frozenset(("nothing_found", "export_large", "not_signed_yet"))
+"""Refusals that say whether somebody was accessed: an answer, which is told like any other."""
 
 
 def form_page(visit: Visit, refused: str = "") -> Page:
     """The form alone; a name that was typed never comes back in it, a token may."""
     values = {
-        "title": "bundle.title", "refused": refused, "spans": SPANS, "span": DEFAULT_SPAN, "most": MOST_EXPORTED,
-        "subject": token_of(visit.form.text("subject", longest=600)) or "" if refused else "",
+        "title": "bundle.title", "refused": refused, "spans": SPANS, "most": MOST_EXPORTED,
+        "chosen": chosen(visit, DEFAULT_SPAN, again=bool(refused)),
         "ticket": visit.kept.ticket, "range_command": RANGE_COMMAND, "verify_bundle": VERIFY_BUNDLE,
     }  # fmt: skip
     return Page("bundle.html", values, 400 if refused else 200)
@@ -41,11 +44,16 @@ def export(visit: Visit) -> Answer:
         whose, reason = asked_subject(visit), visit.form.text("reason", longest=_LONGEST_REASON)
         if not reason:
             raise UsageError("say what the evidence is for", code="no_reason")
-        found = visit.parts.audit.bundle(whose.tokens, whose.from_us, whose.until_us, visit.now_us)
     except UsageError as exc:
         return form_page(visit, refused=refusal(exc, visit.language))
-    return Evidence(
-        page=Download(found.body, found.name, ZIP), look="export", rows=found.rows, about=f"subject:{whose.token}",
-        reason=reason, subject_ids=subject_ids(visit, (whose.token,)), case_ref=visit.kept.ticket,
-        fingerprint=found.fingerprint,
+    told = Evidence(
+        page=form_page(visit), look="export", rows=0, about=f"subject:{whose.token}", reason=reason,
+        subject_ids=subject_ids(visit, (whose.token,)), case_ref=visit.kept.ticket,
     )  # fmt: skip
+    try:
+        found = visit.parts.audit.bundle(whose.tokens, whose.from_us, whose.until_us, visit.now_us)
+    except UsageError as exc:
+        page = form_page(visit, refused=refusal(exc, visit.language))
+        return replace(told, page=page) if exc.code in _TELLS else page
+    archive = Download(found.body, found.name, ZIP)
+    return replace(told, page=archive, rows=found.rows, fingerprint=found.fingerprint)

@@ -15,7 +15,7 @@ def health_page(visit: Visit) -> Answer:
     silent = [one for one in view.sources if one.is_silent_at(visit.now_us)]
     failed_runs = [one for one in view.runs if one.result == "failed"]
     undelivered = sum(one.failed + one.waiting for one in view.channels)
-    verified = visit.parts.audit.verifications().judged
+    verified = visit.parts.audit.last_judged()
     gaps = sum(one.records for one in view.dead_letters if one.kind == "gap")
     # Besides what processes say of themselves: key of the words and how many.
     wrong = [

@@ -6,6 +6,7 @@ one of an id.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dashboards.console.pages.actor import token_in_path
@@ -24,7 +25,7 @@ from dashboards.console.pages.search import (
 from dashboards.console.visit import Answer, Evidence, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED
 from pipeline.audit.identifiers import ID_MARK
-from pipeline.audit.search import Question
+from pipeline.audit.search import Question, token_of
 from pipeline.errors import UsageError
 
 DEFAULT_SPAN = 90
@@ -68,6 +69,27 @@ def asked_subject(visit: Visit) -> AskedSubject:
     if from_us >= until_us:
         raise UsageError("a period ends after it begins", code="bad_range")
     return AskedSubject(named.tokens, from_us, until_us)
+
+
+def chosen(visit: Visit, span: int, *, again: bool) -> Mapping[str, object]:
+    """What a form of a person and a period is filled with; `again`: with what was sent, but never with a typed name.
+
+    Whoever tries again must not ask for another period without seeing it.
+    """
+    if not again:
+        empty = dict.fromkeys(("subject", "from", "until"), "")
+        return {**empty, "span": str(span), "from_us": None, "until_us": None}
+    sent = {name: visit.form.text(name, longest=32) for name in ("span", "from", "until")}
+    bounds = {name: _moment_of(visit, name) for name in ("from_us", "until_us")}
+    subject = token_of(visit.form.text("subject", longest=600)) or ""
+    return {**sent, **bounds, "span": sent["span"] or str(span), "subject": subject}
+
+
+def _moment_of(visit: Visit, name: str) -> int | None:
+    """A hidden field of a page before, UTC microseconds; None where it is no moment up to now."""
+    text = visit.form.text(name, longest=20)
+    found = int(text) if text.isascii() and text.isdigit() else -1
+    return found if 0 <= found <= visit.now_us + 1 else None
 
 
 def subject_page(visit: Visit) -> Answer:

@@ -15,11 +15,10 @@ from typing import NamedTuple
 from dashboards.console.errors import refusal
 from dashboards.console.pages.incident import second_person
 from dashboards.console.pages.search import SPANS, subject_ids
-from dashboards.console.pages.subject import AskedSubject, asked_subject
+from dashboards.console.pages.subject import AskedSubject, asked_subject, chosen
 from dashboards.console.rendering import zone_of
 from dashboards.console.visit import Answer, Download, Evidence, Page, Visit
 from dashboards.console.words import TAGS, Language
-from pipeline.audit.search import token_of
 from pipeline.audit.subject_report import SubjectReport
 from pipeline.errors import Forbidden, UsageError
 
@@ -29,6 +28,8 @@ SHOWN = 200
 """Accesses that the page lists; the file holds all."""
 DEFAULT_SPAN = SPANS[-1]
 LONGEST_REASON, LONGEST_CASE = 2_000, 128
+_TELLS = frozenset(("report_large", "report_differs"))
+"""Refusals that say something of somebody's accesses."""
 
 
 class _Asked(NamedTuple):
@@ -52,8 +53,8 @@ def accounts_page(visit: Visit, refused: str = "") -> Page:
 
 def _form(visit: Visit, template: str, refused: str) -> Page:
     values = {
-        "title": "report.title", "refused": refused, "spans": SPANS, "span": DEFAULT_SPAN,
-        "subject": token_of(visit.form.text("subject", longest=600)) or "" if refused else "",
+        "title": "report.title", "refused": refused, "spans": SPANS,
+        "chosen": chosen(visit, DEFAULT_SPAN, again=bool(refused)),
         "language": visit.language, "ticket": visit.kept.ticket, "formats": tuple(MEDIA),
     }  # fmt: skip
     return Page(template, values, 400 if refused else 200)
@@ -63,12 +64,15 @@ def report(visit: Visit) -> Answer:
     """The report, as a page or a file."""
     try:
         whose, asked = asked_subject(visit), _asked(visit)
-        found = _made(visit, whose, asked, with_actors=False)
     except UsageError as exc:
         return form_page(visit, refused=refusal(exc, visit.language))
+    try:
+        found = _made(visit, whose, asked, with_actors=False)
+    except UsageError as exc:
+        return _refused(visit, whose, asked, form_page(visit, refused=refusal(exc, visit.language)), exc)
     body = _body(found, asked)
     page = _shown(visit, whose, asked, found) if asked.form == PAGE else _file(visit, asked.form, body)
-    return _evidence(visit, whose, asked, found, page, body)
+    return _evidence(visit, whose, asked, len(found.accesses), page, body)
 
 
 def with_accounts(visit: Visit) -> Answer:
@@ -78,14 +82,22 @@ def with_accounts(visit: Visit) -> Answer:
         if asked.form == PAGE:
             raise UsageError("such a report is a file: choose one", code="bad_field")
         second = second_person(visit, "report_actors")
-        found = _made(visit, whose, asked, with_actors=True)
     except Forbidden:
         raise
     except UsageError as exc:
         return accounts_page(visit, refused=refusal(exc, visit.language))
+    try:
+        found = _made(visit, whose, asked, with_actors=True)
+    except UsageError as exc:
+        return _refused(visit, whose, asked, accounts_page(visit, refused=refusal(exc, visit.language)), exc)
     body = _body(found, asked)
-    told = _evidence(visit, whose, asked, found, _file(visit, asked.form, body), body)
+    told = _evidence(visit, whose, asked, len(found.accesses), _file(visit, asked.form, body), body)
     return replace(told, approval_ref=second.name)
+
+
+def _refused(visit: Visit, whose: AskedSubject, asked: _Asked, page: Page, why: UsageError) -> Answer:
+    """Where the refusal says something of the person's accesses it is an answer, told like any other."""
+    return _evidence(visit, whose, asked, 0, page, b"") if why.code in _TELLS else page
 
 
 def _made(visit: Visit, whose: AskedSubject, asked: _Asked, *, with_actors: bool) -> SubjectReport:
@@ -106,12 +118,12 @@ def _body(found: SubjectReport, asked: _Asked) -> bytes:
 
 
 def _evidence(
-    visit: Visit, whose: AskedSubject, asked: _Asked, found: SubjectReport, page: Page | Download, body: bytes
+    visit: Visit, whose: AskedSubject, asked: _Asked, rows: int, page: Page | Download, body: bytes
 ) -> Evidence:
     return Evidence(
-        page=page, look="subject_report", rows=len(found.accesses), about=f"subject:{whose.token}",
+        page=page, look="subject_report", rows=rows, about=f"subject:{whose.token}",
         reason=asked.reason, subject_ids=subject_ids(visit, (whose.token,)), case_ref=asked.case or visit.kept.ticket,
-        fingerprint=hashlib.sha256(body).hexdigest(),
+        fingerprint=hashlib.sha256(body).hexdigest() if body else "",
     )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ def test_where_the_counts_differ_nothing_is_handed_out_and_the_page_says_what_to
     assert page.status_code == 400
     assert "accesstrail verify --store" in page.text
     assert "contact" not in _main(page)
-    assert world.trail.told == []
+    assert [(one.look, one.rows) for one in world.trail.told] == [("subject_report", 0)], "an answer about somebody"
 
 
 def test_a_long_report_shows_its_beginning_and_tells_of_all_of_it(world: World) -> None:
@@ -216,7 +216,28 @@ def test_why_there_is_no_bundle_is_said_in_the_viewers_language(world: World, co
     assert "attachment" not in str(page.headers)
     if language == "zh":
         assert WORDS[f"error.{code}"][1] in page.text
-    assert world.trail.told == []
+    tells = code in ("nothing_found", "export_large", "not_signed_yet")  # whether somebody was accessed
+    assert [(one.look, one.rows, one.reason) for one in world.trail.told] == [("export", 0, ASKED["reason"])] * tells
+
+
+def test_whether_there_was_an_access_is_not_said_while_kafka_is_away(world: World) -> None:
+    world.audited.refused, world.trail.is_away = "nothing_found", True
+    page = post(world.signed_in("auditor"), BUNDLE, ASKED)
+    assert page.status_code == 503
+    assert WORDS["error.nothing_found"][0] not in page.text
+
+
+def test_a_form_that_is_refused_keeps_its_period_and_the_token(world: World) -> None:
+    world.audited.refused = "export_busy"
+    who = token("subject", SUBJECT)
+    sent = {"subject": who, "from_us": str(world.now_us - DAY_US), "until_us": str(world.now_us), "reason": "why"}
+    text = _main(post(world.signed_in("auditor"), BUNDLE, sent))
+    for name in ("subject", "from_us", "until_us"):
+        assert f'name="{name}" value="{sent[name]}"' in text
+    assert 'name="span"' not in text
+    spanned = _main(post(world.signed_in("auditor"), BUNDLE, ASKED | {"span": "30"}))
+    assert '<option value="30" selected>' in spanned
+    assert SUBJECT not in spanned
 
 
 def test_a_bundle_without_a_reason_is_not_even_made(world: World) -> None:
