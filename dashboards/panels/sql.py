@@ -7,6 +7,8 @@ role reader's, Grafana's data source, a person's own client.
 
 from __future__ import annotations
 
+from pipeline.same_person import same_person
+
 SINCE = "{since:DateTime64(3, 'UTC')}"
 UNTIL = "{until:DateTime64(3, 'UTC')}"
 _BUCKET_S = "{bucket_s:UInt32}"
@@ -29,14 +31,9 @@ NO_TOKEN = "toFixedString('', 16)"  # noqa: S105  sixteen zero bytes: no token
 
 def _same_person(column: str, name: str) -> str:
     """The condition that a stored token is one of a person's: that of a parameter (hex), and those under other keys."""
-    text, links = f"{{{name}:String}}", "accesstrail.token_links"
+    text = f"{{{name}:String}}"
     given = f"SELECT toFixedString(if(length({text}) = 32, unhex({text}), ''), 16)"
-    linked = f"SELECT canonical FROM {links} WHERE token IN ({given})"
-    every = (
-        f"SELECT token FROM {links} WHERE canonical IN ({linked} UNION ALL {given}) "
-        f"UNION ALL {linked} UNION ALL {given}"
-    )
-    return f"({column} IN ({every}) AND length({text}) = 32)"
+    return f"({column} IN ({same_person(given)}) AND length({text}) = 32)"
 
 
 OF_ACTOR = _same_person("stored_actor_token", "actor")

@@ -13,10 +13,10 @@ from typing import Any
 
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.search import ROW_FIELDS, AccessPage, AccessRow, Cursor, Question, checked, page_of
 from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
+from pipeline.same_person import any_of, tokens_in
 
 SHOWN_SUBJECTS = 20
 _DAY_US, _GROWTH = 86_400_000_000, 4

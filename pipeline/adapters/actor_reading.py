@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from pipeline.adapters.access_reading import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import tokens_in
 from pipeline.audit.actor import (
     NOW_DAYS,
     USUAL_DAYS,
@@ -26,6 +25,7 @@ from pipeline.audit.actor import (
     shares,
 )
 from pipeline.config import ClickHouseSettings
+from pipeline.same_person import tokens_in
 
 PROFILE_DAYS = NOW_DAYS + USUAL_DAYS
 MOST_SLICES = 10_000

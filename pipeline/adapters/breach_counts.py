@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import same_person
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
 from pipeline.incidents.records import WITHDRAWN_REASON
+from pipeline.same_person import same_person
 
 SENSITIVE_FROM = 3
 """Sensitivity of 4 from which information counts as sensitive, as the detectors have it."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.adapters.evidence_reading import VIEWS
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import tokens_in
 from pipeline.adapters.store import ENTRY_COLUMNS, OF_LIFE, entry_of, of_life
 from pipeline.audit.evidence import EvidenceTree, Row, SignedCheckpoint
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, evidence
@@ -19,6 +18,7 @@ from pipeline.incident_columns import INCIDENT_LOG_COLUMNS
 from pipeline.ledger.bundle_rows import PRUNED_ROW
 from pipeline.ledger.checkpoint import parse_text
 from pipeline.ports import LedgerEntry
+from pipeline.same_person import tokens_in
 
 _PAGE_ENTRIES = 2_000
 _PAGE_ROWS = 20_000

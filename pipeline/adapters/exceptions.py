@@ -13,8 +13,8 @@ from typing import Any
 from detectors.base import EXCEPTION_CODE
 from detectors.exceptions import TOKEN_KINDS
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import same_person
 from pipeline.exception_preview import Position, StoredAlert, StoredEvent
+from pipeline.same_person import any_of_query, same_person
 from pipeline.stages.assess import WATCH_RISK
 from pipeline.stages.hold_back import TEXT_COLUMNS
 
@@ -112,7 +112,7 @@ def scope_sql(scope: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
         value = f"{{scope_{name}:String}}"
         token = f"SELECT toFixedString(unhex({value}), 16)"
         if name == "subject":
-            conditions.append(f"hasAny(subject_tokens, (SELECT groupArray(token) FROM ({same_person(token)})))")
+            conditions.append(any_of_query("subject_tokens", token))
         elif name in TOKEN_KINDS:
             conditions.append(f"{name}_token IN ({same_person(token)})")
         elif name == "peer_group":

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import tokens_in
 from pipeline.columns import NO_TOKEN
 from pipeline.errors import UsageError
 from pipeline.retention.holds import PLACED, RELEASED, Hold, condition_of
+from pipeline.same_person import tokens_in
 
 RAW, VIEWS = "accesstrail_raw", "accesstrail"
 _NO_ID = "00000000-0000-0000-0000-000000000000"

@@ -14,7 +14,6 @@ from typing import Any
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.incident_rows import DELIVERY_FIELDS, delivery_row, id_text, selected
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import tokens_in
 from pipeline.audit.incidents import (
     SUBJECTS_OF_ROW,
     AlertView,
@@ -36,6 +35,7 @@ from pipeline.incident_columns import INCIDENT_COLUMNS, INCIDENT_LOG_COLUMNS
 from pipeline.incidents.records import WITHDRAWN_REASON
 from pipeline.notifications.outcome import DELIVERED, REFUSED
 from pipeline.notifications.policy import DeliveryRow
+from pipeline.same_person import tokens_in
 
 LEAST_PREFIX = 6
 _DAY_US = 86_400_000_000

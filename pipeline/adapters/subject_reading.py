@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pipeline.adapters.access_reading import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
+from pipeline.same_person import any_of, tokens_in
 
 CHECK_LIMIT_S = 12
 """So long the evidence itself may be counted; it is read for the whole period, whoever the subject is."""

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from pipeline.adapters.access_reading import moment
 from pipeline.adapters.reader_pool import Questions
-from pipeline.adapters.same_person import any_of, tokens_in
 from pipeline.audit.subject_report import SubjectAccess
+from pipeline.same_person import any_of, tokens_in
 
 MOST_ACCESSES = 100_000
 _LIMIT_S = 300

@@ -56,9 +56,9 @@ class TokenLinks:
         columns: dict[str, Column] = {
             "token": _tokens([one.token for one in absent]),
             "canonical": _tokens([one.canonical for one in absent]),
-            "tenant_id": _texts([one.tenant for one in absent]),
-            "kind": _texts([one.kind for one in absent]),
-            "key_version": _texts([one.key_version for one in absent]),
+            "tenant_id": texts_column([one.tenant for one in absent]),
+            "kind": texts_column([one.kind for one in absent]),
+            "key_version": texts_column([one.key_version for one in absent]),
         }
         token = sha256(b"".join(one.token for one in absent)).hexdigest()
         try:
@@ -92,6 +92,7 @@ def _tokens(tokens: Sequence[bytes]) -> FixedColumn:
     return FixedColumn(np.frombuffer(b"".join(tokens), f"V{TOKEN_BYTES}"))
 
 
-def _texts(texts: Sequence[str]) -> TextColumn:
+def texts_column(texts: Sequence[str]) -> TextColumn:
+    """A column of texts, one a row."""
     names = Interner()
     return TextColumn(names.ids(texts, len(texts)), names)

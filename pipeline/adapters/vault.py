@@ -15,7 +15,7 @@ from hashlib import sha256
 import numpy as np
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.adapters.token_links import LinksAlone, TokenLinks, open_links
+from pipeline.adapters.token_links import LinksAlone, TokenLinks, open_links, texts_column
 from pipeline.adapters.vault_reading import DATABASE
 from pipeline.column_batch import Column, ColumnBatch, FixedColumn, Interner, TextColumn, raw_texts
 from pipeline.columns import TOKEN_BYTES
@@ -92,7 +92,7 @@ class ClickHouseVault:
         }
         rows: dict[str, Column] = {
             **whose,
-            "token_key": _texts(token_keys),
+            "token_key": texts_column(token_keys),
             "sealed": raw_texts(one.sealed for one in sealed),
         }
         try:
@@ -112,11 +112,6 @@ def _whose(sealed: Sequence[SealedIdentity]) -> dict[str, Column]:
         "tenant_id": TextColumn(tenants.ids((one.tenant for one in sealed), count), tenants),
         "kind": TextColumn(kinds.ids((one.kind for one in sealed), count), kinds),
     }
-
-
-def _texts(texts: Sequence[str]) -> TextColumn:
-    names = Interner()
-    return TextColumn(names.ids(texts, len(texts)), names)
 
 
 def open_vault(settings: Settings, known: KnownIdentities | None = None) -> ClickHouseVault | None:

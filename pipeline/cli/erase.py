@@ -20,7 +20,6 @@ from dashboards.console.pages.reveal import LONGEST_REASON, SHORTEST_REASON
 from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.erasing import StoredHolds, VaultEraser
-from pipeline.adapters.same_person import given, same_person
 from pipeline.audit.identifiers import TokenMaker
 from pipeline.audit.reads import Read
 from pipeline.cli.acting import acting_as, now_us
@@ -35,6 +34,7 @@ from pipeline.ports import LegalHolds
 from pipeline.privacy.erasure import Erasure, certificate_text, confirmation
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
+from pipeline.same_person import given, same_person
 
 _ROLE = "dpo"
 _EVIDENCE = (

@@ -10,7 +10,6 @@ import pytest
 
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.holds import HoldReader
-from pipeline.adapters.same_person import tokens_in
 from pipeline.adapters.token_links import LinksAlone, TokenLinks
 from pipeline.adapters.vault import ClickHouseVault, open_vault
 from pipeline.adapters.vault_reading import VaultReader
@@ -22,6 +21,7 @@ from pipeline.privacy.identities import KnownIdentities
 from pipeline.privacy.keys import Key, Keyring
 from pipeline.privacy.linking import under_every_key
 from pipeline.retention.holds import Hold
+from pipeline.same_person import tokens_in
 
 pytestmark = pytest.mark.stack
 

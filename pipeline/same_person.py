@@ -32,4 +32,9 @@ def tokens_in(column: str, name: str) -> str:
 
 def any_of(column: str, name: str) -> str:
     """The same of a column of lists of tokens."""
-    return f"hasAny({column}, (SELECT groupArray(token) FROM ({same_person(given(name))})))"  # noqa: S608
+    return any_of_query(column, given(name))
+
+
+def any_of_query(column: str, tokens: str) -> str:
+    """The same of tokens that a query gives, as `same_person` takes it."""
+    return f"hasAny({column}, (SELECT groupArray(token) FROM ({same_person(tokens)})))"  # noqa: S608  our own text
