@@ -17,6 +17,7 @@ from kafka import KafkaProducer
 
 from deploy.local.configuration import LEDGER_PUBLIC_KEYS
 from detectors.model import save
+from pipeline.adapters.bundle_reading import StoredEvidence
 from pipeline.adapters.checkpoints import open_checkpoints
 from pipeline.adapters.kafka import TopicAdmin, topic_specs
 from pipeline.cli.notary import notary_settings
@@ -174,6 +175,23 @@ def test_a_search_finds_what_was_before_and_after(rotated: Rotated) -> None:
             "reveal", token.hex(), "--reason", "a test of the rotation of keys", "--token-file", officer, "--json"
         )
         assert json.loads(identity.stdout)["identity"] == "c-7", identity.stderr
+
+
+def test_whichever_token_names_a_person_all_of_it_is_exported_and_erased(rotated: Rotated) -> None:
+    tokens = [one.hex() for one in rotated.keyring().tokens("default", "subject", "c-7")]
+    accesses, officer = (
+        StoredEvidence(rotated.consumer.reader),
+        token_file(rotated.consumer.settings.state_dir, "dpo.two", "dpo"),
+    )
+    rotated.consumer.await_end_of_log(rotated.admin)
+    found = [set(accesses.places("subject", "default", [token], (0, 2**62), 10**5)) for token in tokens]
+    assert found[0] == found[1]
+    reveals = len(tokens)  # of the test before: accesses to this person, too
+    assert len(found[0]) == len([one for one in range(rotated.sent) if one % SUBJECTS == 7]) + reveals
+    for token in tokens:
+        done = rotated.consumer.command("erase", token, "--preview", "--json", "--token-file", str(officer))
+        would = json.loads(done.stdout)
+        assert (set(would["tokens"]), would["identities"]) == (set(tokens), 2)
 
 
 def test_evidence_verifies_and_a_replay_gives_the_same(rotated: Rotated) -> None:
