@@ -56,6 +56,10 @@ class SignedCheckpoint(NamedTuple):
     signed_at_us: int
 
 
+TELLING = frozenset(("nothing_found", "export_large", "not_signed_yet"))
+"""Refusals of a selection that say whether somebody was accessed: an answer, which is told like any other."""
+
+
 class EvidenceSource(Protocol):
     """Where evidence is read."""
 
@@ -203,6 +207,15 @@ def export_selection(
         writing.end(_SELECTION_FILES)
         rows += writing.leaves
     return Exported(sum(bool(wanted) for wanted in offsets.values()), rows)
+
+
+def are_signed(source: EvidenceSource, offsets: Mapping[EvidenceTree, Sequence[int]]) -> bool:
+    """Whether a checkpoint covers all of these rows: a notary signs about a second after they were sealed."""
+    return all(
+        source.entries_from(tree, max(wanted), source.largest_signed(tree))
+        for tree, wanted in offsets.items()
+        if wanted
+    )
 
 
 def _write_proofs(

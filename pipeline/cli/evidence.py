@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +21,17 @@ import click
 from pipeline.accounts.model import Account
 from pipeline.adapters.bundle_reading import StoredEvidence
 from pipeline.adapters.clickhouse import ClickHouse, connect
-from pipeline.audit.evidence import Exported, by_tree, export_incidents, export_range, export_selection
+from pipeline.audit.evidence import (
+    TELLING,
+    EvidenceSource,
+    EvidenceTree,
+    Exported,
+    are_signed,
+    by_tree,
+    export_incidents,
+    export_range,
+    export_selection,
+)
 from pipeline.audit.reads import Read
 from pipeline.cli.acting import acting_together, now_us, second_token_file_option, token_file_option
 from pipeline.cli.admitting import admitted
@@ -33,6 +45,8 @@ from pipeline.ledger.bundle_form import RANGE, SELECTION
 from pipeline.ledger.bundle_writing import BundleWriter
 from pipeline.privacy.keys import Keyring
 
+SIGNED_WITHIN_S, _LOOK_AGAIN_S = 10.0, 0.25
+"""How long rows that were just sealed are waited for; a notary signs within two seconds."""
 _MOST_ROWS = 100_000
 _ALL_TIME_US = (0, 2**62)
 
@@ -103,10 +117,15 @@ def export_command(
     draft = out.with_name(f".{out.name}.unfinished")
     if out.exists() or draft.exists():
         raise UsageError(f"{out} exists, or an unfinished export of it does ({draft.name}): it is not overwritten")
+    why = (reason.strip(), case_ref)
     try:
         exported, fingerprint = _write(settings, wanted, draft)
-        _tell(settings, account, second, wanted, exported, fingerprint, (reason.strip(), case_ref))
+        _tell(settings, account, second, wanted, exported.rows, fingerprint, why)
         draft.rename(out)
+    except UsageError as exc:
+        if exc.code in TELLING:
+            _tell(settings, account, second, wanted, 0, "", why)
+        raise
     except OSError as exc:
         raise ConfigError([f"--out: {out} cannot be written: {exc.strerror}"]) from None
     finally:
@@ -122,13 +141,28 @@ def _write(settings: Settings, wanted: Wanted, folder: Path) -> tuple[Exported, 
         with BundleWriter(folder, settings.ledger.deployment) as bundle:
             trees = source.trees()
             if wanted.kind:
-                places = _places(settings, questions, wanted)
-                exported = export_selection(source, by_tree(places, trees), bundle)
+                offsets = by_tree(_places(settings, questions, wanted), trees)
+                await_signed(source, offsets)
+                exported = export_selection(source, offsets, bundle)
             else:
                 exported = export_range(source, trees, wanted.from_us, wanted.until_us, bundle)
                 exported = exported.plus(export_incidents(source, bundle))
             add_keys(settings, bundle)
             return exported, bundle.finish(SELECTION if wanted.kind else RANGE, wanted.query, now_us())
+
+
+def await_signed(
+    source: EvidenceSource, offsets: Mapping[EvidenceTree, Sequence[int]],
+    sleep: Callable[[float], None] = time.sleep, monotonic: Callable[[], float] = time.monotonic,
+) -> None:  # fmt: skip
+    """Returns when a checkpoint covers these rows, or after SIGNED_WITHIN_S: the export then says what is missing.
+
+    Whoever is refused asks again, and a refused look is itself an access to this data subject: without the wait, the
+    one that was just recorded would be what the next attempt is refused for.
+    """
+    ends_s = monotonic() + SIGNED_WITHIN_S
+    while not are_signed(source, offsets) and monotonic() < ends_s:
+        sleep(_LOOK_AGAIN_S)
 
 
 def add_keys(settings: Settings, bundle: BundleWriter) -> None:
@@ -149,17 +183,19 @@ def _places(settings: Settings, questions: ClickHouse, wanted: Wanted) -> list[t
     if not places:
         raise UsageError("there is no such access: nothing is exported", code="nothing_found")
     if len(places) > _MOST_ROWS:
-        raise UsageError(f"more than {_MOST_ROWS:,} accesses: narrow it with --from and --to, or export a range")
+        raise UsageError(
+            f"more than {_MOST_ROWS:,} accesses: narrow it with --from and --to, or export a range", code="export_large"
+        )
     return places
 
 
 def _tell(
-    settings: Settings, account: Account, second: Account | None, wanted: Wanted, exported: Exported,
+    settings: Settings, account: Account, second: Account | None, wanted: Wanted, rows: int,
     fingerprint: str, why: tuple[str, str],
 ) -> None:  # fmt: skip
     """Returns when Kafka has the access event. Raises: Away: it has not, so nothing leaves."""
     read = Read(
-        look="export", account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(), rows=exported.rows,
+        look="export", account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(), rows=rows,
         about="bundle", reason=why[0], channel="batch", fingerprint=fingerprint, case_ref=why[1],
         subject_ids=(wanted.identifier,) if wanted.kind == "subject" else (),
         approval_ref=second.name if second is not None else "",

@@ -23,7 +23,7 @@ from pipeline.adapters.bundle_reading import StoredEvidence
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.evidence import EvidenceTree, Row, by_tree, export_selection
 from pipeline.audit.export import MOST_EXPORTED
-from pipeline.cli.evidence import Wanted, add_keys
+from pipeline.cli.evidence import Wanted, add_keys, await_signed
 from pipeline.config import Settings
 from pipeline.errors import UsageError
 from pipeline.ledger.bundle_form import SELECTION
@@ -110,7 +110,9 @@ class EvidenceArchives:
             raise _too_large()
         wanted = Wanted("subject", "", *span_us, tenant)
         with BundleWriter(folder, self._settings.ledger.deployment) as bundle:
-            exported = export_selection(source, by_tree(places, source.trees()), bundle)
+            offsets = by_tree(places, source.trees())
+            await_signed(source, offsets)
+            exported = export_selection(source, offsets, bundle)
             add_keys(self._settings, bundle)
             fingerprint = bundle.finish(SELECTION, wanted.query, made_us)
         body = _packed(folder)

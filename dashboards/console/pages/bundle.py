@@ -14,6 +14,7 @@ from dashboards.console.pages.audit import VERIFY_BUNDLE
 from dashboards.console.pages.search import SPANS, subject_ids
 from dashboards.console.pages.subject import asked_subject, chosen
 from dashboards.console.visit import Answer, Download, Evidence, Page, Visit
+from pipeline.audit.evidence import TELLING
 from pipeline.audit.export import MOST_EXPORTED
 from pipeline.errors import UsageError
 
@@ -24,8 +25,6 @@ RANGE_COMMAND = (
     "--token-file me.token --second-token-file other.token --config accesstrail.toml"
 )
 _LONGEST_REASON = 2_000
-_TELLS = frozenset(("nothing_found", "export_large", "not_signed_yet"))
-"""Refusals that say whether somebody was accessed: an answer, which is told like any other."""
 
 
 def form_page(visit: Visit, refused: str = "") -> Page:
@@ -54,6 +53,6 @@ def export(visit: Visit) -> Answer:
         found = visit.parts.audit.bundle(whose.tokens, whose.from_us, whose.until_us, visit.now_us)
     except UsageError as exc:
         page = form_page(visit, refused=refusal(exc, visit.language))
-        return replace(told, page=page) if exc.code in _TELLS else page
+        return replace(told, page=page) if exc.code in TELLING else page
     archive = Download(found.body, found.name, ZIP)
     return replace(told, page=archive, rows=found.rows, fingerprint=found.fingerprint)

@@ -22,6 +22,7 @@ from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.audit.evidence import EvidenceTree, Exported, by_tree, export_range, export_selection
 from pipeline.cli import evidence_archive
+from pipeline.cli.evidence import SIGNED_WITHIN_S, await_signed
 from pipeline.cli.evidence_archive import EvidenceArchives
 from pipeline.columns import ACCESS_EVENT_COLUMNS
 from pipeline.errors import UsageError
@@ -111,6 +112,32 @@ def test_the_whole_tree_verifies_and_what_is_not_signed_yet_is_said(history: His
     [(_, counts)] = report.trees
     assert (counts.leaves, counts.events, counts.dead_letters, counts.covered) == (198, 180, 18, 165)
     assert report.findings.counts["not_covered"] == 1
+
+
+def test_rows_that_were_just_sealed_are_waited_for_until_a_notary_signs_them(
+    history: History, migrator: ClickHouse
+) -> None:
+    offsets, slept = {history.tree: [3, 190]}, list[float]()
+
+    def signs(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            sign(migrator, history, 5)
+
+    await_signed(history.source, offsets, signs, lambda: sum(slept))
+    assert len(slept) == 3
+    assert history.selection([3, 190]).rows == 2
+    await_signed(history.source, offsets | {EvidenceTree(history.position, 1): []}, signs, lambda: sum(slept))
+    assert len(slept) == 3, "what is signed is not waited for"
+
+
+def test_where_nobody_signs_the_wait_ends_and_the_export_says_so(history: History) -> None:
+    slept: list[float] = []
+    await_signed(history.source, {history.tree: [190]}, slept.append, lambda: sum(slept))
+    assert SIGNED_WITHIN_S <= sum(slept) <= SIGNED_WITHIN_S + 1
+    with pytest.raises(UsageError) as refused:
+        history.selection([190])
+    assert refused.value.code == "not_signed_yet"
 
 
 def test_a_range_in_the_middle_begins_behind_an_entry_and_leads_to_a_later_checkpoint(history: History) -> None:
