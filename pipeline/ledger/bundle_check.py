@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pipeline.errors import BundleMalformed, NoteRejected
 from pipeline.events import LogPosition
+from pipeline.ledger.bundle_blocks import fast_batches
 from pipeline.ledger.bundle_entries import read_entries
 from pipeline.ledger.bundle_form import SELECTION, BundleFolder, Fields, Manifest, TreePart, read_manifest
 from pipeline.ledger.bundle_rows import BundleRow, BundleRows
 from pipeline.ledger.bundle_sequences import Sequences
-from pipeline.ledger.bundle_walk import RowJudge, batches
+from pipeline.ledger.bundle_walk import RowJudge
 from pipeline.ledger.checkpoint import Checkpoint, TreeName, parse_lines, parse_text
 from pipeline.ledger.merkle import Frontier
 from pipeline.ledger.notes import code_of
@@ -215,7 +216,9 @@ class _Tree:
             if not entries:
                 raise BundleMalformed(f"{path} lacks the entry before the range")
             check.begin_behind(entries.pop(0), self._part.first_leaf)
-        for entry, leaves in batches(entries, self._rows(), self.judge, self._part.first_leaf, path):
+        of = self._bundle
+        rows = self._part.path("rows.bin")
+        for entry, leaves in fast_batches(of.folder, rows, of.rows, entries, self.judge, self._part.first_leaf, path):
             check.entry(entry, leaves)
         self._check_signed(checkpoints, check.size)
         check.end(self._behind(check.size))

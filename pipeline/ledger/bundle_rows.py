@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import BinaryIO
 
 from pipeline.columns import ACCESS_EVENT_COLUMNS, CANON_VERSION, DEAD_LETTER_COLUMNS, ColumnSpec, evidence
 from pipeline.errors import BundleMalformed
@@ -83,6 +84,7 @@ class BundleRows:
 
     def __init__(self, columns: Mapping[tuple[str, int], Columns]) -> None:
         """Raises: BundleMalformed: a list of columns is none, or not the one that this program knows."""
+        self.columns = columns
         self._layouts: dict[tuple[str, int], Layout] = {}
         for (table, version), pairs in columns.items():
             if KNOWN.get((table, version), pairs) != pairs:
@@ -92,14 +94,18 @@ class BundleRows:
     def read(self, folder: BundleFolder, path: str) -> Iterator[BundleRow]:
         """The rows in order. Raises: BundleMalformed: the file is cut off, or a row is of no known table."""
         with folder.open(path) as file:
-            while head := file.read(_HEAD_BYTES):
-                length = int.from_bytes(head[1:], "little")
-                if len(head) < _HEAD_BYTES or length > LARGEST_ROW_BYTES:
-                    raise BundleMalformed(f"{path}: a row is cut off or too long")
-                data = file.read(length)
-                if len(data) < length:
-                    raise BundleMalformed(f"{path}: a row is cut off")
-                yield self._row(chr(head[0]), data, path)
+            yield from self.read_on(file, path)
+
+    def read_on(self, file: BinaryIO, path: str) -> Iterator[BundleRow]:
+        """The rows from where an open file stands. Raises: BundleMalformed."""
+        while head := file.read(_HEAD_BYTES):
+            length = int.from_bytes(head[1:], "little")
+            if len(head) < _HEAD_BYTES or length > LARGEST_ROW_BYTES:
+                raise BundleMalformed(f"{path}: a row is cut off or too long")
+            data = file.read(length)
+            if len(data) < length:
+                raise BundleMalformed(f"{path}: a row is cut off")
+            yield self._row(chr(head[0]), data, path)
 
     def _row(self, table: str, data: bytes, path: str) -> BundleRow:
         if table == PRUNED_ROW and len(data) == _HASH_BYTES:

@@ -5,9 +5,10 @@ Place in the flow: under `ledger/bundle_check.py`; hands `ledger/verify.py` one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import BundleMalformed
 from pipeline.events import LEAF_KINDS, codes
@@ -26,7 +27,7 @@ class RowJudge:
     def __init__(self, name: TreeName, findings: Findings, sequences: Sequences, *, has_entries: bool) -> None:
         self.counts = TreeCounts()
         place = name.position
-        self._place = (place.topic.encode(), place.incarnation.encode(), place.partition)
+        self.place = (place.topic.encode(), place.incarnation.encode(), place.partition)
         self._tables = (EVENT_ROW, DEAD_LETTER_ROW) if has_entries else (INCIDENT_ROW,)
         self._tree, self._findings, self._sequences = str(name), findings, sequences
         self._last_offset = -1
@@ -44,12 +45,30 @@ class RowJudge:
             self._findings.add("leaf_kind", self._tree, f"leaf {leaf}: {row.problem}", row.offset)
             self._sequences.is_partial = True
             return
-        if row.place != self._place:
+        if row.place != self.place:
             self._findings.add("row_order", self._tree, "a row of another tree", row.offset)
         elif row.offset <= self._last_offset:
             self._findings.add("row_order", self._tree, "the offsets do not rise", row.offset)
         self._last_offset = row.last_offset
         self._count(row)
+
+    def look_at_good(
+        self, kinds: Mapping[int, int], unscored: int, offsets: npt.NDArray[np.int64],
+        last_offsets: npt.NDArray[np.int64], counters: Iterable[tuple[tuple[bytes, bytes, bytes], int]],
+    ) -> None:  # fmt: skip
+        """The same of rows of which nothing is to be told: how many of each kind, and the sources' own counters."""
+        if not len(offsets):
+            return
+        counts = self.counts
+        counts.leaves += len(offsets)
+        counts.events += kinds.get(_KINDS["event"], 0)
+        counts.dead_letters += kinds.get(_KINDS["dead_letter"], 0)
+        counts.gaps += kinds.get(_KINDS["gap"], 0)
+        counts.unscored += unscored
+        for source, number in counters:
+            self._sequences.add(source, number)
+        counts.first_offset = int(offsets[0]) if counts.first_offset < 0 else counts.first_offset
+        counts.last_offset = self._last_offset = int(last_offsets[-1])
 
     def _count(self, row: BundleRow) -> None:
         counts = self.counts

@@ -117,22 +117,33 @@ def _steps(columns: Sequence[tuple[str, str]], wanted: frozenset[str]) -> list[_
     return [*steps, _texts(texts)] if texts else steps
 
 
-def _other(noted: str, kind: str) -> _Step:
-    fixed = fixed_format(kind)
-    if fixed is not None:
-        return _fixed(noted, fixed)
+def is_text(kind: str) -> bool:
+    """Whether a type is a text."""
+    return kind in _STRINGS
+
+
+def items_of(kind: str) -> tuple[int, int]:
+    """Of an array or map: bytes of an item of fixed width, 0 for others; texts of an item. Raises: ValueError."""
     if kind.startswith("Array(") and kind.endswith(")"):
         item = kind.removeprefix("Array(")[:-1]
         width = fixed_format(item)
         if width is not None:
-            return _items_of_width(noted, struct.calcsize("<" + width))
+            return struct.calcsize("<" + width), 0
         if item in _STRINGS:
-            return _items_of_texts(noted, 1)
+            return 0, 1
     if kind.startswith("Map(") and kind.endswith(")"):
         key, gap, value = kind.removeprefix("Map(")[:-1].partition(", ")
         if gap and key in _STRINGS and value in _STRINGS:
-            return _items_of_texts(noted, 2)
+            return 0, 2
     raise ValueError("a column of an unknown type")
+
+
+def _other(noted: str, kind: str) -> _Step:
+    fixed = fixed_format(kind)
+    if fixed is not None:
+        return _fixed(noted, fixed)
+    width, texts = items_of(kind)
+    return _items_of_texts(noted, texts) if texts else _items_of_width(noted, width)
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:

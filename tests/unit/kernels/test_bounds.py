@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 KERNEL_TESTS = (
+    "tests/properties/test_bundle_blocks.py::test_any_byte_of_the_rows_may_be_another",
+    "tests/properties/test_bundle_blocks.py::test_bytes_may_be_cut_out_and_put_in",
     "tests/properties/test_features.py",
     "tests/properties/test_row_bytes.py",
     "tests/unit/detectors/test_attribution.py",
