@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn, take_rows
+from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn, take_rows, uuid_bytes
 from pipeline.columns import ACCESS_EVENT_COLUMNS, ALERT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.events import SCORE_STATUSES, LogPosition, RecordBatch, codes
 from pipeline.ledger.append import BatchContent, seal
 from pipeline.ports import EvidenceStore, LedgerEntry
+from pipeline.stages.decide import alert_id
 from pipeline.stages.row import offset_leaves, place, seal_columns
 from tests.rows import random_rows
 
@@ -142,6 +143,11 @@ def _alert_rows(events: ColumnBatch, seed: int) -> ColumnBatch:
         "incarnation", "versions_id",
     ):  # fmt: skip
         rows.columns[name] = of_event.columns[name]
+    ids = [
+        uuid_bytes(alert_id(rows, row, rows.text("detector").interner.texts[row_id]))
+        for row, row_id in enumerate(rows.text("detector").ids.tolist())
+    ]
+    rows.columns["alert_id"] = FixedColumn(np.frombuffer(b"".join(ids), "V16"))
     return rows
 
 

@@ -13,8 +13,8 @@ from uuid import UUID
 from detectors.scheduled.base import Finding
 from pipeline.column_batch import ColumnBatch
 from pipeline.events import Alert, LogPosition
-from pipeline.incidents.records import WITHDRAWN, WITHDRAWN_REASON, AlertRecord, Explanation, Severity, encode_alert
-from pipeline.schedule.alert_rows import reasons_of, severity_of
+from pipeline.incidents.records import WITHDRAWN, AlertRecord, Explanation, Severity, encode_alert, seen_digest
+from pipeline.schedule.alert_rows import numbers_of, reasons_of, severity_of
 from pipeline.schedule.runner import HandledAlert
 
 
@@ -49,6 +49,7 @@ class IncidentPublisher:
                     event_time_us=int(times[alert.row]), actor_token=actor, detector=alert.detector,
                     risk=alert.risk / 100, severity=cast(Severity, alert.severity), reasons=tuple(alert.reasons),
                     explanation=Explanation(alert.explanation_en, alert.explanation_zh),
+                    seen_digest=seen_digest(alert.seen),
                 )
             )  # fmt: skip
         self._producer.flush()
@@ -69,20 +70,25 @@ class IncidentPublisher:
                     reasons=reasons_of(finding, stage),
                     explanation=Explanation(finding.explanation_en, finding.explanation_zh),
                     window_start_us=finding.window_start_us, window_end_us=finding.window_end_us, stage=stage,
+                    seen_digest=seen_digest(numbers_of(finding)),
                 )
             )  # fmt: skip
         self._producer.flush()
 
     def publish_withdrawn(self, alerts: Sequence[HandledAlert]) -> None:
-        """Alerts that later events took back: the same ids again, at the stage `withdrawn`. Raises: Away."""
+        """Alerts that later events took back: the same ids again, at the stage `withdrawn`, as their rows will stand.
+
+        Raises: Away.
+        """
         for alert in alerts:
             self._send(
                 AlertRecord(
                     alert_id=UUID(alert.alert_id), tenant_id=alert.tenant_id, incident_key=alert.incident_key,
                     topic=alert.position.topic, incarnation=alert.position.incarnation,
                     partition=alert.position.partition, offset=alert.offset, event_time_us=alert.event_time_us,
-                    actor_token="", detector=alert.detector, risk=0.0, severity="low", reasons=(WITHDRAWN_REASON,),
-                    explanation=Explanation("", ""), stage=WITHDRAWN,
+                    actor_token=alert.actor_token, detector=alert.detector, risk=0.0, severity="low",
+                    reasons=alert.reasons, explanation=Explanation(alert.explanation_en, alert.explanation_zh),
+                    stage=WITHDRAWN, seen_digest=seen_digest(alert.seen),
                 )
             )  # fmt: skip
         self._producer.flush()

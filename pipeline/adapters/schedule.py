@@ -39,6 +39,13 @@ _ITEMS_AT_ONCE = 50_000
 _DAY_US = 86_400_000_000
 _WITHDRAWN_EN = "Withdrawn: events that arrived later changed the picture. "
 _WITHDRAWN_ZH = "已撤回：随后到达的事件改变了结论。"
+_WITHDRAWN_AS = {
+    "explanation_en": f"concat('{_WITHDRAWN_EN}', alerts.explanation_en)",
+    "explanation_zh": f"concat('{_WITHDRAWN_ZH}', alerts.explanation_zh)",
+    "reasons": f"arrayPushBack(alerts.reasons, '{WITHDRAWN_REASON}')",
+}
+"""What a row says once it is taken back, by column."""
+_WITHDRAWN_TEXTS = ", ".join(f"{sql} AS {name}" for name, sql in _WITHDRAWN_AS.items())
 
 
 class ClickHouseSchedule:
@@ -158,7 +165,7 @@ class ClickHouseSchedule:
         self._insert("alerts", rows, ALERT_COLUMNS)
 
     def handled_alerts(self, ids: Sequence[str]) -> Sequence[HandledAlert]:
-        """Those of these alerts that incident handling has taken in."""
+        """Those of these alerts that incident handling has taken in, as `withdraw` will leave their rows."""
         rows = self._client.query(
             "SELECT toString(alert_id), tenant_id, incident_key, name, JSONExtractString(detail, 'topic'), "
             "JSONExtractString(detail, 'incarnation'), JSONExtractUInt(detail, 'partition'), "
@@ -166,20 +173,26 @@ class ClickHouseSchedule:
             "WHERE kind = 'alert' AND alert_id IN ({ids:Array(UUID)}) ORDER BY received_at LIMIT 1 BY alert_id",
             {"ids": list(ids)},
         )
+        said = self._said_withdrawn([row[0] for row in rows])
         return [
-            HandledAlert(one, tenant, key, detector, LogPosition(topic, life, partition), offset, at_us)
+            HandledAlert(
+                one, tenant, key, detector, LogPosition(topic, life, partition), offset, at_us, *said.get(one, ())
+            )
             for one, tenant, key, detector, topic, life, partition, offset, at_us in rows
         ]
 
+    def _said_withdrawn(self, ids: Sequence[str]) -> dict[str, tuple[str, tuple[str, ...], str, str, dict[str, float]]]:
+        columns = "lower(hex(actor_token)), reasons, explanation_en, explanation_zh, seen"
+        rows = self._client.query(
+            f"SELECT toString(alert_id), {columns} FROM (SELECT alert_id, actor_token, seen, {_WITHDRAWN_TEXTS} "
+            "FROM accesstrail.alerts WHERE batch_id = 0 AND alert_id IN ({ids:Array(UUID)}))",
+            {"ids": list(ids)},
+        )
+        return {one: (actor, tuple(reasons), en, zh, dict(seen)) for one, actor, reasons, en, zh, seen in rows}
+
     def withdraw(self, ids: Sequence[str]) -> None:
         """Takes alerts back: their rows stay, with risk 0 and the reason."""
-        changed = {
-            "risk": "toUInt16(0)",
-            "severity": "'low'",
-            "explanation_en": f"concat('{_WITHDRAWN_EN}', explanation_en)",
-            "explanation_zh": f"concat('{_WITHDRAWN_ZH}', explanation_zh)",
-            "reasons": f"arrayPushBack(reasons, '{WITHDRAWN_REASON}')",
-        }
+        changed = {"risk": "toUInt16(0)", "severity": "'low'", **_WITHDRAWN_AS}
         names = [spec.name for spec in ALERT_COLUMNS]
         target = ", ".join(f"`{name}`" for name in names)
         chosen = ", ".join(changed.get(name, f"`{name}`") for name in names)

@@ -18,6 +18,7 @@ from pipeline.ledger.verify import Findings
 from pipeline.migrations.rederive import (
     ALERT_CONTENT,
     ALERT_COUNTS,
+    ALERT_IDS,
     ALERTS_GONE,
     STRANGERS,
     Comparison,
@@ -55,9 +56,13 @@ class DerivedTables:
         for topic, partition, offset in self._lasting(ALERT_COUNTS):
             about = f"alerts: the batch of {topic} partition {partition} has another number than was sealed"
             self.findings.add("derived", "", about, int(offset))
-        for sql, words in ((ALERT_CONTENT, "says otherwise than"), (ALERTS_GONE, "is gone, and stands in")):
+        for sql, words in (
+            (ALERT_IDS, "has not the id that its detector and its event give"),
+            (ALERT_CONTENT, "says otherwise than the log of incidents"),
+            (ALERTS_GONE, "is gone, and stands in the log of incidents"),
+        ):
             for topic, partition, offset in self._lasting(sql):
-                about = f"alerts: one about {topic} partition {partition} {words} the log of incidents"
+                about = f"alerts: one about {topic} partition {partition} {words}"
                 self.findings.add("derived", "", about, int(offset))
 
     def _compare(self, one: Comparison) -> None:

@@ -38,7 +38,7 @@ class Outcome(Struct, frozen=True):
     effects: tuple[Effect, ...] = ()
 
 
-class _AlertDetail(Struct):
+class _AlertDetail(Struct, omit_defaults=True):
     """What the log tells of an alert; all the rest stands in the alerts table under its id."""
 
     risk: int
@@ -50,6 +50,7 @@ class _AlertDetail(Struct):
     partition: int
     offset: int
     digest: str
+    seen: str = ""
 
 
 def apply(state: KeyState, record: Record, position: Position, received_at_us: int, rules: Rules) -> Outcome:
@@ -103,7 +104,7 @@ def _row(scene: Scene, record: Record, decision: Decision, changes: str) -> LogR
 def _alert_row(alert: AlertRecord, common: dict[str, Any]) -> LogRow:
     detail = _AlertDetail(
         alert.risk_hundredths, alert.severity, alert.stage, alert.event_time_us, alert.topic, alert.incarnation,
-        alert.partition, alert.offset, alert.digest,
+        alert.partition, alert.offset, alert.digest, alert.seen_digest,
     )  # fmt: skip
     return LogRow(
         kind="alert", name=alert.detector, tenant_id=alert.tenant_id, by="", at_us=alert.event_time_us, why="",

@@ -9,7 +9,9 @@ know; a command may not, because what it does not know it would leave undone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
+from struct import Struct as StructFormat
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from uuid import UUID
 
@@ -42,6 +44,8 @@ UNREADABLE = {
 }
 """Why a record is neither alert nor command."""
 
+_NUMBER, _BITS = StructFormat("<d"), StructFormat("<q")
+
 Key: TypeAlias = Annotated[str, Meta(min_length=3, max_length=MAX_KEY_CHARACTERS)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 Id: TypeAlias = Annotated[str, Meta(min_length=36, max_length=36)]
@@ -59,6 +63,16 @@ Severity: TypeAlias = Literal["low", "medium", "high", "critical"]
 Verdict: TypeAlias = Literal["true_positive", "benign", "false_positive", "test"]
 
 
+def seen_digest(seen: Mapping[str, float]) -> str:
+    """SHA-256 in hex over the numbers that an alert shows: `name=number` in order, a zero byte between two.
+
+    A number is the integer that its IEEE 754 bits (binary64) are, so that two implementations agree to the last bit;
+    `pipeline/migrations/rederive.py` has the same as SQL.
+    """
+    told = (f"{name}={_BITS.unpack(_NUMBER.pack(seen[name]))[0]}" for name in sorted(seen))
+    return sha256("\0".join(told).encode()).hexdigest()
+
+
 class Explanation(Struct, frozen=True):
     """What an alert says, in both languages."""
 
@@ -67,7 +81,10 @@ class Explanation(Struct, frozen=True):
 
 
 class AlertRecord(Struct, frozen=True, kw_only=True):
-    """One alert as published (`adapters/incidents.py`). `risk` 0–100; topic to offset: where its event stands."""
+    """One alert as published (`adapters/incidents.py`). `risk` 0–100; topic to offset: where its event stands.
+
+    `seen_digest`: of the numbers behind its words, as `seen_digest`; "" where the sender said none.
+    """
 
     type: Literal["alert"] = "alert"
     alert_id: UUID
@@ -87,6 +104,7 @@ class AlertRecord(Struct, frozen=True, kw_only=True):
     window_start_us: int | None = None
     window_end_us: int | None = None
     stage: Annotated[str, Meta(max_length=32)] = ""
+    seen_digest: Annotated[str, Meta(max_length=64)] = ""
 
     @property
     def risk_hundredths(self) -> int:

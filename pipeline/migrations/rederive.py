@@ -24,6 +24,7 @@ from pipeline.migrations.derived import (
     subject_access_from_events,
 )
 from pipeline.migrations.schema import PUBLIC, RAW
+from pipeline.stages.decide import ALERT_NAMESPACE
 
 _PLACE = "topic, incarnation, partition, offset"
 
@@ -72,31 +73,54 @@ def _strangers(table: str, fields: tuple[str, ...]) -> str:
 
 
 STRANGERS: dict[str, str] = {
-    "alerts": _strangers("alerts", ("event_id", "event_time", "received_at", "actor_token", "versions_id")),
+    "alerts": _strangers(
+        "alerts", ("event_id", "event_time", "received_at", "actor_token", "tenant_id", "versions_id")
+    ),
     "features": _strangers("features", ("event_time", "received_at", "actor_token", "risk", "versions_id")),
 }
 """Table to the statement that finds rows that belong to no event or say otherwise than it."""
+
+_NAMED = "concat(topic, ':', incarnation, ':', toString(partition), ':', toString(offset), ':', toString(detector))"
+_HASHED = f"SHA1(concat(unhex('{ALERT_NAMESPACE.hex}'), {_NAMED}))"
+ALERT_IDS = (
+    "SELECT topic, partition, offset FROM (SELECT topic, partition, offset, UUIDStringToNum(toString(alert_id)) AS "
+    f"own, {_HASHED} AS hash FROM {PUBLIC}.alerts WHERE batch_id != 0) WHERE own != concat(substring(hash, 1, 6), "
+    "char(bitOr(bitAnd(reinterpretAsUInt8(substring(hash, 7, 1)), 0x0F), 0x50)), substring(hash, 8, 1), "
+    "char(bitOr(bitAnd(reinterpretAsUInt8(substring(hash, 9, 1)), 0x3F), 0x80)), substring(hash, 10, 7)) "
+    "ORDER BY ALL LIMIT 10"
+)
+"""Alerts of the stream whose id is not that of their detector at their event (RFC 9562, 5.5): the log of incidents has
+read an alert under its id, so that one under another would be bound by nothing."""
 
 _LOGGED = f"SELECT alert_id, detail FROM {PUBLIC}.incident_log WHERE kind = 'alert'"
 _POSITIONS = ("topic", "incarnation", "partition", "offset")
 _TOLD_AT = ", ".join(
     f"JSONExtract{'String' if name in ('topic', 'incarnation') else 'UInt'}(detail, '{name}')" for name in _POSITIONS
 )
-ALERT_CONTENT = (
-    f"SELECT topic, partition, offset FROM (SELECT alert.topic AS topic, alert.partition AS partition, "
-    "alert.offset AS offset, alert.batch_id AS batch_id, alert.digest AS digest, told.digests AS every, "
-    "arrayFilter((one, at) -> at = (alert.topic, alert.incarnation, toUInt64(alert.partition), alert.offset), "
-    "told.digests, told.places) AS here FROM (SELECT topic, incarnation, partition, offset, alert_id, batch_id, "
-    "lower(hex(SHA256(arrayStringConcat([lower(hex(actor_token)), toString(detector), toString(risk), "
-    "toString(severity), arrayStringConcat(reasons, ','), explanation_en, explanation_zh], '\\0')))) AS digest "
-    f"FROM {PUBLIC}.alerts) AS alert INNER JOIN (SELECT alert_id, groupArray(JSONExtractString(detail, 'digest')) "
-    f"AS digests, groupArray(({_TOLD_AT})) AS places FROM ({_LOGGED}) GROUP BY alert_id) AS told USING alert_id) "
-    "WHERE NOT has(here, digest) AND NOT has(every, '') AND (batch_id = 0 OR notEmpty(here)) ORDER BY ALL LIMIT 10"
+_SEEN = (
+    "lower(hex(SHA256(arrayStringConcat(arrayMap(name -> concat(name, '=', "
+    "toString(reinterpretAsInt64(seen[name]))), arraySort(mapKeys(seen))), '\\0'))))"
 )
-"""Alerts that say otherwise than the log of incidents, which is evidence, has read of them. An alert of the stream is
-known by its id and the event it is about; one of a scheduled detector by its id, whatever event it is said to be about
-now. Rows of the log from before it kept digests bind none; an alert that was published again with more in it has
-several."""
+_SAYS = (
+    "lower(hex(SHA256(arrayStringConcat([lower(hex(actor_token)), toString(detector), toString(risk), "
+    "toString(severity), arrayStringConcat(reasons, ','), explanation_en, explanation_zh], '\\0'))))"
+)
+ALERT_CONTENT = (
+    "SELECT topic, partition, offset FROM (SELECT alert.topic AS topic, alert.partition AS partition, "
+    "alert.offset AS offset, alert.batch_id AS batch_id, has(told.digests, '') AS is_unbound, "
+    "arrayFilter(at -> at = (alert.topic, alert.incarnation, toUInt64(alert.partition), alert.offset), told.places) "
+    "AS here, arrayExists((says, saw, at) -> says = alert.says AND saw IN ('', alert.saw) AND at = (alert.topic, "
+    "alert.incarnation, toUInt64(alert.partition), alert.offset), told.digests, told.seen, told.places) AS is_told "
+    f"FROM (SELECT topic, incarnation, partition, offset, alert_id, batch_id, {_SAYS} AS says, {_SEEN} AS saw "
+    f"FROM {PUBLIC}.alerts) AS alert INNER JOIN (SELECT alert_id, groupArray(JSONExtractString(detail, 'digest')) "
+    f"AS digests, groupArray(JSONExtractString(detail, 'seen')) AS seen, groupArray(({_TOLD_AT})) AS places "
+    f"FROM ({_LOGGED}) GROUP BY alert_id) AS told USING alert_id) "
+    "WHERE NOT is_told AND NOT is_unbound AND (batch_id = 0 OR notEmpty(here)) ORDER BY ALL LIMIT 10"
+)
+"""Alerts that say otherwise, or show other numbers, than the log of incidents, which is evidence, has read of them. An
+alert of the stream is known by its id and the event it is about; one of a scheduled detector by its id, whatever event
+it is said to be about now. Rows of the log from before it kept digests bind none; an alert that was published again
+with more in it, or taken back, has several."""
 
 ALERTS_GONE = (
     "SELECT JSONExtractString(detail, 'topic') AS topic, JSONExtractUInt(detail, 'partition') AS partition, "

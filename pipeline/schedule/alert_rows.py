@@ -46,13 +46,15 @@ def reasons_of(finding: Finding, stage: str) -> tuple[str, ...]:
     return (*finding.reasons, f"scheduled:{stage}") if stage != FINAL else finding.reasons
 
 
+def numbers_of(finding: Finding) -> dict[str, float]:
+    """The numbers that an alert row shows: those behind its words, and its window."""
+    return {**finding.numbers, "window_start_us": finding.window_start_us, "window_end_us": finding.window_end_us}
+
+
 def alert_rows(findings: Sequence[Finding], versions_id: bytes, stage: str, retention_class: str) -> ColumnBatch:
     """One row a finding."""
     names = Interner()
-    seen = [
-        sorted({**one.numbers, "window_start_us": one.window_start_us, "window_end_us": one.window_end_us}.items())
-        for one in findings
-    ]
+    seen = [sorted(numbers_of(one).items()) for one in findings]
     flat = [pair for pairs in seen for pair in pairs]
     reasons = [reasons_of(one, stage) for one in findings]
     values: dict[str, list[Any]] = {

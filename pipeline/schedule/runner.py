@@ -90,7 +90,10 @@ class KnownAlert:
 
 @dataclass(frozen=True, slots=True)
 class HandledAlert:
-    """An alert as incident handling took it in: under which key, and where its event stands."""
+    """An alert as incident handling took it in: under which key, and where its event stands.
+
+    From `actor_token` on: as its row will stand once it is taken back, so that the log of incidents binds that too.
+    """
 
     alert_id: str
     tenant_id: str
@@ -99,6 +102,11 @@ class HandledAlert:
     position: LogPosition
     offset: int
     event_time_us: int
+    actor_token: str = ""
+    reasons: tuple[str, ...] = ()
+    explanation_en: str = ""
+    explanation_zh: str = ""
+    seen: Mapping[str, float] = field(default_factory=dict)
 
 
 class ScheduleStore(QueryEngine, Protocol):

@@ -34,7 +34,7 @@ from pipeline.config import RETENTION, Settings
 from pipeline.errors import AccesstrailError
 from pipeline.events import ACTIONS, LogPosition, codes
 from pipeline.incidents.model import Position
-from pipeline.incidents.records import AlertRecord, Explanation
+from pipeline.incidents.records import AlertRecord, Explanation, seen_digest
 from pipeline.ledger.checkpoint import Checkpoint, TreeName
 from pipeline.ledger.merkle import Frontier
 from pipeline.ledger.signed_note import PrivateKey, PublicKey
@@ -155,7 +155,7 @@ class TamperedStore:
         """The log of incidents up to a size, as the responder makes it: alerts of the stream, then remarks."""
         alerts = self.reader.query(
             "SELECT alert_id, topic, partition, offset, lower(hex(actor_token)), detector, risk, toString(severity), "
-            "reasons, explanation_en, explanation_zh FROM accesstrail.alerts WHERE alert_id NOT IN "
+            "reasons, explanation_en, explanation_zh, seen FROM accesstrail.alerts WHERE alert_id NOT IN "
             "(SELECT alert_id FROM accesstrail.incident_log) ORDER BY topic, partition, offset"
         )
         have = len(self.world.rows)
@@ -285,9 +285,9 @@ def sweep(folders: Mapping[Path, frozenset[Path]]) -> None:
 
 def _read(alert: Sequence[Any], key: str) -> AlertRecord:
     """The record that the responder read of an alert."""
-    alert_id, topic, partition, offset, actor, detector, risk, severity, reasons, en, zh = alert
+    alert_id, topic, partition, offset, actor, detector, risk, severity, reasons, en, zh, seen = alert
     return AlertRecord(
         alert_id=alert_id, tenant_id=_TENANT, incident_key=key, topic=topic, incarnation=LIFE, partition=partition,
         offset=offset, event_time_us=RECEIVED_AT_US, actor_token=actor, detector=detector, risk=risk / 100,
-        severity=severity, reasons=tuple(reasons), explanation=Explanation(en, zh),
+        severity=severity, reasons=tuple(reasons), explanation=Explanation(en, zh), seen_digest=seen_digest(seen),
     )  # fmt: skip

@@ -58,8 +58,9 @@ BOUND: Mapping[str, frozenset[str]] = {
     "sources": frozenset(one.name for one in SOURCES_COLUMNS) | {"batch_id"},
     "alerts": frozenset(
         {
-            "event_id", "event_time", "received_at", "actor_token", "versions_id", "batch_id", "detector", "risk",
-            "severity", "reasons", "explanation_en", "explanation_zh",
+            "alert_id", "tenant_id", "topic", "incarnation", "partition", "offset", "event_id", "event_time",
+            "received_at", "actor_token", "versions_id", "batch_id", "detector", "risk", "severity", "reasons",
+            "explanation_en", "explanation_zh", "seen",
         }
     ),
     "incidents": frozenset(one.name for one in INCIDENT_COLUMNS) - {"incarnation", "offset", "version"},

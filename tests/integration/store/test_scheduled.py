@@ -26,9 +26,11 @@ from pipeline.column_batch import ColumnBatch
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.work_items import WorkItems
 from pipeline.events import LogPosition
+from pipeline.incidents.model import Position
 from pipeline.incidents.records import AlertRecord, parse_record
+from pipeline.migrations.rederive import ALERT_CONTENT
 from pipeline.schedule.alert_rows import FINAL, PROVISIONAL, alert_rows
-from pipeline.schedule.findings import alert_id, find, parameters
+from pipeline.schedule.findings import alert_id, find, incident_key, parameters
 from tests.batches import Batch, batch
 from tests.conftest import Stack
 from tests.incident_logs import OTHER_KEY, World, alert
@@ -37,6 +39,7 @@ from tests.scheduled_rows import SPECS, ZONE, Case, of_tenant, rows_of, run_case
 from tests.systems import System
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+RAW, MUTATE = "accesstrail_raw", "SETTINGS mutations_sync = 2"
 _PLACE = ("topic", "incarnation", "partition", "offset")
 
 
@@ -174,7 +177,56 @@ def test_an_alert_is_taken_back_under_the_key_that_incident_handling_has_it_unde
     assert isinstance(record, AlertRecord)
     assert (record.alert_id, record.incident_key, record.is_withdrawn) == (one.alert_id, OTHER_KEY, True)
     assert (record.topic, record.partition, record.offset) == (one.topic, one.partition, one.offset)
+    assert "scheduled:withdrawn" not in record.reasons, "the table has no row of it"
     assert world.put(record).log_row.transition == "withdrawn"  # type: ignore[union-attr]
+
+
+def test_an_alert_that_was_told_told_again_and_taken_back_is_what_the_log_of_incidents_says(
+    engine: EmbeddedEngine, schedule: ClickHouseSchedule, reader: ClickHouse, migrator: ClickHouse,
+    connect_as: Callable[[str], ClickHouse],
+) -> None:  # fmt: skip
+    detector = next(one for one in SCHEDULED if one.name == "subject_looked_at_by_many")
+    (found,) = run_case(engine, detector, CASES[detector.name][0])
+    life, tenant = uuid.uuid4().hex, f"t-{uuid.uuid4().hex}"
+    finding = replace(found, tenant_id=tenant, contributor=replace(found.contributor, incarnation=life))
+    identity, world, log = str(alert_id(finding)), World(), ClickHouseIncidents(connect_as("responder"))
+
+    class Responder:
+        def send(self, key: bytes, value: bytes) -> None:
+            row = world.put(parse_record(key, value)).log_row
+            assert row is not None
+            log.append([msgspec.structs.replace(row, position=replace_life(row.position, life))], [], [], "writer")
+
+        def flush(self) -> None:
+            return
+
+    publisher = IncidentPublisher(Responder())
+
+    def differs() -> bool:
+        return any(row[0] == finding.contributor.topic for row in reader.query(ALERT_CONTENT))
+
+    try:
+        for stage, risk in ((PROVISIONAL, 7500), (FINAL, 9000)):
+            told = replace(finding, risk=risk, numbers={**finding.numbers, "accounts": risk / 7})
+            schedule.write_alerts(alert_rows([told], bytes(32), stage, "standard"))
+            publisher.publish_findings([(identity, incident_key(told, detector), told)], stage)
+            assert not differs()
+        publisher.publish_withdrawn(schedule.handled_alerts([identity]))
+        assert not differs(), "told, and not taken back yet"
+        schedule.withdraw([identity])
+        assert not differs()
+        [(seen,)] = reader.query("SELECT seen FROM accesstrail.alerts WHERE alert_id = {id:UUID}", {"id": identity})
+        assert seen["accounts"] == 9000 / 7
+        change = "seen = mapApply((name, number) -> (name, number + 1), seen)"
+        migrator.query(f"ALTER TABLE {RAW}.alerts UPDATE {change} WHERE alert_id = '{identity}' {MUTATE}")
+        assert differs()
+    finally:
+        for table in ("alerts", "incident_log"):
+            migrator.query(f"ALTER TABLE {RAW}.{table} DELETE WHERE incarnation = '{life}' {MUTATE}")
+
+
+def replace_life(position: Position, life: str) -> Position:
+    return msgspec.structs.replace(position, incarnation=life)
 
 
 def test_of_two_runners_one_has_a_lease_and_the_next_one_is_free(

@@ -16,7 +16,7 @@ from pipeline.adapters.evidence_reading import ENGINE, HERE, EvidenceReader, Tre
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.cli.verification import StoreVerification
 from pipeline.events import LogPosition
-from pipeline.incidents.records import AlertRecord, Explanation
+from pipeline.incidents.records import AlertRecord, Explanation, seen_digest
 from pipeline.ledger.checkpoint import Checkpoint, TreeName
 from pipeline.ledger.merkle import Frontier
 from pipeline.ledger.signed_note import PrivateKey
@@ -361,12 +361,23 @@ def logged(history: History) -> int:
     """As the responder reads each alert of the history: one row of the log, with the alert's digest."""
     rows = history.reader.query(
         "SELECT alert_id, topic, partition, offset, lower(hex(actor_token)), detector, risk, toString(severity), "
-        "reasons, explanation_en, explanation_zh FROM accesstrail.alerts WHERE incarnation = {life:String}",
+        "reasons, explanation_en, explanation_zh, seen FROM accesstrail.alerts WHERE incarnation = {life:String}",
         {"life": history.position.incarnation},
     )
-    for number, (alert_id, topic, partition, offset, actor, detector, risk, severity, reasons, en, zh) in enumerate(
-        rows
-    ):
+    for number, (
+        alert_id,
+        topic,
+        partition,
+        offset,
+        actor,
+        detector,
+        risk,
+        severity,
+        reasons,
+        en,
+        zh,
+        seen,
+    ) in enumerate(rows):
         record = AlertRecord(
             alert_id=alert_id, tenant_id="t", incident_key="k", topic=topic, incarnation=history.position.incarnation,
             partition=partition, offset=offset, event_time_us=0, actor_token=actor, detector=detector, risk=risk / 100,
@@ -378,14 +389,22 @@ def logged(history: History) -> int:
             "'access.incidents', {life:String}, 9, {offset:UInt64}, 'alert', {alert:UUID}, {detail:String}",
             {
                 "life": history.position.incarnation, "offset": number, "alert": str(alert_id),
-                "detail": json.dumps({**place, "stage": "", "digest": record.digest}),
+                "detail": json.dumps({**place, "stage": "", "digest": record.digest, "seen": seen_digest(seen)}),
             },
         )  # fmt: skip
     return len(rows)
 
 
 @pytest.mark.parametrize(
-    "change", ["explanation_zh = 'nothing happened'", "risk = risk + 1", "reasons = []", "detector = 'x'"]
+    "change",
+    [
+        "explanation_zh = 'nothing happened'",
+        "risk = risk + 1",
+        "reasons = []",
+        "detector = 'x'",
+        "seen = map()",
+        "seen = mapApply((name, number) -> (name, number + 1), seen)",
+    ],
 )
 def test_an_alert_says_what_the_log_of_incidents_has_read(change: str, history: History) -> None:
     try:
@@ -396,3 +415,21 @@ def test_an_alert_says_what_the_log_of_incidents_has_read(change: str, history: 
         assert any("the log of incidents" in one for one in about)
     finally:
         history.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE {MUTATE}")
+
+
+def test_an_alert_under_another_id_is_found_although_the_log_has_read_the_one_that_stood_there(
+    history: History,
+) -> None:
+    [(first,)] = history.reader.query(
+        "SELECT toString(min(alert_id)) FROM accesstrail.alerts WHERE incarnation = {life:String}",
+        {"life": history.position.incarnation},
+    )
+    history.do(
+        f"INSERT INTO {RAW}.alerts SELECT * REPLACE (toUUID('00000000-0000-5000-8000-000000000001') AS alert_id, "
+        f"'harmless' AS explanation_en) FROM {RAW}.alerts WHERE MINE AND alerts.alert_id = '{first}' "
+        "SETTINGS insert_deduplicate = 0, prefer_column_name_to_alias = 1"
+    )
+    history.do(f"ALTER TABLE {RAW}.alerts DELETE WHERE MINE AND alert_id = '{first}' {MUTATE}")
+    [told] = history.verify().findings.told
+    assert told.code == "derived"
+    assert "the id that its detector and its event give" in told.about

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from pipeline.incidents.records import (
     Unreadable,
     encode_command,
     parse_record,
+    seen_digest,
 )
 from tests.incident_logs import KEY, OTHER_KEY, TENANT, alert, command, encoded, uuid_of
 
@@ -69,6 +71,16 @@ def test_an_alert_as_it_is_published_is_read_and_may_carry_fields_to_come() -> N
     found = parse_record(KEY.encode(), json.dumps({**plain(alert(risk=71.23)), "later": [1]}).encode())
     assert isinstance(found, AlertRecord)
     assert (found, found.risk_hundredths) == (alert(risk=71.23), 7123)
+
+
+def test_the_numbers_that_an_alert_shows_have_one_digest_whatever_their_order_and_another_for_the_least_change() -> (
+    None
+):
+    seen = {"subjects_1h": 410.0, "night": 0.1, "window_start_us": 1_795_000_000_000_000}
+    assert seen_digest(dict(reversed(seen.items()))) == seen_digest(seen)
+    others = [{**seen, "night": 0.1 + 2**-56}, {**seen, "night": -0.1}, {**seen, "nights": 0.1}, {"night": 0.1}, {}]
+    assert len({seen_digest(one) for one in [seen, *others]}) == 6
+    assert seen_digest({"a": 1.0}) == sha256(b"a=4607182418800017408").hexdigest()
 
 
 def test_a_withdrawn_finding_is_seen_by_its_stage_or_its_reason() -> None:
