@@ -31,7 +31,7 @@ from pipeline.audit.incidents import (
 )
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
-from pipeline.cli import incident_desk, main
+from pipeline.cli import admitting, announcing, incident_desk, main
 from pipeline.errors import Away
 from pipeline.events import SEVERITIES
 from pipeline.incidents.model import Incident, LogRow
@@ -39,6 +39,7 @@ from pipeline.incidents.records import AlertRecord, AnyCommand, parse_record
 from pipeline.notifications.policy import DeliveryRow
 from tests.accounts import token_file
 from tests.incident_logs import START_US, World, alert
+from tests.looks import FakeKafka, Looked
 from tests.unit.versions.deployment import Deployment
 
 
@@ -208,13 +209,17 @@ class Sent:
 
 
 class Office:
-    """A configuration with accounts, an incident with two alerts, and `accesstrail incidents` on it."""
+    """A configuration with accounts, an incident with two alerts, and `accesstrail incidents` on it.
+
+    `kafka`: where looks are told. `looked`: what the quota of looks knows.
+    """
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.folder, self.world = folder, World()
         self.deployment = Deployment(folder / "deployment")
         self.state_dir = self.deployment.settings().state_dir
         self.reader, self.evidence, self.topic = Reader(self.world), Evidence(self.world), Sent(self.world)
+        self.kafka, self.looked = FakeKafka(), Looked()
         self.tokens: dict[str, Path] = {}
         self.world.put(alert(1, detector="bulk_export"), alert(2, risk=95.0, severity="high"))
         patch.setattr(incident_desk, "connect", lambda *_: self.reader)
@@ -222,6 +227,9 @@ class Office:
         patch.setattr(incident_desk, "IncidentEvidence", lambda _: self.evidence)
         patch.setattr(incident_desk, "EventProducer", lambda *_: self.topic)
         patch.setattr(incident_desk, "tell_of_accounts", lambda _: None)
+        patch.setattr(announcing, "open_read_announcer", lambda *_: self.kafka)
+        for module in (admitting, announcing):
+            patch.setattr(module, "open_quota", self.looked.open)
         patch.delenv("ACCESSTRAIL_TOKEN_FILE", raising=False)
 
     @property

@@ -1,4 +1,4 @@
-"""A quota of looks over what a test says was looked at."""
+"""Where looks are told, and a quota of them over what a test says was looked at."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.audit.quota import Quota, Used
+from pipeline.audit.reads import Read
 from pipeline.cli.look_quota import LookQuota
+from pipeline.errors import Away
+
+
+class FakeKafka:
+    """Acknowledges, unless it is away; whether anything had been printed by then cannot be undone, so it is asked."""
+
+    def __init__(self) -> None:
+        self.told: list[Read] = []
+        self.is_away = False
+
+    def tell(self, read: Read) -> None:
+        if self.is_away:
+            raise Away("Kafka does not answer for topic access.events", code="kafka_away")
+        self.told.append(read)
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass(slots=True)

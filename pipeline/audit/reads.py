@@ -45,6 +45,7 @@ LOOKS: Mapping[str, Look] = {
     PAGE: Look(READ, RESOURCE_PREFIX + "page"),
     "panel": Look(READ, RESOURCE_PREFIX + "panel"),
     "rules": Look(READ, RESOURCE_PREFIX + "rules"),
+    "holds": Look(READ, RESOURCE_PREFIX + "holds"),
     "health": Look(READ, RESOURCE_PREFIX + "health"),
     "alerts": Look(READ, RESOURCE_PREFIX + "alerts"),
     # Questions about somebody

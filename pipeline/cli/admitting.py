@@ -27,13 +27,17 @@ Result = TypeVar("Result")
 LOOK_OF: Mapping[str, str] = {
     "search_evidence": "search", "query_evidence": "sql", "read_incidents": "alerts", "reveal_identity": "reveal",
     "subject_report": "subject_report", "report_actors": "subject_report", "export_evidence": "export",
-    "export_bulk": "export", "audit_report": "audit_report",
+    "export_bulk": "export", "export_incident": "incident_export", "audit_report": "audit_report",
 }  # fmt: skip
 """Action of the matrix to the look (`audit/reads.py`) that it would be."""
 
 
-def admitted(settings: Settings, token_file: Path | None, action: str, *, why: str = "", case_ref: str = "") -> Account:
+def admitted(
+    settings: Settings, token_file: Path | None, action: str, *, why: str = "", case_ref: str = "", look: str = ""
+) -> Account:
     """The account of a token, allowed to do `action` today. `why`: stands in the event of a refusal.
+
+    `look`: what that event calls it, where the action has looks of several kinds.
 
     Raises: Forbidden: nobody known asks, the role is missing, or the day's quota is used up; UsageError, ConfigError,
     Away, StoreRefused.
@@ -45,8 +49,8 @@ def admitted(settings: Settings, token_file: Path | None, action: str, *, why: s
             quota.admit(account.name, now_us())
     except Forbidden:
         refused = Read(
-            look=LOOK_OF[action], account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(), rows=0, reason=why,
-            channel="batch", case_ref=case_ref,
+            look=look or LOOK_OF[action], account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(), rows=0,
+            reason=why, channel="batch", case_ref=case_ref,
         )  # fmt: skip
         announce_refused(settings.kafka, refused)
         raise

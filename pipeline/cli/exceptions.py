@@ -36,6 +36,7 @@ from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
 from pipeline.cli.acting import acting_as
 from pipeline.cli.changing import SHOWN_ID, changing, finish, plain_reason, reasoned, refuse_unusable
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
@@ -233,14 +234,17 @@ def end_command(settings: Settings, exception_id: str, reason: str, account: Acc
 
 @exceptions_command.command("list")
 @settings_options
+@looking_as("search_evidence", look="rules")
 @click.option("--all", "with_ended", is_flag=True, help="Also those that were ended.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an exception.")
-def list_command(settings: Settings, *, with_ended: bool, as_json: bool) -> int:
+def list_command(settings: Settings, looker: Looker, *, with_ended: bool, as_json: bool) -> int:
     """List exceptions with what they held back: hits and the last one.
 
     States: in force; expired (listed until somebody ends it, does nothing); other key (its tokens were made with a
     token key that signs no more: it matches nobody, end it); ended. Hits are events at or above a threshold from which
     it took at least one reason, and findings in final windows of scheduled detectors.
+
+    With a personal token the look is recorded before anything is printed.
 
     \b
     Examples:
@@ -262,6 +266,8 @@ def list_command(settings: Settings, *, with_ended: bool, as_json: bool) -> int:
          "ended_because": one.by.reason}
         for one in ended
     ]  # fmt: skip
+    question = {"command": "exceptions list", "with_ended": with_ended}
+    looker.tell(Seen(look="rules", rows=len(rows), question=question))
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -303,8 +309,9 @@ def _cells(row: Row) -> list[Any]:
 
 @exceptions_command.command("export")
 @settings_options
+@looking_as("search_evidence", look="rules")
 @click.option("--output", type=click.Path(path_type=Path), help="File to write.  [default: standard output]")
-def export_command(settings: Settings, output: Path | None) -> int:
+def export_command(settings: Settings, looker: Looker, output: Path | None) -> int:
     """Write the exceptions in force as JSON, one a line, for `accesstrail score --exceptions`.
 
     They hold tokens, never identifiers: `score` needs the same token keys (--state or --config).
@@ -317,6 +324,7 @@ def export_command(settings: Settings, output: Path | None) -> int:
         newest = change.access.activations.newest(settings.kafka.events_topic)
         present = exceptions_of(change.access.evidence, newest)
     lines = "".join(json.dumps(one.as_json(), ensure_ascii=False, sort_keys=True) + "\n" for one in present)
+    looker.tell(Seen(look="rules", rows=len(present), question={"command": "exceptions export"}))
     if output is None:
         click.echo(lines, nl=False)
     else:
@@ -327,6 +335,7 @@ def export_command(settings: Settings, output: Path | None) -> int:
 
 @exceptions_command.command("preview")
 @settings_options
+@looking_as("search_evidence", look="rules")
 @click.option(
     "--last", "days", default=PREVIEW_DAYS, show_default=True, type=click.IntRange(1, PREVIEW_MOST_DAYS),
     metavar="DAYS", help="Days of stored history, by receipt.",
@@ -334,7 +343,7 @@ def export_command(settings: Settings, output: Path | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @_scoped
 def preview_command(
-    settings: Settings, scope: Mapping[str, str], detectors: tuple[str, ...], kinds: tuple[str, ...],
+    settings: Settings, looker: Looker, scope: Mapping[str, str], detectors: tuple[str, ...], kinds: tuple[str, ...],
     up_to: float | None, days: int, *, as_json: bool,
 ) -> int:  # fmt: skip
     """Say what such an exception would have held back in the last days; changes nothing.
@@ -366,6 +375,11 @@ def preview_command(
         alerted = history.alerted(one.scope, since_us, scheduled) if scheduled else set()
         alerts = history.alerts(since_us)
     found = preview(one, events, alerts, alerted, policy, floors_of(all_rules(), model))
+    question = {
+        "command": "exceptions preview", "scope": dict(one.scope), "detectors": detectors, "kinds": kinds,
+        "up_to": one.up_to, "days": days,
+    }  # fmt: skip
+    looker.tell(Seen(look="rules", rows=found.reaching, question=question))
     _say_preview(one, found, days, as_json=as_json)
     if max(len(events), len(alerts)) >= MOST_ROWS:
         click.echo(f"only the newest {MOST_ROWS:,} rows were looked at: the numbers are too small", err=True)

@@ -1,7 +1,8 @@
 """`accesstrail hold`: legal holds are placed, released and listed.
 
 Place in the flow: as an account; the access event that tells of it is acknowledged by Kafka before the row is written,
-so that no hold counts of which the ledger will not know. What a hold keeps is in `pipeline/retention/holds.py`.
+so that no hold counts of which the ledger will not know. What a hold keeps is in `pipeline/retention/holds.py`. A list
+names people by tokens, so it is told as a look.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pipeline.breach.record import Period
 from pipeline.cli.acting import acting_as, now_us
 from pipeline.cli.announcing import announce_right
 from pipeline.cli.changing import plain_reason
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import moment, settings_options, us_of
 from pipeline.cli.table import aligned, moment_of
 from pipeline.config import RESPONDER, Settings
@@ -187,9 +189,11 @@ def release_command(settings: Settings, name: str, reason: str, account: Account
 @hold_command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a hold.")
 @settings_options
-@acting_as("read_holds")
-def list_command(settings: Settings, account: Account, *, as_json: bool) -> int:
+@looking_as("read_holds", look="holds", always_named=True)
+def list_command(settings: Settings, looker: Looker, *, as_json: bool) -> int:
     """List the legal holds in force, those of suspected breaches among them.
+
+    The look is recorded before anything is printed.
 
     \b
     Example:
@@ -197,6 +201,7 @@ def list_command(settings: Settings, account: Account, *, as_json: bool) -> int:
     """
     with closing(connect(settings.clickhouse, "reader")) as store:
         holds = HoldReader(store).in_force()
+    looker.tell(Seen(look="holds", rows=len(holds), question={"command": "hold list"}))
     if as_json:
         for one in holds:
             click.echo(json.dumps(_plain(one), ensure_ascii=False))

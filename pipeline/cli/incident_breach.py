@@ -2,32 +2,42 @@
 
 Place in the flow: steps are commands in the incident's log (`breach/record.py`), deadlines come from the register of
 laws (`breach/clock.py`), counts from the store each time somebody looks (`adapters/breach_counts.py`). What is counted
-is written into the log with every step, so that the clock can be computed again from the log alone.
+is written into the log with every step, so that the clock can be computed again from the log alone. Clock, drafts and
+the export are told to `access.events` before they are shown or written (promise P6).
 """
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 import click
 
 from pipeline.accounts.model import Account
+from pipeline.audit.incidents import IncidentExport
+from pipeline.audit.reads import Read
 from pipeline.breach.drafts import checked_texts, draft
 from pipeline.breach.fields import WRITTEN_BY_PEOPLE
 from pipeline.breach.model import DONE, FACTS, WAIVED, Text
 from pipeline.breach.record import COUNTED, HANDLING_ENDED, KNOWN_AT, PERIOD, STATED, TEXT, Detail, text_detail
 from pipeline.breach.register import read_register
-from pipeline.cli.acting import acting, acting_as, acting_together, second_token_file_option, token_file_option
+from pipeline.cli.acting import acting, acting_as, acting_together, now_us, second_token_file_option, token_file_option
+from pipeline.cli.admitting import admitted_as
+from pipeline.cli.announcing import announce_look
+from pipeline.cli.changing import plain_reason
 from pipeline.cli.incident_actions import masked_why
 from pipeline.cli.incident_clock import BreachView, clock_document, clock_lines, count_step, view_of
 from pipeline.cli.incident_desk import Desk, Outcome, handling_options, open_desk, reading_options, say
 from pipeline.cli.incident_export import incident_export
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import moment
 from pipeline.cli.secret_files import refuse_existing, write_private
 from pipeline.config import Settings
-from pipeline.errors import EXIT_OK, UsageError
+from pipeline.errors import EXIT_OK, Away, UsageError
 from pipeline.incidents.records import BreachStep, SuspectBreach
 
 _STEPS = (COUNTED, STATED, KNOWN_AT, PERIOD, TEXT, HANDLING_ENDED, DONE)
@@ -75,7 +85,8 @@ def suspect_command(
 @breach_command.command("clock")
 @click.argument("name", metavar="ID")
 @reading_options
-def clock_command(settings: Settings, name: str, language: str, *, as_json: bool) -> int:
+@looking_as("read_incidents", look="incident")
+def clock_command(settings: Settings, name: str, language: str, looker: Looker, *, as_json: bool) -> int:
     """Show who must be told until when, counted at this moment.
 
     \b
@@ -86,12 +97,14 @@ def clock_command(settings: Settings, name: str, language: str, *, as_json: bool
     Exit codes: 0 shown, 2 no breach is suspected there, 69 unreachable.
     """
     with open_desk(settings) as desk:
-        view = _suspected(desk, name)
-        if as_json:
-            click.echo(json.dumps(clock_document(view), ensure_ascii=False))
-        else:
-            for line in clock_lines(view, language):
-                click.echo(line)
+        view = view_of(desk, desk.incident(name))
+    _tell(looker, view, {"command": "incidents breach clock"})
+    _require_suspected(view)
+    if as_json:
+        click.echo(json.dumps(clock_document(view), ensure_ascii=False))
+    else:
+        for line in clock_lines(view, language):
+            click.echo(line)
     return EXIT_OK
 
 
@@ -170,7 +183,8 @@ def decide_not_command(
 @click.argument("name", metavar="ID")
 @click.argument("law", metavar="DUTY")
 @reading_options
-def draft_command(settings: Settings, name: str, law: str, language: str, *, as_json: bool) -> int:
+@looking_as("read_incidents", look="incident")
+def draft_command(settings: Settings, name: str, law: str, language: str, looker: Looker, *, as_json: bool) -> int:
     """Print the draft of one notice, Markdown: what is known is filled in, what a person must write is marked.
 
     \b
@@ -182,7 +196,9 @@ def draft_command(settings: Settings, name: str, law: str, language: str, *, as_
     """
     wanted = _known_duty(law)
     with open_desk(settings) as desk:
-        view = _suspected(desk, name)
+        view = view_of(desk, desk.incident(name))
+    _tell(looker, view, {"command": "incidents breach draft", "law": wanted, "language": language})
+    _require_suspected(view)
     duty = next((one for one in view.clock.duties if one.law.law_id == wanted), None)
     if duty is None:
         raise UsageError(f"the duty {wanted} is none of this operator's: see [operator] in the configuration")
@@ -194,21 +210,32 @@ def draft_command(settings: Settings, name: str, law: str, language: str, *, as_
 @breach_command.command("export")
 @click.argument("name", metavar="ID")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--reason", required=True, help="What the file is for; it stands in the log.")
+@click.option("--case", "case_ref", default="", help="Work item that this belongs to.")
 @reading_options
-@acting_as("export_incident")
-def export_command(settings: Settings, name: str, file: Path, account: Account, language: str, *, as_json: bool) -> int:
+@admitted_as("export_incident")
+def export_command(
+    settings: Settings, name: str, file: Path, reason: str, case_ref: str, account: Account, language: str, *,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Write everything of one incident into FILE: its log, alerts, messages, and the breach clock if there is one.
 
     Canonical JSON (sorted keys, UTF-8), a new file of mode 0600. It holds tokens, names of responders, no identities
-    of customers or actors.
+    of customers or actors. The export is itself an access event, told before anything is written.
 
     \b
     Example:
-      accesstrail incidents breach export 3fa94c21 timeline.json --state ./state
+      accesstrail incidents breach export 3fa94c21 timeline.json --reason 'annex to the report' \\
+        --state ./state
+
+    Exit codes: 0 written, 2 usage, 69 unreachable: nothing is written, 77 not allowed.
     """
+    why = plain_reason(reason)
     refuse_existing(file)
     with open_desk(settings) as desk:
-        export = incident_export(desk, desk.incident(name), account.name)
+        incident = desk.incident(name)
+        export = incident_export(desk, incident, account.name)
+    _announce(settings, account, incident.incident_id, export, (why, case_ref.strip()))
     write_private(file, export.body.decode())
     count = export.log_rows
     words = f"{count} 条记录已写入 {file}" if language == "zh" else f"{count} rows of the log are in {file}"
@@ -216,14 +243,40 @@ def export_command(settings: Settings, name: str, file: Path, account: Account, 
     return EXIT_OK
 
 
+def _announce(
+    settings: Settings, account: Account, incident_id: str, export: IncidentExport, why: tuple[str, str]
+) -> None:
+    """Returns when Kafka has the export. Raises: Away: it has not; Forbidden `look_quota`. Nothing is written then."""
+    read = Read(
+        look="incident_export", account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(),
+        rows=export.log_rows + export.alerts, about=incident_id, reason=why[0], channel="batch",
+        fingerprint=sha256(export.body).hexdigest(), case_ref=why[1],
+    )  # fmt: skip
+    try:
+        announce_look(settings, read)
+    except Away as exc:
+        raise Away(f"nothing is written, since the export cannot be recorded: {exc}", code=exc.code) from None
+
+
+def _tell(looker: Looker, view: BreachView, question: Mapping[str, str]) -> None:
+    """Also where no breach is suspected: that is an answer, too."""
+    about = view.incident.incident_id
+    whole = {**question, "incident_id": about}
+    looker.tell(Seen(look="incident", rows=int(view.is_suspected), question=whole, about=about))
+
+
 # -- steps
 
 
 def _suspected(desk: Desk, name: str) -> BreachView:
     view = view_of(desk, desk.incident(name))
+    _require_suspected(view)
+    return view
+
+
+def _require_suspected(view: BreachView) -> None:
     if not view.is_suspected:
         raise UsageError("no breach is suspected in this incident: `accesstrail incidents breach suspect` says so")
-    return view
 
 
 def _known_duty(law: str) -> str:

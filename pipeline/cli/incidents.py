@@ -1,7 +1,8 @@
 """`accesstrail incidents`: what a responder handles: list, show, statistics, what models shall not learn from.
 
-Place in the flow: reads views as the role reader; what changes an incident is in `incident_actions.py`, suspected
-breaches in `incident_breach.py`. Accounts of customers and actors appear as tokens only, responders by name.
+Place in the flow: reads views as the role reader, and tells of the look before it is shown (`looking.py`); what changes
+an incident is in `incident_actions.py`, suspected breaches in `incident_breach.py`. Accounts of customers and actors
+appear as tokens only, responders by name.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
-from pipeline.audit.incidents import IncidentStatistics, IncidentView, TimelineEntry
+from pipeline.audit.incidents import AlertView, IncidentStatistics, IncidentView, TimelineEntry
 from pipeline.cli.incident_actions import (
     ack_command,
     assign_command,
@@ -23,7 +24,7 @@ from pipeline.cli.incident_actions import (
     resolve_command,
 )
 from pipeline.cli.incident_breach import breach_command
-from pipeline.cli.incident_clock import clock_document, clock_lines, view_of
+from pipeline.cli.incident_clock import BreachView, clock_document, clock_lines, view_of
 from pipeline.cli.incident_desk import SHOWN_ID, Desk, open_desk, reading_options
 from pipeline.cli.incident_documents import (
     Row,
@@ -36,11 +37,13 @@ from pipeline.cli.incident_documents import (
 from pipeline.cli.incident_feedback import exclusion_lines
 from pipeline.cli.incident_links import link_command, unlink_command
 from pipeline.cli.incident_words import said
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import moment, settings_options
 from pipeline.cli.table import aligned, moment_of
 from pipeline.config import Settings
 from pipeline.errors import EXIT_OK
 from pipeline.incidents.words import SEVERITIES, STATES, TRANSITIONS, VERDICTS, why_not, word
+from pipeline.notifications.policy import DeliveryRow
 
 _NOT_CLOSED = tuple(state for state in STATES if state != "resolved")
 _HEADS = {
@@ -53,9 +56,10 @@ _HEADS = {
 def incidents_command() -> None:
     """Show and handle incidents: alerts about one actor or thing that belong together.
 
-    An ID is an incident's id, its first six digits or more. Reading asks for no account; whatever changes an incident
-    does: see `accesstrail users`. It is one command in the incident's own log, and `accesstrail responder` carries it
-    out.
+    An ID is an incident's id, its first six digits or more. Whatever changes an incident asks for an account: see
+    `accesstrail users`. It is one command in the incident's own log, and `accesstrail responder` carries it out.
+    Reading asks for an account where [audit] looks_need_account is set; with a personal token the look is recorded
+    before anything is printed.
     """
 
 
@@ -76,8 +80,9 @@ for _command in (
 @click.option("--severity", "severities", multiple=True, type=click.Choice(list(SEVERITIES)), help="Only these.")
 @click.option("--all", "with_closed", is_flag=True, help="Closed ones too.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="Gravest and newest.")
+@looking_as("read_incidents", look="incidents")
 def list_command(
-    settings: Settings, states: Sequence[str], severities: Sequence[str], limit: int, language: str, *,
+    settings: Settings, states: Sequence[str], severities: Sequence[str], limit: int, language: str, looker: Looker, *,
     with_closed: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """List incidents that are not closed, the gravest first.
@@ -91,6 +96,8 @@ def list_command(
     wanted = tuple(states) or (tuple(STATES) if with_closed else _NOT_CLOSED)
     with open_desk(settings) as desk:
         found = desk.reader.listed(wanted, tuple(severities), limit)
+    question = {"command": "incidents list", "states": wanted, "severities": tuple(severities), "limit": limit}
+    looker.tell(Seen(look="incidents", rows=len(found), question=question))
     if as_json:
         for one in found:
             click.echo(json.dumps(plain_incident(one), ensure_ascii=False))
@@ -121,7 +128,8 @@ def _state(one: IncidentView, language: str) -> str:
 @incidents_command.command("show")
 @click.argument("name", metavar="ID")
 @reading_options
-def show_command(settings: Settings, name: str, language: str, *, as_json: bool) -> int:
+@looking_as("read_incidents", look="incident")
+def show_command(settings: Settings, name: str, language: str, looker: Looker, *, as_json: bool) -> int:
     """Show one incident: what it is about, its alerts, what happened to it, who was told, a suspected breach.
 
     \b
@@ -133,26 +141,43 @@ def show_command(settings: Settings, name: str, language: str, *, as_json: bool)
     Exit codes: 0 shown, 2 there is none or several begin so, 69 unreachable.
     """
     with open_desk(settings) as desk:
-        one = desk.incident(name)
-        timeline = desk.reader.timeline(one.incident_key, one.incident_id)
-        if as_json:
-            click.echo(json.dumps(_document(desk, one, timeline), ensure_ascii=False))
-            return EXIT_OK
-        for line in _shown(desk, one, timeline, language):
-            click.echo(line)
-        if one.breach_since_us:
-            for line in clock_lines(view_of(desk, one), language):
-                click.echo(line)
+        whole = _whole(desk, desk.incident(name))
+    about = whole.incident.incident_id
+    question = {"command": "incidents show", "incident_id": about}
+    looker.tell(Seen(look="incident", rows=len(whole.timeline) + len(whole.alerts), question=question, about=about))
+    if as_json:
+        click.echo(json.dumps(_document(whole), ensure_ascii=False))
+        return EXIT_OK
+    for line in _shown(whole, language):
+        click.echo(line)
     return EXIT_OK
 
 
-def _document(desk: Desk, one: IncidentView, timeline: Sequence[TimelineEntry]) -> Row:
+class _Whole(NamedTuple):
+    """All that is shown of one incident. `breach` None: none is suspected."""
+
+    incident: IncidentView
+    timeline: Sequence[TimelineEntry]
+    alerts: Sequence[AlertView]
+    deliveries: Sequence[DeliveryRow]
+    breach: BreachView | None
+
+
+def _whole(desk: Desk, one: IncidentView) -> _Whole:
+    return _Whole(
+        incident=one, timeline=desk.reader.timeline(one.incident_key, one.incident_id),
+        alerts=desk.reader.alerts_of(one), deliveries=desk.reader.deliveries_of(one.incident_id),
+        breach=view_of(desk, one) if one.breach_since_us else None,
+    )  # fmt: skip
+
+
+def _document(whole: _Whole) -> Row:
     return {
-        **plain_incident(one),
-        "alert_list": [plain_alert(alert) for alert in desk.reader.alerts_of(one)],
-        "timeline": [plain_entry(entry) for entry in timeline],
-        "deliveries": [plain_delivery(delivery) for delivery in desk.reader.deliveries_of(one.incident_id)],
-        "breach": clock_document(view_of(desk, one)) if one.breach_since_us else None,
+        **plain_incident(whole.incident),
+        "alert_list": [plain_alert(alert) for alert in whole.alerts],
+        "timeline": [plain_entry(entry) for entry in whole.timeline],
+        "deliveries": [plain_delivery(delivery) for delivery in whole.deliveries],
+        "breach": clock_document(whole.breach) if whole.breach else None,
     }
 
 
@@ -164,8 +189,8 @@ _LABELS = {
 }  # fmt: skip
 
 
-def _shown(desk: Desk, one: IncidentView, timeline: Sequence[TimelineEntry], language: str) -> Iterator[str]:
-    labels = _LABELS[language]
+def _shown(whole: _Whole, language: str) -> Iterator[str]:
+    labels, one = _LABELS[language], whole.incident
     detectors = ", ".join(f"{name} {risk / 100:.0f}" for name, risk in sorted(one.detectors.items()))
     values = (
         one.incident_id, _state(one, language), word(SEVERITIES, one.severity, language), one.incident_key,
@@ -178,15 +203,16 @@ def _shown(desk: Desk, one: IncidentView, timeline: Sequence[TimelineEntry], lan
     yield one.explanation_zh
     yield labels[10]
     cells = [[moment_of(alert.event_time_us), f"{alert.risk / 100:.0f}", alert.severity, alert.detector]
-             for alert in desk.reader.alerts_of(one)]  # fmt: skip
+             for alert in whole.alerts]  # fmt: skip
     yield from _indented(("at", "risk", "severity", "detector"), cells)
     yield labels[11]
-    yield from _indented(("at", "what", "who", "why"), [_entry_cells(entry, language) for entry in timeline])
-    deliveries = desk.reader.deliveries_of(one.incident_id)
-    if deliveries:
+    yield from _indented(("at", "what", "who", "why"), [_entry_cells(entry, language) for entry in whole.timeline])
+    if whole.deliveries:
         yield labels[12]
-        rows = [[moment_of(at.at_us), at.channel, at.action, at.outcome, at.code] for at in deliveries]
+        rows = [[moment_of(at.at_us), at.channel, at.action, at.outcome, at.code] for at in whole.deliveries]
         yield from _indented(("at", "channel", "action", "outcome", "code"), rows)
+    if whole.breach:
+        yield from clock_lines(whole.breach, language)
 
 
 def _entry_cells(entry: TimelineEntry, language: str) -> list[Any]:
@@ -210,8 +236,9 @@ def _indented(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[s
 @reading_options
 @click.option("--from", "since", callback=moment, metavar="TIME", help="From then on.  [default: 30 days ago]")
 @click.option("--to", "until", callback=moment, metavar="TIME", help="Until then, excluded.  [default: now]")
+@looking_as("read_incidents", look="incidents")
 def stats_command(
-    settings: Settings, since: datetime | None, until: datetime | None, language: str, *, as_json: bool
+    settings: Settings, since: datetime | None, until: datetime | None, language: str, looker: Looker, *, as_json: bool
 ) -> int:
     """Tell how alerts and their handling do: alerts a day, precision by detector, times, messages.
 
@@ -224,8 +251,10 @@ def stats_command(
     """
     last = until or datetime.now(UTC)
     first = since or last - timedelta(days=30)
+    period = round(first.timestamp() * 1e6), round(last.timestamp() * 1e6)
     with open_desk(settings) as desk:
-        found = desk.reader.statistics(round(first.timestamp() * 1e6), round(last.timestamp() * 1e6))
+        found = desk.reader.statistics(*period)
+    looker.tell(Seen(look="incidents", rows=0, question={"command": "incidents stats", "period_us": period}))
     if as_json:
         click.echo(json.dumps(plain_statistics(found), ensure_ascii=False))
         return EXIT_OK
@@ -266,7 +295,8 @@ def _span(seconds: float) -> str:
 
 @incidents_command.command("exclusions")
 @settings_options
-def exclusions_command(settings: Settings) -> int:
+@looking_as("read_incidents", look="incidents")
+def exclusions_command(settings: Settings, looker: Looker) -> int:
     """Write the events that no model should learn from, for `accesstrail train --exclude`.
 
     Of true positives: the events their alerts name, and what lies in the windows of their scheduled detectors. Of
@@ -279,6 +309,7 @@ def exclusions_command(settings: Settings) -> int:
     """
     with open_desk(settings) as desk:
         lines = list(exclusion_lines(desk.evidence))
+    looker.tell(Seen(look="incidents", rows=len(lines), question={"command": "incidents exclusions"}))
     for line in lines:
         click.echo(line)
     click.echo(f"{len(lines):,} event(s)", err=True)

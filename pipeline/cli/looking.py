@@ -80,25 +80,30 @@ class Looker:
             raise Away(f"nothing is shown, since the look cannot be recorded: {exc}", code=exc.code) from None
 
 
-def looker_of(settings: Settings, token_file: Path | None, reason: str, case_ref: str, action: str) -> Looker:
-    """Who looks, allowed to do `action`; a refusal is told.
+def looker_of(
+    settings: Settings, token_file: Path | None, reason: str, case_ref: str, action: str, look: str = "", *,
+    always_named: bool = False,
+) -> Looker:  # fmt: skip
+    """Who looks, allowed to do `action`; a refusal is told, as `look` where the action has looks of several kinds.
 
-    Raises: Forbidden: the deployment wants an account and none is given, or as `admitted`; UsageError: the reason is
-    missing, or nobody is named whom a reason could belong to.
+    `always_named`: it takes an account on a local stack, too. Raises: Forbidden: an account is wanted and none is
+    given, or as `admitted`; UsageError: the reason is missing, or nobody is named whom a reason could belong to.
     """
     is_needed = settings.audit.looks_need_account
-    if token_file is None and not os.environ.get(TOKEN_FILE_VARIABLE) and not is_needed:
+    if token_file is None and not os.environ.get(TOKEN_FILE_VARIABLE) and not (is_needed or always_named):
         if reason or case_ref:
             raise UsageError(
                 f"--reason and --case are recorded of an account: give --token-file or {TOKEN_FILE_VARIABLE}"
             )
         return Looker(settings, None)
-    account = admitted(settings, token_file, action, why=reason.strip(), case_ref=case_ref.strip())
+    account = admitted(settings, token_file, action, why=reason.strip(), case_ref=case_ref.strip(), look=look)
     why = plain_reason(reason) if reason or is_needed else ""
     return Looker(settings, account, why, case_ref.strip())
 
 
-def looking_as(action: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+def looking_as(
+    action: str, look: str = "", *, always_named: bool = False
+) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
     """Puts `looker_of` in front of a command whose first argument is its `Settings`; the command is given `looker`."""
 
     def guard(command: Callable[..., Result]) -> Callable[..., Result]:
@@ -114,7 +119,7 @@ def looking_as(action: str) -> Callable[[Callable[..., Result]], Callable[..., R
             case_ref: str,
             **options: Any,  # noqa: ANN401
         ) -> Result:
-            looker = looker_of(settings, token_file, reason, case_ref, action)
+            looker = looker_of(settings, token_file, reason, case_ref, action, look, always_named=always_named)
             return command(settings, *arguments, looker=looker, **options)
 
         return guarded

@@ -93,8 +93,9 @@ WORDS: Mapping[str, str] = {
     "retention.provision_days": "records of what was handed to partners, others or abroad stay so long, 1096 or more",
     "retention.nightly": "`true`: the scheduler runs `accesstrail retention run` each night; off, cron or a timer may",
     "retention.nightly_hour": "from this hour on, by the clocks of `[detection] default_time_zone`",
-    "audit.looks_need_account": "`true`: `accesstrail search`, `sql` and `alerts` take an account and a reason, and "
-    "each look is recorded; `false`: only where an account is given",
+    "audit.looks_need_account": "`true`: `accesstrail search`, `sql`, `alerts` and what reads `incidents`, "
+    "`exceptions` and holds take an account and a reason, and each look is recorded; `false`: only where an account "
+    "is given",
     "audit.looks_per_day": "how often one account may look at evidence from midnight to midnight, in console and "
     "commands; 0: no limit",
     "audit.rows_per_day": "how many rows of evidence it may be shown or handed in that time; 0: no limit",

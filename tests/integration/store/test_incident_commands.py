@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from pipeline.adapters.incident_store import open_incidents
 from pipeline.adapters.store import ClickHouseStore
+from pipeline.cli import announcing
 from pipeline.cli.incidents import incidents_command
 from pipeline.config import load
 from pipeline.events import LogPosition
@@ -19,6 +20,7 @@ from tests.accounts import token_file
 from tests.incident_logs import START_US
 from tests.integration.store.test_breach_counts import ACTOR, Evidence
 from tests.integration.store.test_incidents import Company
+from tests.looks import FakeKafka
 
 pytestmark = pytest.mark.stack
 
@@ -72,7 +74,11 @@ def test_incidents_are_listed_and_shown_from_the_store(system: System) -> None:
     assert "to acknowledge" in system.command("stats", "--from", "2026-11-01", "--to", "2026-12-31")
 
 
-def test_a_breach_is_counted_from_the_evidence_and_read_back_from_the_log(system: System, tmp_path: Path) -> None:
+def test_a_breach_is_counted_from_the_evidence_and_read_back_from_the_log(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = FakeKafka()
+    monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: kafka)
     system.company.command("suspect_breach", key=ACTOR.hex(), known_at_us=START_US - 7)
     at = {"from_us": START_US, "to_us": START_US + 3_000_000}
     system.company.command("breach_step", key=ACTOR.hex(), step="period", detail=at)
@@ -84,7 +90,11 @@ def test_a_breach_is_counted_from_the_evidence_and_read_back_from_the_log(system
     assert (document["unlisted"], document["facts"], document["categories"]) == (8, ["harm"], ["address", "phone"])
     assert "eu-gdpr-33" in {one["duty"] for one in document["duties"] if one["state"] in ("due", "overdue")}
     auditor = ("--token-file", str(token_file(system.state_dir, "zhao.min", "auditor")))
-    system.command("breach", "export", system.incident_id, str(tmp_path / "timeline.json"), *auditor)
+    file = str(tmp_path / "timeline.json")
+    system.command("breach", "export", system.incident_id, file, "--reason", "annex to the report", *auditor)
+    assert [(read.look, read.about, read.rows) for read in kafka.told] == [("incident_export", system.incident_id, 5)]
+    system.command("breach", "clock", system.incident_id, *auditor)
+    assert [(read.look, read.about) for read in kafka.told[1:]] == [("incident", system.incident_id)]
     exported = json.loads((tmp_path / "timeline.json").read_text(encoding="utf-8"))
     assert len(exported["timeline"]) == 4
     assert exported["breach"]["counts"]["minors"] == 2

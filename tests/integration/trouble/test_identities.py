@@ -127,6 +127,20 @@ def test_a_token_is_revealed_to_the_dpo_with_a_reason_and_the_look_is_in_the_led
     assert office.system.reader.query(sql, {"id": body["access_event"]}) == [("evidence.identity", REASON)]
 
 
+def test_lists_of_incidents_holds_and_exceptions_are_looks_in_the_ledger(office: Office) -> None:
+    for words in (("incidents", "list", "--all"), ("hold", "list"), ("exceptions", "list")):
+        assert office.run(*words, "--json", "--reason", REASON)[0] == 0, words
+    sql = (
+        "SELECT resource_type, action, justification FROM accesstrail.access_events "
+        "WHERE hex(actor_token) = {who:String} AND startsWith(resource_type, 'evidence.') ORDER BY resource_type"
+    )
+    who = {"who": office.token("actor", office.dpo).upper()}
+    with office.system.worker():
+        until(lambda: len(office.system.reader.query(sql, who)) == 3, "the three looks")
+    found = office.system.reader.query(sql, who)
+    assert found == [(f"evidence.{name}", "read", REASON) for name in ("holds", "incidents", "rules")]
+
+
 def test_who_may_not_reveal_or_erase_does_not(office: Office) -> None:
     others = ["--token-file", str(token_file(office.system.folder, f"soc.{uuid.uuid4().hex[:12]}", "soc"))]
     token = office.token("subject", office.subject)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from detectors.base import MODEL_DETECTOR
 from detectors.exceptions import DAY_US, from_lines
 from pipeline.adapters.exceptions import Hits, scope_sql
+from pipeline.cli import admitting
 from pipeline.cli import exceptions as command
 from pipeline.cli.acting import TOKEN_FILE_VARIABLE
 from pipeline.errors import UsageError
@@ -21,6 +22,7 @@ from pipeline.privacy.keys import Keyring
 from pipeline.stages.hold_back import TEXT_COLUMNS
 from tests.accounts import token_file
 from tests.exceptions import exception
+from tests.looks import Looked
 from tests.unit.versions.deployment import Deployment
 
 OWNED = ("--owner", "wu.ling", "--reason", "agreed")
@@ -31,6 +33,7 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     deployment = Deployment(tmp_path / "deployment")
     token = token_file(deployment.settings().state_dir, "lin.meng", "analyst")
     monkeypatch.setenv(TOKEN_FILE_VARIABLE, str(token))
+    monkeypatch.setattr(admitting, "open_quota", Looked().open)
     return deployment.folder / "config.toml"
 
 

@@ -217,7 +217,8 @@ def test_everything_of_the_log_is_exported_once_0600_and_canonical(
 ) -> None:
     _suspect(office, capsys)
     file = tmp_path / "timeline.json"
-    assert office.run("breach", "export", office.incident_id, file, "--json", *_dpo(office)) == EXIT_OK
+    reason = ("--reason", "annex to the report")
+    assert office.run("breach", "export", office.incident_id, file, "--json", *reason, *_dpo(office)) == EXIT_OK
     assert json.loads(capsys.readouterr().out)["rows"] == 4
     text = file.read_text(encoding="utf-8")
     document = json.loads(text)
@@ -231,5 +232,5 @@ def test_everything_of_the_log_is_exported_once_0600_and_canonical(
     ]
     assert document["breach"]["counts"]["subjects_all"] == 12
     assert document["exported_by"] == "sun.yi"
-    assert office.run("breach", "export", office.incident_id, file, *_dpo(office)) == EXIT_USAGE
+    assert office.run("breach", "export", office.incident_id, file, *reason, *_dpo(office)) == EXIT_USAGE
     assert file.read_text(encoding="utf-8") == text

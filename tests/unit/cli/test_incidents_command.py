@@ -143,7 +143,8 @@ CHANGING = (
     ("resolve", "@", "--verdict", "test"), ("reopen", "@", "--why", "x"), ("link", "@", "@"), ("unlink", "@", "@"),
     ("breach", "suspect", "@", "--known-at", "2026-01-01", "--why", "x"),
     ("breach", "step", "@", "counted", "--why", "x"), ("breach", "step", "@", "handling_ended", "--why", "x"),
-    ("breach", "decide-not", "@", "cn-pipl-57-individuals", "--why", "x"), ("breach", "export", "@", "file.json"),
+    ("breach", "decide-not", "@", "cn-pipl-57-individuals", "--why", "x"),
+    ("breach", "export", "@", "file.json", "--reason", "x"),
 )  # fmt: skip
 
 

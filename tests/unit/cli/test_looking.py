@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
 from pipeline.audit.quota import LOOK_QUOTA, Quota, Used
-from pipeline.audit.reads import DENIED, Read, read_event
+from pipeline.audit.reads import DENIED, read_event
 from pipeline.audit.subject import CrossCheck
 from pipeline.audit_settings import AuditSettings
 from pipeline.cli import admitting, announcing, search, store
@@ -36,7 +36,7 @@ from pipeline.errors import (
 )
 from pipeline.privacy.keys import Keyring
 from pipeline.settings_table import SettingsTable
-from tests.looks import Looked
+from tests.looks import FakeKafka, Looked
 
 AUDITOR = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
 KEYRING = Keyring.offline()
@@ -62,22 +62,6 @@ class FakeStore:
         if "accesstrail.alerts" in sql:
             return [ALERT] * self.rows, [(name, "String") for name in ALERT_COLUMNS]
         return [(MARK,)] * self.rows, [("who", "String")]
-
-
-class FakeKafka:
-    """Acknowledges, unless it is away; whether anything had been printed by then cannot be undone, so it is asked."""
-
-    def __init__(self) -> None:
-        self.told: list[Read] = []
-        self.is_away = False
-
-    def tell(self, read: Read) -> None:
-        if self.is_away:
-            raise Away("Kafka does not answer for topic access.events", code="kafka_away")
-        self.told.append(read)
-
-    def close(self) -> None:
-        pass
 
 
 class Desk:
