@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn, take_rows, uuid_bytes
+from pipeline.column_batch import (
+    ArrayColumn,
+    ColumnBatch,
+    FixedColumn,
+    Interner,
+    MapColumn,
+    TextColumn,
+    take_rows,
+    uuid_bytes,
+)
 from pipeline.columns import ACCESS_EVENT_COLUMNS, ALERT_COLUMNS, DEAD_LETTER_COLUMNS, ColumnSpec
 from pipeline.events import SCORE_STATUSES, LogPosition, RecordBatch, codes
 from pipeline.ledger.append import BatchContent, seal
@@ -143,6 +152,10 @@ def _alert_rows(events: ColumnBatch, seed: int) -> ColumnBatch:
         "incarnation", "versions_id",
     ):  # fmt: skip
         rows.columns[name] = of_event.columns[name]
+    names = Interner()
+    shown = TextColumn(names.ids(["客服部", "subjects_1h"] * count, 2 * count), names)
+    numbers = FixedColumn(np.random.default_rng(seed).normal(size=2 * count))
+    rows.columns["seen"] = MapColumn(np.arange(2, 2 * count + 1, 2, dtype=np.int64), shown, numbers)
     ids = [
         uuid_bytes(alert_id(rows, row, rows.text("detector").interner.texts[row_id]))
         for row, row_id in enumerate(rows.text("detector").ids.tolist())

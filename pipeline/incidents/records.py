@@ -64,12 +64,12 @@ Verdict: TypeAlias = Literal["true_positive", "benign", "false_positive", "test"
 
 
 def seen_digest(seen: Mapping[str, float]) -> str:
-    """SHA-256 in hex over the numbers that an alert shows: `name=number` in order, a zero byte between two.
+    """SHA-256 in hex over the numbers that an alert shows: `length:name=number` in order, a zero byte between two.
 
-    A number is the integer that its IEEE 754 bits (binary64) are, so that two implementations agree to the last bit;
-    `pipeline/migrations/rederive.py` has the same as SQL.
+    The length is the name's in UTF-8 bytes, the number the integer that its IEEE 754 bits (binary64) are, so that two
+    implementations agree to the last bit; `pipeline/migrations/rederive.py` has the same as SQL.
     """
-    told = (f"{name}={_BITS.unpack(_NUMBER.pack(seen[name]))[0]}" for name in sorted(seen))
+    told = (f"{len(name.encode())}:{name}={_BITS.unpack(_NUMBER.pack(seen[name]))[0]}" for name in sorted(seen))
     return sha256("\0".join(told).encode()).hexdigest()
 
 

@@ -98,8 +98,8 @@ _TOLD_AT = ", ".join(
     f"JSONExtract{'String' if name in ('topic', 'incarnation') else 'UInt'}(detail, '{name}')" for name in _POSITIONS
 )
 _SEEN = (
-    "lower(hex(SHA256(arrayStringConcat(arrayMap(name -> concat(name, '=', "
-    "toString(reinterpretAsInt64(seen[name]))), arraySort(mapKeys(seen))), '\\0'))))"
+    "lower(hex(SHA256(arrayStringConcat(arrayMap(name -> concat(toString(length(name)), ':', "
+    "name, '=', toString(reinterpretAsInt64(seen[name]))), arraySort(mapKeys(seen))), '\\0'))))"
 )
 _SAYS = (
     "lower(hex(SHA256(arrayStringConcat([lower(hex(actor_token)), toString(detector), toString(risk), "

@@ -78,9 +78,17 @@ def test_the_numbers_that_an_alert_shows_have_one_digest_whatever_their_order_an
 ):
     seen = {"subjects_1h": 410.0, "night": 0.1, "window_start_us": 1_795_000_000_000_000}
     assert seen_digest(dict(reversed(seen.items()))) == seen_digest(seen)
-    others = [{**seen, "night": 0.1 + 2**-56}, {**seen, "night": -0.1}, {**seen, "nights": 0.1}, {"night": 0.1}, {}]
-    assert len({seen_digest(one) for one in [seen, *others]}) == 6
-    assert seen_digest({"a": 1.0}) == sha256(b"a=4607182418800017408").hexdigest()
+    others = [
+        {**seen, "night": 0.1 + 2**-56},
+        {**seen, "night": -0.1},
+        {**seen, "nights": 0.1},
+        {"night": 0.1},
+        {},
+        {"a=1\0b": 2.0},
+        {"a": 1.0, "b": 2.0},
+    ]
+    assert len({seen_digest(one) for one in [seen, *others]}) == 8
+    assert seen_digest({"a": 1.0}) == sha256(b"1:a=4607182418800017408").hexdigest()
 
 
 def test_a_withdrawn_finding_is_seen_by_its_stage_or_its_reason() -> None:
