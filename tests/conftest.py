@@ -33,6 +33,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.stack)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What judges all that the shared store holds comes first: the rows of every other test would be judged with it."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_store") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With ACCESSTRAIL_STRICT=1 nothing is skipped silently: a skip is a failure."""

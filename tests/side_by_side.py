@@ -23,6 +23,8 @@ from deploy.local.process import tethered
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / ".cache" / "test"
 TROUBLE = "tests/integration/trouble"
+WORKERS_IN_TROUBLE = (f"{TROUBLE}/test_classes_of_trouble.py", f"{TROUBLE}/test_worker_health.py")
+"""More than half of it, by time."""
 INTERRUPTED = 128 + signal.SIGINT
 _POLL_S = 0.2
 _FOUND = re.compile(r"^(?:FAILED|ERROR) .*", re.MULTILINE)
@@ -131,19 +133,23 @@ def _interrupt(running: Sequence[_Running], say: Say) -> None:
 def lanes() -> list[list[Part]]:
     """The parts of `make test`: every test is in exactly one of those that run tests.
 
-    The lanes take about as long as each other: the tests on one stack are the longest part, so those of them that make
-    trouble on purpose, and mostly wait, stand behind the whole systems. While the checks run only one part starts
+    The lanes take about as long as each other: tests that make trouble on purpose, and mostly wait, stand behind the
+    others on one stack and behind the whole systems, about half of them each. While the checks run only one part starts
     servers, so that on a new machine one alone fetches Kafka.
     """
     pytest = [sys.executable, "-m", "pytest", "--durations=20", "--durations-min=5"]
     return [
         [
             Part("tests of whole systems", [*pytest, "-m", "e2e"]),
-            Part("tests of trouble", [*pytest, TROUBLE, "-m", "stack and not e2e"]),
+            Part(
+                "tests of trouble",
+                [*pytest, TROUBLE, *(f"--ignore={one}" for one in WORKERS_IN_TROUBLE), "-m", "stack and not e2e"],
+            ),
         ],
         [
             Part("check", ["make", "--no-print-directory", "check"]),
             Part("tests on one stack", [*pytest, f"--ignore={TROUBLE}", "-m", "stack and not e2e"]),
+            Part("tests of workers in trouble", [*pytest, *WORKERS_IN_TROUBLE, "-m", "stack and not e2e"]),
         ],
         [Part("tests without servers", [*pytest, "-m", "not stack and not e2e"])],
     ]

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.side_by_side import INTERRUPTED, ROOT, TROUBLE, Part, Result, lanes, run
+from tests.side_by_side import INTERRUPTED, ROOT, TROUBLE, WORKERS_IN_TROUBLE, Part, Result, lanes, run
 
 _SLEEPER = """
 import os, pathlib, time
@@ -111,10 +111,24 @@ def test_what_is_run_is_the_checks_and_every_test_once() -> None:
     chosen_by = [command for command in commands if "pytest" in command]
     assert len(chosen_by) == len(commands) - 1
     assert (ROOT / TROUBLE).is_dir()
-    for stack, e2e, trouble in itertools.product((False, True), repeat=3):
+    assert all((ROOT / path).is_file() for path in WORKERS_IN_TROUBLE)
+    for stack, e2e, path in itertools.product(
+        (False, True), (False, True), ("tests/x/test_x.py", f"{TROUBLE}/test_x.py", *WORKERS_IN_TROUBLE)
+    ):
         chosen = [
             command for command in chosen_by
             if eval(command[-1], {"stack": stack, "e2e": e2e})  # noqa: S307  marks are Python
-            and (f"--ignore={TROUBLE}" not in command if trouble else TROUBLE not in command)
+            and _collects(command, path)
         ]  # fmt: skip
-        assert len(chosen) == 1
+        assert len(chosen) == 1, (stack, e2e, path)
+
+
+def _collects(command: Sequence[str], path: str) -> bool:
+    """Whether pytest looks into a file: below what is named, everything where nothing is, and not below `--ignore`."""
+    named = [word for word in command if word.startswith("tests/")] or ["tests"]
+    left_out = [word.removeprefix("--ignore=") for word in command if word.startswith("--ignore=")]
+    return _is_below(path, named) and not _is_below(path, left_out)
+
+
+def _is_below(path: str, folders: Sequence[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}/") for one in folders)

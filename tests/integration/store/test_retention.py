@@ -29,7 +29,7 @@ from tests.batches import RECEIVED_AT_US, Batch, batch, same_text
 from tests.integration.store.test_verify_store import MUTATE, RAW, History, OneTree
 from tests.rows import row_values
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.whole_store]
 
 DUE_BEFORE = 140
 """Rows with smaller offsets have had their time: four batches and a part of the fifth."""

@@ -24,7 +24,7 @@ from pipeline.ledger.verify import Report
 from pipeline.ports import LedgerEntry
 from tests.batches import Batch, batch
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.whole_store]
 
 KEY = PrivateKey("accesstrail", bytes(range(32)))
 RAW = "accesstrail_raw"
