@@ -240,7 +240,8 @@ class EvidenceReader:
             f"SELECT {places}, min(row.offset), count() FROM ({rows}) AS row LEFT ANY JOIN "
             f"(SELECT batch_id, {places}, first_offset, last_offset, 1 AS is_sealed FROM {VIEWS}.ledger) AS entry "
             f"USING (batch_id, {places}) "
-            "WHERE entry.last_offset < row.last_offset OR entry.first_offset > row.offset OR entry.is_sealed = 0 "
+            "WHERE entry.last_offset < greatest(row.offset, row.last_offset) OR entry.first_offset > row.offset "
+            "OR entry.is_sealed = 0 "
             f"GROUP BY {places} ORDER BY {places}"
         )
         found = self._questions.query(sql)

@@ -153,6 +153,10 @@ TAMPERS: dict[str, tuple[str, str]] = {
         f"INSERT INTO {RAW}.access_events SELECT * REPLACE (toUInt64(100000) AS offset) FROM "
         f"(SELECT * FROM {RAW}.access_events WHERE {ROW})", "row_order",
     ),
+    "insert a dead letter right behind the end": (
+        f"INSERT INTO {RAW}.dead_letters SELECT * REPLACE (toUInt64(offset + 1) AS offset) FROM "
+        f"(SELECT * FROM {RAW}.dead_letters WHERE MINE ORDER BY offset DESC LIMIT 1)", "row_order",
+    ),
     "insert a row into another life": (
         f"INSERT INTO {RAW}.access_events SELECT * REPLACE (concat(incarnation, '-other') AS incarnation) "
         f"FROM (SELECT * FROM {RAW}.access_events WHERE {ROW})", "row_order",
