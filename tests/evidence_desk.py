@@ -102,6 +102,7 @@ class EvidenceWorld:
     missing: int = 0
     is_late: bool = False
     is_away: bool = False
+    away_code: str = "store_away"
     tenant: str = DEFAULT_TENANT
 
     def __post_init__(self) -> None:
@@ -278,4 +279,4 @@ class EvidenceWorld:
 
     def _reached(self) -> None:
         if self.is_away:
-            raise Away("ClickHouse does not answer", code="store_away")
+            raise Away("ClickHouse does not answer", code=self.away_code)

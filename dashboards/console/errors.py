@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from dashboards.console.outages import KAFKA, STORE, dependency_of
+from dashboards.console.outages import KAFKA, SLOW, STORE, dependency_of
 from dashboards.console.visit import Page, Visit
 from dashboards.console.words import WORDS, Language, said
 from pipeline.errors import AccesstrailError, Away, Forbidden, StoreRefused, UsageError
@@ -62,6 +62,8 @@ def refusal(error: Forbidden | UsageError, language: Language) -> str:
 
 def away_page(code: str, visit: Visit) -> Page:
     """What is missing and since when; the page asks again by itself."""
+    if code == SLOW:  # it answers, and asking again by itself would only make it slower
+        return plain_error(503, code)
     dependency = dependency_of(code)
     since_us = visit.parts.outages.failed(dependency, visit.now_us)
     key = f"error.away.{dependency if dependency in (STORE, KAFKA) else 'accounts'}"

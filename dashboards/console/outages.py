@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pipeline.health.troubles import AWAY_CODES
 
 STORE, KAFKA, ACCOUNTS = "store", "kafka", "accounts"
+SLOW = "store_slow"
+"""The code of a store that answers and takes too long over one question: no outage."""
 
 
 def dependency_of(code: str) -> str:

@@ -45,6 +45,11 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "ClickHouse, where evidence is kept, does not answer. Nothing is lost: events wait in Kafka.",
         "存放证据的 ClickHouse 无响应。数据不会丢失：访问记录暂存于 Kafka。",
     ),
+    "error.store_slow": (
+        "This question takes longer than anybody waits for a page. Choose a shorter period, or ask for one account or "
+        "person alone. Nothing is lost or away.",
+        "该查询耗时过长，已停止。请缩短期间，或仅查询单个账户或主体。数据未丢失，服务正常。",
+    ),
     "error.away.kafka": (
         "Kafka does not answer. Nothing was changed, and no evidence is shown, since looking at it could not be recorded.",
         "Kafka 无响应。未作任何变更；由于无法登记查阅行为，暂不显示证据。",

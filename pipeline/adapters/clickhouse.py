@@ -109,12 +109,19 @@ _ROW_CODES = frozenset(
 )  # fmt: skip
 # Every other code we know is trouble of the server's own; codes we do not know stop the partition.
 _AWAY_CODES = frozenset(ServerCode) - _ROW_CODES
+_SLOW_CODES = frozenset({ServerCode.TIMEOUT_EXCEEDED, ServerCode.TOO_SLOW})
+"""Away too, for whoever must go on until it is done; who asks may ask for less."""
 
 
 def translated(exc: Exception) -> AccesstrailError:
     """Our error for one of the driver's; never repeats the server's text."""
     if isinstance(exc, driver_errors.ServerException):
         code = exc.code
+        if code in _SLOW_CODES:
+            return Away(
+                f"ClickHouse takes longer over this than it may (its code {code}): ask about a shorter time",
+                code="store_slow",
+            )
         if code in _AWAY_CODES:
             return Away(f"ClickHouse cannot serve now (its code {code}): it is retried", code="store_busy")
         if code in _ROW_CODES:

@@ -21,6 +21,7 @@ MOST_CONNECTIONS = 8
 LONGEST_QUESTION_S = 15
 _REFUSED_FOR_S = 1.0
 _LONGEST_WAIT_S = 20.0
+_IT_ANSWERS = ("store_busy", "store_slow")
 
 
 class RowQuestions(Protocol):
@@ -134,7 +135,7 @@ class ReaderPool:
             self._room.release()
 
     def _noticed(self, exc: Away) -> None:
-        if exc.code != "store_busy":
+        if exc.code not in _IT_ANSWERS:
             self._refused_until_s = time.monotonic() + _REFUSED_FOR_S
             self._failed()
 

@@ -83,7 +83,7 @@ class SubjectReader:
         try:
             rows = self._reader.query(_CHECK, given, settings={"max_execution_time": CHECK_LIMIT_S})
         except Away as exc:
-            if exc.code != "store_busy":
+            if exc.code not in ("store_busy", "store_slow"):
                 raise
             return None
         after = int(self._reader.query(_SUMS, given)[0][1])

@@ -69,7 +69,7 @@ class ConsoleAudit:
         try:
             return report_from(SubjectReportReader(self._questions, _LIMIT_S), self._settings, asked)
         except Away as exc:
-            if exc.code != "store_busy":
+            if exc.code != "store_slow":
                 raise
             raise UsageError(
                 "the evidence of this period is too large to be read while you wait: choose a shorter one, or use "
@@ -105,7 +105,7 @@ class ConsoleAudit:
             try:
                 figures[name] = reader.answer(register.queries[name], scope).figures
             except Away as exc:
-                if exc.code != "store_busy":
+                if exc.code not in ("store_busy", "store_slow"):
                     raise
                 late.append(name)
         results = {

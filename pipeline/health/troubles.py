@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 from pipeline.health.refusals import REFUSALS, Trouble
 
-AWAY_CODES: Mapping[str, str] = {"away": "store", "store_away": "store", "store_busy": "store", "kafka_away": "kafka"}
+AWAY_CODES: Mapping[str, str] = {
+    "away": "store", "store_away": "store", "store_busy": "store", "store_slow": "store", "kafka_away": "kafka",
+}  # fmt: skip
 """Codes of the class *away*, and the dependency each speaks of."""
 
 
@@ -29,6 +31,12 @@ TROUBLES: Mapping[str, Trouble] = {
         "look at its disk space, memory and running queries; nothing need be restarted.",
         "ClickHouse 暂时无法服务（内存、磁盘、数据片段或连接耗尽）；事件在 Kafka 中等待。",
         "检查其磁盘空间、内存和正在执行的查询；无需重启任何进程。",
+    ),
+    "store_slow": Trouble(
+        "ClickHouse takes longer over a statement than the statement may; what must be done is tried again.",
+        "where you asked for something, ask about a shorter time; else look at its load and running queries.",
+        "ClickHouse 执行某语句超出时限；必须完成的操作会重试。",
+        "如为查询，请缩短时间范围；否则检查其负载和正在执行的查询。",
     ),
     "kafka_away": Trouble(
         "Kafka does not answer; no event can be read until it is back.",

@@ -196,6 +196,14 @@ def test_too_many_parts_and_too_little_memory_are_away(
 
 
 @pytest.mark.stack
+def test_a_statement_that_takes_longer_than_it_may_is_slow_and_the_next_one_is_answered(migrator: ClickHouse) -> None:
+    with pytest.raises(Away) as caught:
+        migrator.query("SELECT sum(sleepEachRow(0.1)) FROM numbers(100)", None, {"max_execution_time": 1})
+    assert caught.value.code == "store_slow"
+    assert migrator.query("SELECT 1") == [(1,)]
+
+
+@pytest.mark.stack
 def test_a_missing_right_a_missing_table_and_another_schema_are_refused(
     make_table: MakeTable, clickhouse_settings: Any, writer: ClickHouse
 ) -> None:

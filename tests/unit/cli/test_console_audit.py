@@ -68,7 +68,7 @@ def _desk(settings: Settings, store: Store) -> ConsoleAudit:
 
 
 def test_a_report_that_takes_too_long_is_refused_and_is_no_outage(settings: Settings) -> None:
-    store = Store(_by_view(subject_access=[(3,)], access_events=Away("busy", code="store_busy")))
+    store = Store(_by_view(subject_access=[(3,)], access_events=Away("slow", code="store_slow")))
     with pytest.raises(UsageError) as refused:
         _desk(settings, store).subject_report(TOKENS, 0, NOW_US, "", with_actors=False)
     assert refused.value.code == "report_late"

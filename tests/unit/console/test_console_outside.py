@@ -72,6 +72,13 @@ def test_a_pool_tells_of_an_outage_once_and_asks_again_after_a_moment(monkeypatc
     with pytest.raises(StoreRefused):
         pool.query("SELECT 2")
     assert told == ["away", "back"]  # refusing is answering
+    for code in ("store_busy", "store_slow"):
+        connection.fails = Away("x", code=code)
+        for _ in range(2):
+            with pytest.raises(Away):
+                pool.query("SELECT 3")
+    assert told == ["away", "back"]  # so is being too slow
+    assert connection.asked == 7
     pool.close()
     assert connection.closed
 
@@ -150,6 +157,7 @@ def test_outages_are_dated_by_their_first_failure() -> None:
     outages.worked(STORE)
     assert outages.failed(STORE, 20) == 20
     assert (dependency_of("kafka_away"), dependency_of("store_busy"), dependency_of("away")) == (KAFKA, STORE, STORE)
+    assert dependency_of("store_slow") == STORE
 
 
 def test_what_the_directory_says_of_sources_is_read_again_when_the_file_changes(tmp_path: Path) -> None:

@@ -106,6 +106,17 @@ def test_where_the_store_is_away_the_page_says_so_and_comes_back(world: World) -
     assert client.get(address).status_code == 200  # type: ignore[attr-defined]
 
 
+def test_a_question_that_takes_too_long_is_said_to_and_is_no_outage(world: World) -> None:
+    client, address = _search(world, subject=SUBJECT)
+    world.looked.away_code = "store_slow"
+    world.looked.is_away = True
+    page = client.get(address)  # type: ignore[attr-defined]
+    assert page.status_code == 503
+    assert "Choose a shorter period" in page.text
+    assert "data-retry" not in page.text, "asking again by itself makes it slower"
+    assert "Since " not in page.text
+
+
 def test_pages_follow_each_other_without_a_hole(world: World) -> None:
     client, address = _search(world, subject=SUBJECT)
     shown: list[str] = []
