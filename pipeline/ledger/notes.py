@@ -40,7 +40,7 @@ def notes_in(content: bytes) -> Iterator[bytes]:
 
 def code_of(rejected: NoteRejected, note: bytes) -> str:
     """The code of section 7 for a note that proves nothing. A text that is no checkpoint is that first of all."""
-    if rejected.code == "note_signature":
+    if rejected.code in _NOTE_CODES:
         try:
             parse_lines(note.decode(errors="replace").rpartition("\n\n")[0] + "\n")
         except NoteRejected:

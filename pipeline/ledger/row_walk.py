@@ -49,10 +49,10 @@ HEAD_BYTES, _LARGEST_BYTES = 5, 1 << 24
 class Program:
     """Layouts as numbers. `fixed` (layouts, 9): bytes of the head, then where each of FIXED stands in it, -1 nowhere.
 
-    `steps` (n, 3): what follows the head: kind of step, width or number, what is noted; those of layout i are
-    `begins[i]` to before `begins[i + 1]`. `enums` (n, 2): layout, place in the head; `words` (n, 256): 1 where the byte
-    stands for a word. `of_version` (2, 256): layout of events and dead letters by version, -1 none.
-    `kinds` (2, 256): 1 where a leaf kind belongs into that table.
+    `steps` (n, 3): what follows the head: kind of step, width or number, what is noted. `enums` (n, 2): place in the
+    head, number of its words; `words` (n, 256): 1 where the byte stands for a word. `begins` (layouts + 1, 2): where
+    the steps and enums of each layout begin. `of_version` (2, 256): layout of events and dead letters by version, -1
+    none. `kinds` (2, 256): 1 where a leaf kind belongs into that table.
     """
 
     fixed: I64
@@ -66,7 +66,8 @@ class Program:
 
 def program_of(layouts: Mapping[tuple[int, int], Sequence[tuple[str, str]]], kinds: Sequence[Sequence[int]]) -> Program:
     """The program of layouts: (0 event or 1 dead letter, version) to columns. One that this cannot read is left out."""
-    fixed, steps, begins, enums, words = list[list[int]](), list[list[int]](), [0], list[list[int]](), list[U8]()
+    fixed, steps, enums = list[list[int]](), list[list[int]](), list[list[int]]()
+    begins, numbers = [[0, 0]], dict[str, int]()
     of_version = np.full((2, 256), -1, np.int64)
     for (table, version), columns in layouts.items():
         head = 0
@@ -79,15 +80,14 @@ def program_of(layouts: Mapping[tuple[int, int], Sequence[tuple[str, str]]], kin
         if any(size_of.get(name, 0) != size for name, size in _SIZES.items() if name in dict(columns)):
             continue
         own = [_step(name, kind) for name, kind in columns[head:]]
-        number = len(fixed)
+        of_version[table, version] = len(fixed)
         fixed.append([sum(sizes), *(at.get(name, -1) for name in FIXED)])
         for name, kind in columns[:head]:
             if kind.startswith("Enum8("):
-                enums.append([number, at[name]])
-                words.append(_table({value & 0xFF for value in enum_words(kind).values()}))
+                enums.append([at[name], numbers.setdefault(kind, len(numbers))])
         steps += own
-        begins.append(len(steps))
-        of_version[table, version] = number
+        begins.append([len(steps), len(enums)])
+    words = [_table({value & 0xFF for value in enum_words(kind).values()}) for kind in numbers]
     return Program(
         np.array(fixed, np.int64).reshape(-1, 1 + len(FIXED)), np.array(steps, np.int64).reshape(-1, 3),
         np.array(begins, np.int64), np.array(enums, np.int64).reshape(-1, 2),
@@ -201,9 +201,9 @@ def _read_head(data: U8, begin: int, fixed: I64, found: I64) -> None:
 
 
 @numba.njit(cache=True)
-def _stand_for_words(data: U8, begin: int, layout: int, enums: I64, words: U8) -> bool:
-    for number in range(len(enums)):
-        if enums[number, 0] == layout and not words[number, data[begin + enums[number, 1]]]:
+def _stand_for_words(data: U8, begin: int, enums: I64, words: U8) -> bool:
+    for number in range(len(enums)):  # noqa: SIM110
+        if not words[enums[number, 1], data[begin + enums[number, 0]]]:
             return False
     return True
 
@@ -230,7 +230,8 @@ def _walk(
         row, texts = found[count], spans[count]
         _read_head(data, begin, fixed[layout], row)
         behind = begin + fixed[layout, 0]
-        if _behind_head(data, behind, end, steps[begins[layout] : begins[layout + 1]], texts, row) != end:
+        own, following = begins[layout], begins[layout + 1]
+        if _behind_head(data, behind, end, steps[own[0] : following[0]], texts, row) != end:
             return count, at, OTHER
         if table == 0:
             row[LAST_OFFSET] = row[OFFSET]
@@ -241,7 +242,7 @@ def _walk(
             or row[PARTITION] != partition
             or not _is_at(data, texts[0, 0], texts[0, 1], topic)
             or not _is_at(data, texts[1, 0], texts[1, 1], incarnation)
-            or not _stand_for_words(data, begin, layout, enums, words)
+            or not _stand_for_words(data, begin, enums[own[1] : following[1]], words)
         ):
             return count, at, OTHER
         last_offset = int(row[LAST_OFFSET])

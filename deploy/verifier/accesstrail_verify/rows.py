@@ -15,8 +15,10 @@ MAX_ROW_BYTES = 1 << 28
 
 _FIXED_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
-_FIXED_STRING = re.compile(r"FixedString\(([1-9][0-9]{0,4})\)")
+_FIXED_STRING = re.compile(r"FixedString\(([1-9][0-9]{0,3})\)")
 _ENUM = re.compile(r"Enum8\(('[^'\\]*' = -?[0-9]{1,3}(?:, '[^'\\]*' = -?[0-9]{1,3})*)\)")
+_TEXTS = ("String", "LowCardinality(String)")
+_MAPS = frozenset(f"Map({key}, {value})" for key in _TEXTS for value in _TEXTS)
 _ENUM_WORD = re.compile(r"'([^'\\]*)' = (-?[0-9]{1,3})")
 
 KNOWN_LISTS: Final[Mapping[tuple[str, int], str]] = {
@@ -58,7 +60,7 @@ class Row:
 
 
 # A type is a tuple: ("fixed", bytes, is_signed_number or None), ("enum", {byte: word}), ("string",),
-# ("array", item type), ("map", key type, value type).
+# ("items", bytes of an item) and ("texts", texts of an item): arrays and maps.
 ColumnType = tuple[Any, ...]
 
 
@@ -73,16 +75,29 @@ def parse_type(text: str) -> ColumnType:
     if text in ("UUID", "IPv6"):
         return ("fixed", 16, None)
     if match := _ENUM.fullmatch(text):
-        return ("enum", {int(number) & 0xFF: word for word, number in _ENUM_WORD.findall(match[1])})
-    if text in ("String", "LowCardinality(String)"):
+        return ("enum", _enum_words(match[1]))
+    if text in _TEXTS:
         return ("string",)
-    if text.startswith("Array(") and text.endswith(")") and len(text) < 200:
-        return ("array", parse_type(text[len("Array(") : -1]))
-    if text.startswith("Map(") and text.endswith(")") and len(text) < 200:
-        key, comma, value = text[len("Map(") : -1].partition(", ")
-        if comma:
-            return ("map", parse_type(key), parse_type(value))
+    if text.startswith("Array(") and text.endswith(")"):
+        item = text[len("Array(") : -1]
+        if item in _TEXTS:
+            return ("texts", 1)
+        if not item.startswith("Array(") and (kind := parse_type(item))[0] == "fixed":
+            return ("items", kind[1])
+    if text in _MAPS:
+        return ("texts", 2)
     raise Malformed(f"manifest.json: unknown type {ascii(text)[:80]}")
+
+
+def _enum_words(text: str) -> dict[int, str]:
+    """Byte to word; `Malformed` where a number is not of 8 bits, or a word or number is there twice."""
+    pairs = [(word, int(number), number) for word, number in _ENUM_WORD.findall(text)]
+    if any(not -128 <= number < 128 or str(number) != written for _, number, written in pairs):
+        raise Malformed("manifest.json: a number of an Enum8 is none of 8 bits")
+    words = {number & 0xFF: word for word, number, _ in pairs}
+    if not len(words) == len(set(words.values())) == len(pairs):
+        raise Malformed("manifest.json: an Enum8 has a word or a number twice")
+    return words
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -109,23 +124,12 @@ def skip(kind: ColumnType, data: bytes, at: int) -> int:
         return at + length
     if name == "fixed":
         return at + int(kind[1])
-    if name == "enum":
-        if data[at] not in kind[1]:
-            raise Unreadable("a number stands for no word")
-        return at + 1
     count, at = varint(data, at)
     if count > len(data):
         raise Unreadable("more items than bytes")
-    if name == "array" and kind[1][0] == "fixed":
-        return at + count * int(kind[1][1])
-    if all(part[0] == "string" for part in kind[1:]):
-        return _skip_strings(data, at, count * (len(kind) - 1))
-    for _ in range(count):
-        for part in kind[1:]:
-            at = skip(part, data, at)
-        if at > len(data):
-            raise Unreadable("the data end before the columns")
-    return at
+    if name == "items":
+        return at + count * int(kind[1])
+    return _skip_strings(data, at, count * int(kind[1]))
 
 
 def _skip_strings(data: bytes, at: int, count: int) -> int:
@@ -148,6 +152,8 @@ class Layout:
             if dict(columns).get(name) not in text.split("|"):
                 raise Malformed(f"manifest.json: a list of columns lacks {name} {text}")
         self._head, self._head_bytes = self._fixed_head()
+        if any(kind[0] == "enum" for _, _, kind in self._types[len(self._head) :]):
+            raise Malformed("manifest.json: an Enum8 behind a column of variable width")
         self._enums = tuple((at, kind[1]) for at, _, kind in self._head if kind[0] == "enum")
         self._seen_enums: set[bytes] = set()
         self._numbers = tuple(
@@ -214,11 +220,11 @@ class Layout:
 
 
 def _value(kind: ColumnType, data: bytes, begin: int, end: int) -> Json:
-    if kind[0] in ("array", "map"):
+    if kind[0] in ("items", "texts"):
         return varint(data, begin)[0]
     if kind[0] == "fixed" and kind[2] is not None:
         return int.from_bytes(data[begin:end], "little", signed=kind[2])
-    return data[begin] if kind[0] == "enum" else data[begin:end]
+    return data[begin:end]
 
 
 _TEXT = "String|LowCardinality(String)"
@@ -243,8 +249,20 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
     "incident_log": _POSITION,
 }
 _WANTED = frozenset((*_NEEDED["access_events"], "last_offset", "leaf_kind", "score_status"))
+_UNSCORED = 2
+_KINDS = {1: "event", 2: "dead_letter", 3: "gap"}
+_WORDS: Mapping[str, Mapping[str, Mapping[int, str]]] = {
+    "access_events": {"leaf_kind": _KINDS, "score_status": {_UNSCORED: "unscored"}},
+    "dead_letters": {"leaf_kind": _KINDS},
+    "incident_log": {},
+}
 _TABLE_OF_KIND = {"E": "access_events", "D": "dead_letters", "I": "incident_log"}
-_LEAF_KINDS = {"E": ("event",), "D": ("dead_letter", "gap")}
+_LEAF_KINDS = {"E": (1,), "D": (2, 3), "I": (0,)}
+
+
+def _has_words(kind: ColumnType | None, words: Mapping[int, str]) -> bool:
+    """Whether a column, where there is one, is an Enum8 in which these words have these numbers."""
+    return kind is None or (kind[0] == "enum" and words.items() <= kind[1].items())
 
 
 class RowReader:
@@ -258,6 +276,8 @@ class RowReader:
             layout = Layout(pairs, _NEEDED[table])
             if table != "incident_log" and [name for name, _ in pairs[:2]] != ["leaf_kind", "canon_version"]:
                 raise Malformed(f"manifest.json: columns of {table}/{version} begin otherwise")
+            if not all(_has_words(layout.types.get(name), words) for name, words in _WORDS[table].items()):
+                raise Malformed(f"manifest.json: words of {table}/{version} have other numbers")
             self._layouts[table, version if table != "incident_log" else 0] = layout
 
     def _check_list(self, table: str, version: int, pairs: Columns) -> None:
@@ -304,38 +324,36 @@ class RowReader:
             raise Unreadable("no columns are known for its version")
         values = layout.read(data)
         offset = values["offset"]
-        kind = "" if table == "I" else layout.types["leaf_kind"][1][values["leaf_kind"]]
-        if table != "I" and kind not in _LEAF_KINDS[table]:
+        kind = 0 if table == "I" else values["leaf_kind"]
+        if kind not in _LEAF_KINDS[table]:
             raise Unreadable("its leaf_kind belongs in another table")
-        last_offset = values.get("last_offset", offset) if table == "D" else offset
-        if not offset <= last_offset <= MAX_NUMBER or (kind == "dead_letter" and last_offset != offset):
+        last_offset = values["last_offset"] if table == "D" else offset
+        if not offset <= last_offset <= MAX_NUMBER or (kind == 2 and last_offset != offset):
             raise Unreadable("its last_offset cannot be")
-        if table != "E":
-            return _row_of(table, leaf, values, {"": 0, "dead_letter": 2, "gap": 3}[kind], last_offset)
-        status = layout.types.get("score_status", ("fixed",))
-        is_unscored = status[0] == "enum" and status[1][values["score_status"]] == "unscored"
-        return _row_of(table, leaf, values, 1, offset, is_unscored)
+        return _row_of(table, leaf, values, kind, last_offset)
 
 
-def _row_of(
-    table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int, is_unscored: bool = False
-) -> Row:
-    return Row(
+def _row_of(table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int) -> Row:
+    row = Row(
         table,
         leaf,
         kind,
-        values.get("canon_version", 0),
+        0,
         values["partition"],
         values["offset"],
         last_offset,
         values["received_at"],
         values["topic"],
         values["incarnation"],
-        is_unscored,
-        values.get("subject_tokens", 0),
-        (values.get("tenant_id", b""), values.get("source_system", b""), values.get("source_instance", b"")),
-        values.get("source_seq", -1),
     )
+    if table != "I":
+        row.canon_version = values["canon_version"]
+    if table == "E":
+        row.is_unscored = values.get("score_status") == _UNSCORED
+        row.subjects = values["subject_tokens"]
+        row.source = (values["tenant_id"], values["source_system"], values["source_instance"])
+        row.source_seq = values["source_seq"]
+    return row
 
 
 def digest_of_list(columns: Columns) -> str:
