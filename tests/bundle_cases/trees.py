@@ -104,6 +104,13 @@ def entry_before_the_range_edited(bundle: BundleFiles) -> None:
     bundle.set_entries(entries)
 
 
+@case("entry_chain", base="later_range")
+def entry_before_the_range_that_ends_before_it_begins(bundle: BundleFiles) -> None:
+    entries = bundle.entries()
+    entries[0]["first_offset"] = entries[0]["last_offset"] + 1
+    bundle.set_entries(hashed_again(entries))
+
+
 @case("entry_frontier", "entry_root", "checkpoint_root", base="later_range")
 def entry_before_the_range_with_another_frontier(bundle: BundleFiles) -> None:
     entries = bundle.entries()
