@@ -372,7 +372,11 @@ case(
 )(nothing)
 case("checkpoint_beyond", against=note(ORIGIN, 20, b"\x05" * 32), name="against_a_larger_size")(nothing)
 case(exit=2, against="no note\n", name="against_no_note")(nothing)
-case(against=_KEPT.replace("\n", "\r\n"), name="against_a_note_with_the_line_ends_of_mails")(nothing)
+case(
+    "checkpoint_root",
+    against=note(ORIGIN, 10, b"\x05" * 32).replace("\n", "\r\n"),
+    name="against_a_note_with_the_line_ends_of_mails",
+)(nothing)
 _TEXT = _KEPT.partition("\n\n")[0] + "\n— not a signature\n\u2028\n"
 case(against=f"{_TEXT}\n{LEDGER.signature_line(_TEXT)}{_KEPT}", name="against_a_note_with_odd_lines")(nothing)
 case(exit=2, against=f" \n{_KEPT} \n", name="against_a_note_with_a_line_behind_it")(nothing)
