@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import takewhile
+from operator import contains
+from struct import Struct
 from typing import Any, Final
 
-from .bundle import MAX_NUMBER, Bundle, Columns, Json
+from .bundle import MAX_NUMBER, Bundle, Columns
 from .findings import Malformed
 
 MAX_ROW_BYTES = 1 << 28
@@ -60,7 +63,7 @@ class Row:
 
 
 # A type is a tuple: ("fixed", bytes, is_signed_number or None), ("enum", {byte: word}), ("string",),
-# ("items", bytes of an item) and ("texts", texts of an item): arrays and maps.
+# ("items", bytes of an item) or ("texts", texts of an item): arrays and maps.
 ColumnType = tuple[Any, ...]
 
 
@@ -116,115 +119,91 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             raise Unreadable("a length is written too long")
 
 
-def skip(kind: ColumnType, data: bytes, at: int) -> int:
-    """Where a value ends."""
-    name = kind[0]
-    if name == "string":
-        length, at = varint(data, at)
-        return at + length
-    if name == "fixed":
-        return at + int(kind[1])
-    count, at = varint(data, at)
-    if count > len(data):
-        raise Unreadable("more items than bytes")
-    if name == "items":
-        return at + count * int(kind[1])
-    return _skip_strings(data, at, count * int(kind[1]))
+_STRUCT = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
+_STRUCT |= {(size, True): letter.lower() for (size, _), letter in _STRUCT.items()}
 
 
-def _skip_strings(data: bytes, at: int, count: int) -> int:
-    for _ in range(count):
-        length = data[at]
-        at += 1
-        if length >= 0x80:
-            length, at = varint(data, at - 1)
-        at += length
-    return at
+def _width(kind: ColumnType) -> int:
+    return int(kind[1]) if kind[0] == "fixed" else 1
 
 
 class Layout:
-    """Reads the columns that verification needs, and finds the end of every other, from one list of columns."""
+    """Reads the columns that verification needs, and finds the end of every other, from one list of columns.
+
+    Columns of fixed width that stand first, the head, are read at once; what is not needed of it is passed over.
+    """
 
     def __init__(self, columns: Columns, needed: Mapping[str, str]) -> None:
-        self._types = [(name, text, parse_type(text)) for name, text in columns]
-        self.types = {name: kind for name, _, kind in self._types}
+        self.types = {name: parse_type(text) for name, text in columns}
         for name, text in needed.items():
             if dict(columns).get(name) not in text.split("|"):
                 raise Malformed(f"manifest.json: a list of columns lacks {name} {text}")
-        self._head, self._head_bytes = self._fixed_head()
-        if any(kind[0] == "enum" for _, _, kind in self._types[len(self._head) :]):
+        kinds = list(self.types.items())
+        head = list(takewhile(lambda one: one[1][0] in ("fixed", "enum"), kinds))
+        tail = kinds[len(head) :]
+        if any(kind[0] == "enum" for _, kind in tail):
             raise Malformed("manifest.json: an Enum8 behind a column of variable width")
-        self._enums = tuple((at, kind[1]) for at, _, kind in self._head if kind[0] == "enum")
-        self._seen_enums: set[bytes] = set()
-        self._numbers = tuple(
-            (name, at, at + kind[1], kind[2])
-            for at, name, kind in self._head
-            if name in _WANTED and kind[0] == "fixed" and kind[2] is not None
+        self._words = tuple(kind[1] for _, kind in head if kind[0] == "enum")
+        self._enums = Struct("<" + "".join("B" if kind[0] == "enum" else f"{_width(kind)}x" for _, kind in head))
+        letters = [_letter(kind) if name in _WANTED else "" for name, kind in head]
+        self._names = tuple(name for (name, _), letter in zip(head, letters, strict=True) if letter)
+        self._head = Struct(
+            "<" + "".join(letter or f"{_width(kind)}x" for (_, kind), letter in zip(head, letters, strict=True))
         )
-        self._bytes = tuple((name, at) for at, name, kind in self._head if name in _WANTED and kind[0] == "enum")
-        self._tail = tuple(
-            (name if name in _WANTED else "", kind[0] == "string", kind)
-            for name, _, kind in self._types[len(self._head) :]
-        )
-
-    def _fixed_head(self) -> tuple[list[tuple[int, str, ColumnType]], int]:
-        head: list[tuple[int, str, ColumnType]] = []
-        at = 0
-        for name, _, kind in self._types:
-            if kind[0] not in ("fixed", "enum"):
-                break
-            head.append((at, name, kind))
-            at += kind[1] if kind[0] == "fixed" else 1
-        return head, at
+        self._tail = tuple((name if name in _WANTED else "", *kind, *[0] * (3 - len(kind))) for name, kind in tail)
 
     def read(self, data: bytes) -> dict[str, Any]:
         """The columns needed; `Unreadable` where the data are not exactly those columns."""
-        try:
-            return self._read(data)
-        except IndexError:
-            raise Unreadable("the data end before the columns") from None
-
-    def _read(self, data: bytes) -> dict[str, Any]:
-        at = self._head_bytes
-        if at > len(data):
+        if len(data) < self._head.size:
             raise Unreadable("the data end before the columns")
-        self._check_enums(data)
-        values: dict[str, Any] = {name: data[place] for name, place in self._bytes}
-        for name, first, end, signed in self._numbers:
-            values[name] = int.from_bytes(data[first:end], "little", signed=signed)
-        for name, is_string, kind in self._tail:
-            if is_string:
+        if not all(map(contains, self._words, self._enums.unpack_from(data))):
+            raise Unreadable("a number stands for no word")
+        values: dict[str, Any] = dict(zip(self._names, self._head.unpack_from(data), strict=True))
+        try:
+            end = self._read_tail(data, values)
+        except IndexError:
+            end = -1
+        if end != len(data):
+            raise Unreadable("the data are longer or shorter than the columns")
+        return values
+
+    def _read_tail(self, data: bytes, values: dict[str, Any]) -> int:
+        """What follows the head, value by value; where it ends. `IndexError` where the data end before."""
+        at = self._head.size
+        for name, form, size, signed in self._tail:
+            if form == "fixed":
+                if name:
+                    values[name] = int.from_bytes(data[at : at + size], "little", signed=bool(signed))
+                at += size
+                continue
+            count = data[at]
+            at += 1
+            if count >= 0x80:
+                count, at = varint(data, at - 1)
+            if form == "string":
+                if name:
+                    values[name] = data[at : at + count]
+                at += count
+                continue
+            if name:
+                values[name] = count
+            if form == "items":
+                at += count * size
+                continue
+            for _ in range(count * size):
                 length = data[at]
                 at += 1
                 if length >= 0x80:
                     length, at = varint(data, at - 1)
-                if name:
-                    values[name] = data[at : at + length]
                 at += length
-            else:
-                begin, at = at, skip(kind, data, at)
-                if name:
-                    values[name] = _value(kind, data, begin, at)
-        if at != len(data):
-            raise Unreadable("the data are longer or shorter than the columns")
-        return values
-
-    def _check_enums(self, data: bytes) -> None:
-        numbers = bytes([data[at] for at, _ in self._enums])
-        if numbers in self._seen_enums:
-            return
-        if any(data[at] not in words for at, words in self._enums):
-            raise Unreadable("a number stands for no word")
-        if len(self._seen_enums) < 100_000:
-            self._seen_enums.add(numbers)
+        return at
 
 
-def _value(kind: ColumnType, data: bytes, begin: int, end: int) -> Json:
-    if kind[0] in ("items", "texts"):
-        return varint(data, begin)[0]
-    if kind[0] == "fixed" and kind[2] is not None:
-        return int.from_bytes(data[begin:end], "little", signed=kind[2])
-    return data[begin:end]
+def _letter(kind: ColumnType) -> str:
+    """How `struct` calls a number; empty for bytes."""
+    if kind[0] == "enum":
+        return "B"
+    return "" if kind[2] is None else _STRUCT[kind[1], kind[2]]
 
 
 _TEXT = "String|LowCardinality(String)"
@@ -334,26 +313,28 @@ class RowReader:
 
 
 def _row_of(table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int) -> Row:
-    row = Row(
+    return Row(
         table,
         leaf,
         kind,
-        0,
+        0 if table == "I" else values["canon_version"],
         values["partition"],
         values["offset"],
         last_offset,
         values["received_at"],
         values["topic"],
         values["incarnation"],
+        *(_of_event(values) if table == "E" else ()),
     )
-    if table != "I":
-        row.canon_version = values["canon_version"]
-    if table == "E":
-        row.is_unscored = values.get("score_status") == _UNSCORED
-        row.subjects = values["subject_tokens"]
-        row.source = (values["tenant_id"], values["source_system"], values["source_instance"])
-        row.source_seq = values["source_seq"]
-    return row
+
+
+def _of_event(values: Mapping[str, Any]) -> tuple[bool, int, tuple[bytes, bytes, bytes], int]:
+    return (
+        values.get("score_status") == _UNSCORED,
+        values["subject_tokens"],
+        (values["tenant_id"], values["source_system"], values["source_instance"]),
+        values["source_seq"],
+    )
 
 
 def digest_of_list(columns: Columns) -> str:
