@@ -11,10 +11,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.compiled import compiled
 from pipeline.ledger.rowbinary import enum_words, fixed_format, is_text, items_of
 
 I64 = npt.NDArray[np.int64]
@@ -128,7 +128,7 @@ def walk(
     return found[:count], spans[:count], at, why
 
 
-@numba.njit(cache=True)
+@compiled
 def _number(data: U8, at: int, size: int) -> int:
     """A little-endian number of 1, 4 or 8 bytes; one of 8 bytes is signed."""
     value = np.int64(0)
@@ -137,7 +137,7 @@ def _number(data: U8, at: int, size: int) -> int:
     return int(value)
 
 
-@numba.njit(cache=True)
+@compiled
 def _length(data: U8, at: int, end: int) -> tuple[int, int]:
     """Where a LEB128 number before `end` ends and what it is; (-1, 0): not there, too long, or not the shortest."""
     value = np.int64(0)
@@ -152,7 +152,7 @@ def _length(data: U8, at: int, end: int) -> tuple[int, int]:
     return -1, 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _is_at(data: U8, begin: int, end: int, text: U8) -> bool:
     if end - begin != len(text):
         return False
@@ -162,7 +162,7 @@ def _is_at(data: U8, begin: int, end: int, text: U8) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _behind_head(data: U8, at: int, end: int, steps: I64, spans: I64, found: I64) -> int:
     """Walks over what follows the head of one row; where it ends, -1 where something is wrong."""
     for step in range(len(steps)):
@@ -191,7 +191,7 @@ def _behind_head(data: U8, at: int, end: int, steps: I64, spans: I64, found: I64
     return at
 
 
-@numba.njit(cache=True)
+@compiled
 def _read_head(data: U8, begin: int, fixed: I64, found: I64) -> None:
     found[SUBJECTS], found[START] = 0, begin
     for name in range(len(FIXED)):
@@ -200,7 +200,7 @@ def _read_head(data: U8, begin: int, fixed: I64, found: I64) -> None:
         found[name] = _number(data, begin + at, size) if at >= 0 else -1
 
 
-@numba.njit(cache=True)
+@compiled
 def _stand_for_words(data: U8, begin: int, enums: I64, words: U8) -> bool:
     for number in range(len(enums)):  # noqa: SIM110
         if not words[enums[number, 1], data[begin + enums[number, 0]]]:
@@ -208,7 +208,7 @@ def _stand_for_words(data: U8, begin: int, enums: I64, words: U8) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _walk(
     data: U8, at: int, fixed: I64, steps: I64, begins: I64, enums: I64, words: U8, of_version: I64, kinds: U8,
     topic: U8, incarnation: U8, partition: int, last_offset: int, dead_letter: int, found: I64, spans: I64,
