@@ -271,7 +271,7 @@ def _columns(bundle: BundleFiles, chance: Random) -> None:
     except (KeyError, ValueError, IndexError, TypeError):
         return
     table, _, _ = name.partition("/")
-    pairs = [list(pair) for pair in columns[name]] if isinstance(columns[name], list) else []
+    pairs = [list(pair) for pair in columns[name] if isinstance(pair, list)] if isinstance(columns[name], list) else []
     for _ in range(chance.randrange(3)):
         if not pairs:
             break

@@ -362,11 +362,11 @@ def meet_checkpoints(
                 covered = max(covered, size)
             else:
                 findings.add("checkpoint_root", tree, f"the signed checkpoint of {size} leaves names another root")
-        elif size > end and (behind is None or size > behind.size):
+        elif size > max(begin, end) and (behind is None or size > behind.size):
             about = f"{size} leaves were signed, {end} are there: the end was cut off"
             findings.add("checkpoint_beyond", tree, about)
     if covered < end:
-        about = f"{end - max(covered, begin)} of {end - begin} leaves are behind no good checkpoint"
+        about = f"{max(0, end - max(covered, begin))} of {max(0, end - begin)} leaves are behind no good checkpoint"
         findings.add("not_covered", tree, about)
     return max(covered, 0)
 
