@@ -157,7 +157,7 @@ def _other(value: Any, chance: Random) -> Any:
     """Another value, most often of the same type."""
     if chance.randrange(12) == 0:
         return chance.choice((None, True, 1.5, [], {}, "x", 0, -1, float("nan"), [[[]]]))
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool | float) or value is None:
         return value
     if isinstance(value, int):
         return value + chance.choice((-1, 1, 2, 3)) if chance.randrange(2) else chance.choice(_NUMBERS)
