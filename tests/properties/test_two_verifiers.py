@@ -79,6 +79,7 @@ def verdicts(number: int, keys: Path) -> tuple[Verdict, Verdict, str]:
     return one, other, f"{name}: {', '.join(done)}{'' if text is None else ', with kept checkpoints'}"
 
 
+@pytest.mark.timeout(3600)
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(number=st.integers(0, 2**31))
 def test_both_say_the_same_of_a_bundle_that_was_changed_at_random(keys: Path, number: int) -> None:
