@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +22,7 @@ from detectors.base import F32, F64, I64
 from detectors.features import KINDS, N_FEATURES, NAMES
 from detectors.isolation_forest import Forest
 from detectors.surprisal import N_ORDER
+from pipeline.compiled import compiled
 
 _MILLION = 1e6
 _KIND_ROWS = tuple(tuple(NAMES.index(name) for name in names) for _, names in KINDS)
@@ -78,7 +78,7 @@ _SAVED = np.dtype([("place", "<i8"), ("players", "<i8"), ("share", "<f8"), ("fol
 _BRANCH = np.dtype([("node", "<i8"), ("parent", "<i8"), ("side", "<i8"), ("level", "<i8")])
 
 
-@numba.njit(cache=True)
+@compiled
 def _contributions(
     rows: F32,
     feature: npt.NDArray[np.int32],
@@ -119,7 +119,7 @@ def _contributions(
                 waiting += 2
 
 
-@numba.njit(cache=True)
+@compiled
 def _step(
     way: npt.NDArray[np.void],
     players: int,
@@ -144,7 +144,7 @@ def _step(
     return players
 
 
-@numba.njit(cache=True)
+@compiled
 def _step_back(way: npt.NDArray[np.void], saved: npt.NDArray[np.void], level: int) -> int:
     """Takes a step back; the number of players before it."""
     before = saved[level]
@@ -152,7 +152,7 @@ def _step_back(way: npt.NDArray[np.void], saved: npt.NDArray[np.void], level: in
     return int(before.players)
 
 
-@numba.njit(cache=True)
+@compiled
 def _share_out(
     value: float, players: int, way: npt.NDArray[np.void], weights: F64, sums: F64, out: F64, row: int
 ) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32, F64
+from pipeline.compiled import compiled
 
 TREES = 100
 MAX_SAMPLES = 4096
@@ -68,7 +68,7 @@ def _covers(forest: Forest) -> F64:
     return covers
 
 
-@numba.njit(cache=True)
+@compiled
 def _fill_covers(left: npt.NDArray[np.int32], path: F64, roots: npt.NDArray[np.int32], paths: F64, covers: F64) -> None:
     """Depths downwards, covers upwards: a tree's nodes stand breadth-first."""
     depths = np.zeros(left.shape[0], np.float64)
@@ -84,7 +84,7 @@ def _fill_covers(left: npt.NDArray[np.int32], path: F64, roots: npt.NDArray[np.i
                 covers[node] = _rows_of(paths, path[node] - depths[node])
 
 
-@numba.njit(cache=True)
+@compiled
 def _rows_of(paths: F64, rest: float) -> float:
     """The number n with c(n) nearest to `rest`; `paths[n - 1]` is c(n), ascending."""
     low, high = 0, paths.shape[0] - 1
@@ -151,7 +151,7 @@ def _flatten_tree(tree: object) -> tuple[npt.NDArray[np.int32], F32, npt.NDArray
     return feature, threshold.astype(np.float32), left, path, max(depth)
 
 
-@numba.njit(cache=True)
+@compiled
 def _step(rows: F32, row: np.uint64, nodes: npt.NDArray[np.void], at: np.uint64) -> np.uint64:
     """One level down; unsigned indexes, because a signed one is looked at for being negative each time."""
     node = nodes[at]
@@ -159,7 +159,7 @@ def _step(rows: F32, row: np.uint64, nodes: npt.NDArray[np.void], at: np.uint64)
     return np.uint64(node.left) + np.uint64(beyond)
 
 
-@numba.njit(cache=True)
+@compiled
 def _walk(
     rows: F32,
     nodes: npt.NDArray[np.void],

@@ -19,12 +19,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32, NO_LOCATION
 from detectors.profile import ACTION_CODES, CHANNEL_CODES, DAY_BITMAP_WORDS, HOUR_BITMAP_WORDS, RING_DAYS
+from pipeline.compiled import compiled
 
 ORDER = (
     "hour_rarity", "gap_days", "records", "records_own", "bytes", "events_10m", "subjects_1h", "subjects_day",
@@ -106,7 +106,7 @@ _AT_ONCE = 4
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@numba.njit(cache=True)
+@compiled
 def _key(value: np.uint64) -> np.uint32:
     """32 mixed bits of a hash; 0 only for an absent value."""
     if value == 0:
@@ -115,13 +115,13 @@ def _key(value: np.uint64) -> np.uint32:
     return mixed if mixed != 0 else np.uint32(1)
 
 
-@numba.njit(cache=True)
+@compiled
 def _stamp(day: int) -> np.uint16:
     """A day since 1970 as 16 bits (to 2149)."""
     return np.uint16(max(0, day) & 0xFFFF)
 
 
-@numba.njit(cache=True)
+@compiled
 def _days_used(
     keys: npt.NDArray[np.uint32], days: npt.NDArray[np.uint16], last: npt.NDArray[np.uint16], key: np.uint32, today: int
 ) -> float:
@@ -133,7 +133,7 @@ def _days_used(
     return 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _use(
     keys: npt.NDArray[np.uint32], days: npt.NDArray[np.uint16], last: npt.NDArray[np.uint16], key: np.uint32, today: int
 ) -> None:
@@ -152,7 +152,7 @@ def _use(
     keys[least], days[least], last[least] = key, np.uint16(1), stamp
 
 
-@numba.njit(cache=True)
+@compiled
 def _novelty(s: Any, days_used: float, key: np.uint32) -> float:
     """1 / (1 + days of use before today), damped while the account itself is new; 0 where the value is absent."""
     if key == 0:
@@ -161,7 +161,7 @@ def _novelty(s: Any, days_used: float, key: np.uint32) -> float:
     return novelty
 
 
-@numba.njit(cache=True)
+@compiled
 def _rarity(s: Any, days_used: float) -> float:
     """−log2 of the smoothed share of the active days on which it was used, damped while the account is new."""
     rarity = -math.log2((days_used + 0.5) / (s.known_days + 1.0))
@@ -169,13 +169,13 @@ def _rarity(s: Any, days_used: float) -> float:
     return damped
 
 
-@numba.njit(cache=True)
+@compiled
 def _distinct(ones: int, size: int) -> float:
     """Distinct count by linear counting (Whang, Vander-Zanden, Taylor 1990)."""
     return float(size * math.log(size / max(1, size - ones)))
 
 
-@numba.njit(cache=True)
+@compiled
 def _distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     """Great-circle distance (haversine)."""
     p1, p2 = math.radians(lat1), math.radians(lat2)
@@ -183,7 +183,7 @@ def _distance_km(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return 2 * _EARTH_KM * math.asin(math.sqrt(min(1.0, a)))
 
 
-@numba.njit(cache=True)
+@compiled
 def _turn_day(s: Any, e: Any) -> None:
     """The first event of a later day closes the day before it, and any long pause."""
     if s.events == 0:
@@ -207,7 +207,7 @@ def _turn_day(s: Any, e: Any) -> None:
     s.is_off_day = e.day_kind != WORKDAY and e.day_kind != MAKE_UP_WORKDAY
 
 
-@numba.njit(cache=True)
+@compiled
 def _learn_levels(s: Any) -> None:
     """The finished day moves the actor's own levels: upwards no further than two of its own deviations."""
     _learn_rise(s)
@@ -227,7 +227,7 @@ def _learn_levels(s: Any) -> None:
             s.day_bits[scope, j] = 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _risen(s: Any, place: int, measure: int) -> float:
     """The sum of small rises with today's total: Page's one-sided CUSUM, a day worth two deviations less a quarter."""
     if s.active_days < 5:
@@ -237,20 +237,20 @@ def _risen(s: Any, place: int, measure: int) -> float:
     return risen
 
 
-@numba.njit(cache=True)
+@compiled
 def _learn_rise(s: Any) -> None:
     """The finished day moves the sums of small rises."""
     rises = _risen(s, 0, SUBJECTS), _risen(s, 1, TAKEN), _risen(s, 2, UNMASKED)
     s.rises[0], s.rises[1], s.rises[2] = rises
 
 
-@numba.njit(cache=True)
+@compiled
 def _halve(days: npt.NDArray[np.uint16]) -> None:
     for j in range(days.shape[0]):
         days[j] >>= np.uint16(1)
 
 
-@numba.njit(cache=True)
+@compiled
 def _learn_habits(s: Any) -> None:
     """Hours, actions and channels of the finished day count as used on one day more; old days slowly fade."""
     base = 24 if s.is_off_day else 0
@@ -275,7 +275,7 @@ def _learn_habits(s: Any) -> None:
     _halve(s.resource_days)
 
 
-@numba.njit(cache=True)
+@compiled
 def _past(ring: npt.NDArray[np.float32], day: int, first: int, last: int) -> float:
     """Sum over the days from `first` to `last` days before `day`."""
     total = 0.0
@@ -284,7 +284,7 @@ def _past(ring: npt.NDArray[np.float32], day: int, first: int, last: int) -> flo
     return total
 
 
-@numba.njit(cache=True)
+@compiled
 def _turn_rings(s: Any, day: int) -> None:
     """Empties the days that passed without a trace and sums up the closed ones once, for all events of the new day."""
     for step in range(1, min(day - s.day, RING_DAYS) + 1):
@@ -295,30 +295,30 @@ def _turn_rings(s: Any, day: int) -> None:
     s.past_subjects[2], s.past_unexplained = _past(s.ring_subjects, day, 1, 13), _past(s.ring_unexplained, day, 1, 13)
 
 
-@numba.njit(cache=True)
+@compiled
 def _elapsed_s(s: Any, e: Any) -> float:
     """Seconds since the actor's newest event."""
     return max(0.0, (e.time_us - s.newest_us) / 1e6) if s.events > 0 else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _taken(e: Any) -> float:
     """Records that the access gave."""
     return float(e.records) if e.outcome == SUCCESS else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _is_export(e: Any) -> bool:
     return bool(FIRST_EXPORT <= e.action <= LAST_EXPORT)
 
 
-@numba.njit(cache=True)
+@compiled
 def _is_open(e: Any) -> bool:
     """Whether neither a work item nor an approval accounts for the access."""
     return bool(e.explained != IS_EXPLAINED and e.approved == 0)
 
 
-@numba.njit(cache=True)
+@compiled
 def _habits(s: Any, e: Any, i: int, late: bool, out: F32, usual: F32, spread: F32) -> None:
     """Time of day, pause, size; actions, channels, kinds of data."""
     base, hour = 24 if e.day_kind != WORKDAY and e.day_kind != MAKE_UP_WORKDAY else 0, int(e.local_hour)
@@ -340,7 +340,7 @@ def _habits(s: Any, e: Any, i: int, late: bool, out: F32, usual: F32, spread: F3
     out[i, RARE_RESOURCE] = _rarity(s, used) if key != 0 else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _news(s: Any, e: Any, i: int, out: F32) -> None:
     """Where from and with what, that this account never or rarely used."""
     key = _key(e.ip_prefix)
@@ -353,13 +353,13 @@ def _news(s: Any, e: Any, i: int, out: F32) -> None:
     out[i, NEW_AGENT] = _novelty(s, _days_used(s.agent_keys, s.agent_days, s.agent_last, key, s.day), key)
 
 
-@numba.njit(cache=True)
+@compiled
 def _is_placed(e: Any) -> bool:
     """Whether somebody sits where the address is: behind a VPN or a cloud, nobody does."""
     return bool(e.latitude != NO_LOCATION and e.network_kind != VPN and e.network_kind != CLOUD)
 
 
-@numba.njit(cache=True)
+@compiled
 def _speed(s: Any, e: Any) -> float:
     """km/h since the last place; 0 within 100 km. Less than 3 minutes count as 3."""
     if s.last_latitude == NO_LOCATION or not _is_placed(e):
@@ -368,7 +368,7 @@ def _speed(s: Any, e: Any) -> float:
     return km / max((e.time_us - s.last_place_us) / 3.6e9, 0.05) if km > 100.0 else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _steps(s: Any, e: Any) -> np.uint32:
     """The last 20 steps from one number to the next, this one's included, a bit each: was it in order?"""
     if s.last_sequence == 0 or e.sequence == 0:
@@ -377,7 +377,7 @@ def _steps(s: Any, e: Any) -> np.uint32:
     return np.uint32((s.sequence_bits << np.uint32(1)) | np.uint32(1 if step == 1 or step == 2 else 0))
 
 
-@numba.njit(cache=True)
+@compiled
 def _ones(word: np.uint32) -> int:
     count = 0
     while word:
@@ -386,7 +386,7 @@ def _ones(word: np.uint32) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@compiled
 def _pace(s: Any, e: Any, i: int, late: bool, out: F32) -> None:
     """Rates, changes of device and network, journeys, order, region; a late event moves none of them."""
     elapsed_s, device, network = _elapsed_s(s, e), _key(e.device), _key(e.ip_prefix)
@@ -415,7 +415,7 @@ def _pace(s: Any, e: Any, i: int, late: bool, out: F32) -> None:
     s.off_region_slow += 0.005 * (e.off_region - s.off_region_slow)
 
 
-@numba.njit(cache=True)
+@compiled
 def _look(s: Any, key: np.uint32, minute: int) -> tuple[float, float]:
     """Looks at one subject in about 7 days and separate visits in about 14; the table gives up the least visited."""
     least, least_worth = 0, 1e9
@@ -437,7 +437,7 @@ def _look(s: Any, key: np.uint32, minute: int) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _looks(s: Any, e: Any, i: int, subjects: npt.NDArray[np.uint64], out: F32) -> None:
     """Repeated looks at one subject without a reason; long lists are pages, not looks at a person."""
     touched = max(e.subjects_to - e.subjects_from, e.subject_count)
@@ -455,7 +455,7 @@ def _looks(s: Any, e: Any, i: int, subjects: npt.NDArray[np.uint64], out: F32) -
     out[i, REPEAT_SUBJECT], out[i, RETURN_VISITS] = math.log1p(looks), math.log1p(max(0.0, visits - 1.0))
 
 
-@numba.njit(cache=True)
+@compiled
 def _mark_hour(s: Any, mixed: np.uint64) -> None:
     """Marks a subject in the bitmap of the hour."""
     word, bit = (mixed >> np.uint64(58)) & np.uint64(15), np.uint64(1) << (mixed & np.uint64(63))
@@ -464,7 +464,7 @@ def _mark_hour(s: Any, mixed: np.uint64) -> None:
         s.hour_ones += 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _mark_day(s: Any, scope: int, mixed: np.uint64) -> None:
     """Marks a subject in one bitmap of the day."""
     word, bit = (mixed >> np.uint64(50)) & np.uint64(31), np.uint64(1) << ((mixed >> np.uint64(8)) & np.uint64(63))
@@ -473,7 +473,7 @@ def _mark_day(s: Any, scope: int, mixed: np.uint64) -> None:
         s.day_ones[scope] += 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _count(s: Any, e: Any, subjects: npt.NDArray[np.uint64]) -> None:
     """Today's totals, this event included. They are those of `s.day`: an event from before midnight may come later."""
     hour_mark = e.local_day * 24 + e.local_hour
@@ -507,7 +507,7 @@ def _count(s: Any, e: Any, subjects: npt.NDArray[np.uint64]) -> None:
     s.ring_unexplained[place] = s.today[UNEXPLAINED]
 
 
-@numba.njit(cache=True)
+@compiled
 def _count_success(s: Any, e: Any, taken: float) -> None:
     """What an open access that succeeded adds to today."""
     s.today[TAKEN] += taken
@@ -520,7 +520,7 @@ def _count_success(s: Any, e: Any, taken: float) -> None:
     s.today[CHANGES] += 1.0 if e.action == UPDATE or e.action == DELETE else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _total(s: Any, i: int, feature: int, measure: int, out: F32, usual: F32, spread: F32) -> None:
     """A total of today, and what is usual for the actor once three days are known."""
     out[i, feature] = math.log1p(s.today[measure])
@@ -528,7 +528,7 @@ def _total(s: Any, i: int, feature: int, measure: int, out: F32, usual: F32, spr
         usual[i, feature], spread[i, feature] = s.day_mean[measure], math.sqrt(s.day_var[measure])
 
 
-@numba.njit(cache=True)
+@compiled
 def _own(s: Any, i: int, feature: int, measure: int, value: float, out: F32, usual: F32, spread: F32) -> None:
     """Deviations of log1p(value) above the actor's own days, shrunk to 0 while few days are known."""
     deviation = (math.log1p(value) - s.day_mean[measure]) / (math.sqrt(s.day_var[measure]) + 0.4)
@@ -537,7 +537,7 @@ def _own(s: Any, i: int, feature: int, measure: int, value: float, out: F32, usu
         usual[i, feature], spread[i, feature] = s.day_mean[measure], math.sqrt(s.day_var[measure])
 
 
-@numba.njit(cache=True)
+@compiled
 def _week(recent: float, before: float, age_days: int) -> float:
     """Log of the last 7 days' mean over that of up to 28 days before; 0 until 14 days are known."""
     if age_days < 14:
@@ -545,7 +545,7 @@ def _week(recent: float, before: float, age_days: int) -> float:
     return max(0.0, math.log((recent / 7.0 + 1.0) / (before / min(age_days - 6, 28) + 1.0)))
 
 
-@numba.njit(cache=True)
+@compiled
 def _totals(s: Any, i: int, out: F32, usual: F32, spread: F32) -> None:
     """Hour, day, week and fortnight."""
     _total(s, i, SUBJECTS_DAY, SUBJECTS, out, usual, spread)
@@ -577,7 +577,7 @@ def _totals(s: Any, i: int, out: F32, usual: F32, spread: F32) -> None:
     out[i, SUBJECTS_2W] = math.log1p(s.past_subjects[2] + s.today[SUBJECTS])
 
 
-@numba.njit(cache=True)
+@compiled
 def _learn(s: Any, e: Any) -> None:
     """What the event leaves behind, totals and rates aside."""
     s.events += 1
@@ -603,7 +603,7 @@ def _learn(s: Any, e: Any) -> None:
         s.last_latitude, s.last_longitude, s.last_place_us = e.latitude, e.longitude, e.time_us
 
 
-@numba.njit(cache=True)
+@compiled
 def judge(state: Any, events: Any, subjects: npt.NDArray[np.uint64], out: F32, usual: F32, spread: F32) -> None:
     """Fills features (n, k), the actor's own usual and its spread (n, k); changes the actors' records in `state`."""
     for i in range(events.shape[0]):

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +27,7 @@ from detectors.base import EXCEPTION_CODE, I64, U16, U64, Assessment, EventArray
 from detectors.features import KIND_OF, KINDS
 from detectors.profile import Profiles
 from detectors.strength import strength
+from pipeline.compiled import compiled
 
 OPEN_US = 48 * 3600 * 1_000_000
 LONGEST_US = 7 * 24 * 3600 * 1_000_000
@@ -182,7 +182,7 @@ _ALERT_STATE = (
 )
 
 
-@numba.njit(cache=True)
+@compiled
 def _fire(
     actors: I64, time_us: I64, level: I64, by_rule: npt.NDArray[np.bool_], first: U64, kinds: U64, opened_us: I64,
     last_us: I64, highest: I64, seen: U64, day: I64, today: I64, open_us: int, longest_us: int, rise: int, share: int,

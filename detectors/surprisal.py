@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32
 from detectors.features import KIND_OF, NAMES
+from pipeline.compiled import compiled
 
 KNOTS = 129
 N_ORDER = 3
@@ -100,7 +100,7 @@ def _slopes(rows: F32) -> npt.NDArray[np.float32]:
     return slopes
 
 
-@numba.njit(cache=True)
+@compiled
 def _surprisal(x: float, knots: npt.NDArray[np.float32], steps: npt.NDArray[np.float32], slope: float) -> float:
     """Of one value against one table; below the floor it counts as nothing."""
     last = steps.shape[0] - 1
@@ -120,7 +120,7 @@ def _surprisal(x: float, knots: npt.NDArray[np.float32], steps: npt.NDArray[np.f
     return s if s >= _FLOOR else 0.0
 
 
-@numba.njit(cache=True)
+@compiled
 def _order(largest: npt.NDArray[np.float32], top: npt.NDArray[np.float32]) -> None:
     """The five largest numbers, descending."""
     top[:] = 0.0
@@ -135,7 +135,7 @@ def _order(largest: npt.NDArray[np.float32], top: npt.NDArray[np.float32]) -> No
         top[place] = s
 
 
-@numba.njit(cache=True)
+@compiled
 def _surprisals(
     features: F32,
     table: npt.NDArray[np.int32],

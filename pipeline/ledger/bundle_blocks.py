@@ -8,8 +8,9 @@ lies behind it: just then the slow way has nothing to say either. Else that way 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
@@ -17,11 +18,11 @@ import numpy.typing as npt
 
 from pipeline.events import LEAF_KINDS, SCORE_STATUSES, codes
 from pipeline.ledger import row_walk as walked
-from pipeline.ledger.bundle_form import BundleFolder, Columns
-from pipeline.ledger.bundle_rows import TABLE_OF, BundleRows
+from pipeline.ledger.bundle_form import BundleFolder
+from pipeline.ledger.bundle_rows import BundleRows
 from pipeline.ledger.bundle_walk import RowJudge, batches
 from pipeline.ledger.leaf import leaf_hash
-from pipeline.ledger.row_walk import FOUND, I64, MORE, TEXTS, U8, Program, program_of, walk
+from pipeline.ledger.row_walk import FOUND, I64, MORE, TEXTS, U8, Program, walk
 from pipeline.ledger.verify import Leaves
 from pipeline.ports import LedgerEntry
 
@@ -29,17 +30,9 @@ CHUNK_BYTES = 4 * 1024 * 1024
 _ROWS_AT_ONCE = 16_384
 _KINDS = codes(LEAF_KINDS)
 _UNSCORED = codes(SCORE_STATUSES)["unscored"]
-_TABLES = ("E", "D")
 _SOURCE = slice(TEXTS.index("tenant_id"), TEXTS.index("source_instance") + 1)
 Source = tuple[bytes, bytes, bytes]
 _NO_SOURCE: Source = (b"", b"", b"")
-
-
-def program(columns: Mapping[tuple[str, int], Columns]) -> Program:
-    """How to walk over the rows of a manifest's columns."""
-    numbers = {TABLE_OF[letter]: number for number, letter in enumerate(_TABLES)}
-    layouts = {(numbers[table], version): pairs for (table, version), pairs in columns.items() if table in numbers}
-    return program_of(layouts, ((_KINDS["event"],), (_KINDS["dead_letter"], _KINDS["gap"])))
 
 
 @dataclass(slots=True)
@@ -69,13 +62,17 @@ class _Rows:
         self.first += count
         return self.found[part], self.leaves[part], self.sources[part]
 
-    def plus(self, more: _Rows) -> _Rows:
-        """Those that are left, and more of them."""
-        at = self.first
-        return _Rows(
-            np.concatenate((self.found[at:], more.found)), self.begins[at:] + more.begins,
-            self.leaves[at:] + more.leaves, self.sources[at:] + more.sources,
-        )  # fmt: skip
+    @classmethod
+    def joined(cls, parts: Sequence[_Rows]) -> _Rows:
+        """Those that are left of each part, one behind the other. Copies: so all parts at once, not one by one."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.found[part.first :] for part in parts]),
+            list(chain.from_iterable(part.begins[part.first :] for part in parts)),
+            list(chain.from_iterable(part.leaves[part.first :] for part in parts)),
+            list(chain.from_iterable(part.sources[part.first :] for part in parts)),
+        )
 
 
 class _Ahead:
@@ -96,18 +93,18 @@ class _Ahead:
         if not chunk:
             self.is_over, self.is_whole = True, self.is_whole and not data
             return _Rows()
-        made, begin = _Rows(), 0
+        made, begin = list[_Rows](), 0
         while True:
             found, spans, end, why = walk(
                 _bytes_of(data), begin, self._how, self._place, self._last_offset, _ROWS_AT_ONCE, _KINDS["dead_letter"]
             )
-            made = made.plus(self._taken(data, found, spans, begin, end))
+            made.append(self._taken(data, found, spans, begin, end))
             if why == walked.FULL:
                 begin = end
                 continue
             self.at, self._rest = self.at + end, data[end:]
             self.is_whole = why == MORE
-            return made
+            return _Rows.joined(made)
 
     def _taken(self, data: bytes, found: I64, spans: I64, begin: int, end: int) -> _Rows:
         if not len(found):
@@ -132,7 +129,7 @@ def fast_batches(
 ) -> Iterator[tuple[LedgerEntry, Leaves]]:  # fmt: skip
     """Each entry with the rows of a file, as `batches`. Raises: BundleMalformed."""
     with folder.open(path) as file:
-        ahead, waiting, at = _Ahead(file, program(reading.columns), judge.place), _Rows(), 0
+        ahead, waiting, at = _Ahead(file, reading.program, judge.place), _Rows(), 0
         while at < len(entries):
             entry = entries[at]
             waiting = _filled(waiting, ahead, entry)
@@ -148,12 +145,15 @@ def fast_batches(
 
 
 def _filled(waiting: _Rows, ahead: _Ahead, entry: LedgerEntry) -> _Rows:
-    """Reads on until a row lies behind the entry, as far as that can be done."""
-    while (not len(waiting) or waiting.offset(len(waiting) - 1) <= entry.last_offset) and (
-        ahead.is_whole and not ahead.is_over
-    ):
-        waiting = waiting.plus(ahead.more())
-    return waiting
+    """Reads on until it can be said which rows are the entry's: one lies behind it, or there are more than it has."""
+    parts, count, size = [waiting], len(waiting), entry.tree_size - entry.tree_size_before
+    while ahead.is_whole and not ahead.is_over and count <= size:
+        last = parts[-1]
+        if len(last) and last.offset(len(last) - 1) > entry.last_offset:
+            break
+        parts += [more] if len(more := ahead.more()) else []
+        count += len(more)
+    return _Rows.joined(parts)
 
 
 def _are_its(waiting: _Rows, size: int, entry: LedgerEntry, *, is_last: bool, is_end: bool) -> bool:

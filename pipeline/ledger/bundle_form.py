@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -140,13 +140,16 @@ class BundleFolder:
 
 
 def plain_json(content: bytes, place: str) -> object:
-    """JSON of whole numbers, no key twice, not too deep. Raises: BundleMalformed."""
+    """JSON of whole numbers and whole letters, no key twice, not too deep. Raises: BundleMalformed."""
     try:
         text = content.decode()
         if _depth(text) > _DEEPEST:
             raise BundleMalformed(f"{place} is nested too deep")
-        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_float=_no, parse_constant=_no)
-    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError among them
+        value = json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_float=_no, parse_constant=_no)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half of a pair of escapes is no text
+        return value
+    except (ValueError, RecursionError):  # UnicodeDecodeError, UnicodeEncodeError and JSONDecodeError among them
         raise BundleMalformed(f"{place} is not the JSON that it must be") from None
 
 
@@ -219,7 +222,7 @@ class Fields:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise self._wrong(key) from None
-        return round((moment - datetime.fromtimestamp(0, UTC)).total_seconds() * 1_000_000)
+        return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
     def hash(self, key: str) -> bytes:
         """32 bytes in hexadecimal."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import BinaryIO
 
@@ -17,7 +18,8 @@ from pipeline.events import LEAF_KINDS, SCORE_STATUSES, codes
 from pipeline.incident_columns import INCIDENT_LOG_CANON_VERSION, INCIDENT_LOG_COLUMNS
 from pipeline.ledger.bundle_form import LARGEST_NUMBER, BundleFolder, Columns
 from pipeline.ledger.leaf import LEAF_PREFIX
-from pipeline.ledger.rowbinary import Layout
+from pipeline.ledger.row_walk import Program, program_of
+from pipeline.ledger.rowbinary import Layout, enum_words
 from pipeline.ledger.verify import HIDDEN
 
 LARGEST_ROW_BYTES = 1 << 28
@@ -42,6 +44,12 @@ _NEEDED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "dead_letters": {**_PLACE, "canon_version": ("UInt8",), "last_offset": ("UInt64",)},
     "incident_log": _PLACE,
 }  # fmt: skip
+_WORDS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
+    "access_events": {"leaf_kind": _KINDS, "score_status": {"unscored": _UNSCORED}},
+    "dead_letters": {"leaf_kind": _KINDS},
+    "incident_log": {},
+}
+"""Words that verification goes by, where there is such a column: in every list they have these numbers."""
 _WANTED = (*_NEEDED["access_events"], "last_offset", "leaf_kind", "score_status")
 
 
@@ -91,6 +99,13 @@ class BundleRows:
                 raise BundleMalformed(f"its columns of {table}/{version} are not those of that version")
             self._layouts[table, 0 if table == "incident_log" else version] = _layout(table, pairs)
 
+    @cached_property
+    def program(self) -> Program:
+        """The same columns for compiled code; made once, for all trees."""
+        numbers = {TABLE_OF[letter]: number for number, letter in enumerate(_KINDS_OF)}
+        own = {(numbers[table], version): pairs for (table, version), pairs in self.columns.items() if table in numbers}
+        return program_of(own, tuple(_KINDS_OF.values()))
+
     def read(self, folder: BundleFolder, path: str) -> Iterator[BundleRow]:
         """The rows in order. Raises: BundleMalformed: the file is cut off, or a row is of no known table."""
         with folder.open(path) as file:
@@ -135,7 +150,7 @@ class BundleRows:
             raise ValueError("its last_offset cannot be")
         is_event = table == EVENT_ROW
         return BundleRow(
-            table, leaf, kind, _number(found.get("canon_version", 0)),
+            table, leaf, kind, 0 if table == INCIDENT_ROW else _number(found["canon_version"]),
             (_text(found["topic"]), _text(found["incarnation"]), _number(found["partition"])),
             offset, last, _number(found["received_at"]),
             unscored=is_event and found.get("score_status") == _UNSCORED,
@@ -153,6 +168,9 @@ def _layout(table: str, pairs: Columns) -> Layout:
     if table != "incident_log" and [name for name, _ in pairs[:2]] != ["leaf_kind", "canon_version"]:
         raise BundleMalformed(f"its columns of {table} do not begin with leaf_kind and canon_version")
     try:
+        for name, words in _WORDS[table].items():
+            if name in types and not words.items() <= enum_words(types[name]).items():
+                raise ValueError(f"{name} has other words")
         return Layout(pairs, _WANTED)
     except ValueError as exc:
         raise BundleMalformed(f"its columns of {table}: {exc}") from None

@@ -80,8 +80,8 @@ def parse_text(text: str) -> Checkpoint:
 def parse_lines(text: str) -> tuple[str, int, bytes]:
     """Origin, size and root of a note's text; the origin may be anybody's. Raises: as `parse_text`."""
     lines = text.split("\n")
-    if len(lines) < 4:
-        raise _malformed("it is cut off")
+    if len(lines) < 4 or not all(lines[:-1]):
+        raise _malformed("it is cut off, or a line of it is empty")
     try:
         root = base64.b64decode(lines[2], validate=True)
     except (ValueError, binascii.Error):

@@ -11,10 +11,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.compiled import compiled
 from pipeline.ledger.rowbinary import enum_words, fixed_format, is_text, items_of
 
 I64 = npt.NDArray[np.int64]
@@ -49,10 +49,10 @@ HEAD_BYTES, _LARGEST_BYTES = 5, 1 << 24
 class Program:
     """Layouts as numbers. `fixed` (layouts, 9): bytes of the head, then where each of FIXED stands in it, -1 nowhere.
 
-    `steps` (n, 3): what follows the head: kind of step, width or number, what is noted; those of layout i are
-    `begins[i]` to before `begins[i + 1]`. `enums` (n, 2): layout, place in the head; `words` (n, 256): 1 where the byte
-    stands for a word. `of_version` (2, 256): layout of events and dead letters by version, -1 none.
-    `kinds` (2, 256): 1 where a leaf kind belongs into that table.
+    `steps` (n, 3): what follows the head: kind of step, width or number, what is noted. `enums` (n, 2): place in the
+    head, number of its words; `words` (n, 256): 1 where the byte stands for a word. `begins` (layouts + 1, 2): where
+    the steps and enums of each layout begin. `of_version` (2, 256): layout of events and dead letters by version, -1
+    none. `kinds` (2, 256): 1 where a leaf kind belongs into that table.
     """
 
     fixed: I64
@@ -66,7 +66,8 @@ class Program:
 
 def program_of(layouts: Mapping[tuple[int, int], Sequence[tuple[str, str]]], kinds: Sequence[Sequence[int]]) -> Program:
     """The program of layouts: (0 event or 1 dead letter, version) to columns. One that this cannot read is left out."""
-    fixed, steps, begins, enums, words = list[list[int]](), list[list[int]](), [0], list[list[int]](), list[U8]()
+    fixed, steps, enums = list[list[int]](), list[list[int]](), list[list[int]]()
+    begins, numbers = [[0, 0]], dict[str, int]()
     of_version = np.full((2, 256), -1, np.int64)
     for (table, version), columns in layouts.items():
         head = 0
@@ -79,15 +80,14 @@ def program_of(layouts: Mapping[tuple[int, int], Sequence[tuple[str, str]]], kin
         if any(size_of.get(name, 0) != size for name, size in _SIZES.items() if name in dict(columns)):
             continue
         own = [_step(name, kind) for name, kind in columns[head:]]
-        number = len(fixed)
+        of_version[table, version] = len(fixed)
         fixed.append([sum(sizes), *(at.get(name, -1) for name in FIXED)])
         for name, kind in columns[:head]:
             if kind.startswith("Enum8("):
-                enums.append([number, at[name]])
-                words.append(_table({value & 0xFF for value in enum_words(kind).values()}))
+                enums.append([at[name], numbers.setdefault(kind, len(numbers))])
         steps += own
-        begins.append(len(steps))
-        of_version[table, version] = number
+        begins.append([len(steps), len(enums)])
+    words = [_table({value & 0xFF for value in enum_words(kind).values()}) for kind in numbers]
     return Program(
         np.array(fixed, np.int64).reshape(-1, 1 + len(FIXED)), np.array(steps, np.int64).reshape(-1, 3),
         np.array(begins, np.int64), np.array(enums, np.int64).reshape(-1, 2),
@@ -128,7 +128,7 @@ def walk(
     return found[:count], spans[:count], at, why
 
 
-@numba.njit(cache=True)
+@compiled
 def _number(data: U8, at: int, size: int) -> int:
     """A little-endian number of 1, 4 or 8 bytes; one of 8 bytes is signed."""
     value = np.int64(0)
@@ -137,7 +137,7 @@ def _number(data: U8, at: int, size: int) -> int:
     return int(value)
 
 
-@numba.njit(cache=True)
+@compiled
 def _length(data: U8, at: int, end: int) -> tuple[int, int]:
     """Where a LEB128 number before `end` ends and what it is; (-1, 0): not there, too long, or not the shortest."""
     value = np.int64(0)
@@ -152,7 +152,7 @@ def _length(data: U8, at: int, end: int) -> tuple[int, int]:
     return -1, 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _is_at(data: U8, begin: int, end: int, text: U8) -> bool:
     if end - begin != len(text):
         return False
@@ -162,7 +162,7 @@ def _is_at(data: U8, begin: int, end: int, text: U8) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _behind_head(data: U8, at: int, end: int, steps: I64, spans: I64, found: I64) -> int:
     """Walks over what follows the head of one row; where it ends, -1 where something is wrong."""
     for step in range(len(steps)):
@@ -191,7 +191,7 @@ def _behind_head(data: U8, at: int, end: int, steps: I64, spans: I64, found: I64
     return at
 
 
-@numba.njit(cache=True)
+@compiled
 def _read_head(data: U8, begin: int, fixed: I64, found: I64) -> None:
     found[SUBJECTS], found[START] = 0, begin
     for name in range(len(FIXED)):
@@ -200,15 +200,15 @@ def _read_head(data: U8, begin: int, fixed: I64, found: I64) -> None:
         found[name] = _number(data, begin + at, size) if at >= 0 else -1
 
 
-@numba.njit(cache=True)
-def _stand_for_words(data: U8, begin: int, layout: int, enums: I64, words: U8) -> bool:
-    for number in range(len(enums)):
-        if enums[number, 0] == layout and not words[number, data[begin + enums[number, 1]]]:
+@compiled
+def _stand_for_words(data: U8, begin: int, enums: I64, words: U8) -> bool:
+    for number in range(len(enums)):  # noqa: SIM110
+        if not words[enums[number, 1], data[begin + enums[number, 0]]]:
             return False
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def _walk(
     data: U8, at: int, fixed: I64, steps: I64, begins: I64, enums: I64, words: U8, of_version: I64, kinds: U8,
     topic: U8, incarnation: U8, partition: int, last_offset: int, dead_letter: int, found: I64, spans: I64,
@@ -230,7 +230,8 @@ def _walk(
         row, texts = found[count], spans[count]
         _read_head(data, begin, fixed[layout], row)
         behind = begin + fixed[layout, 0]
-        if _behind_head(data, behind, end, steps[begins[layout] : begins[layout + 1]], texts, row) != end:
+        own, following = begins[layout], begins[layout + 1]
+        if _behind_head(data, behind, end, steps[own[0] : following[0]], texts, row) != end:
             return count, at, OTHER
         if table == 0:
             row[LAST_OFFSET] = row[OFFSET]
@@ -241,7 +242,7 @@ def _walk(
             or row[PARTITION] != partition
             or not _is_at(data, texts[0, 0], texts[0, 1], topic)
             or not _is_at(data, texts[1, 0], texts[1, 1], incarnation)
-            or not _stand_for_words(data, begin, layout, enums, words)
+            or not _stand_for_words(data, begin, enums[own[1] : following[1]], words)
         ):
             return count, at, OTHER
         last_offset = int(row[LAST_OFFSET])

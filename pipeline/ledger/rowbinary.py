@@ -99,6 +99,8 @@ def enum_words(kind: str) -> Mapping[str, int]:
     words = {found["word"]: int(found["number"]) for found in _WORD.finditer(text)}
     if ", ".join(f"'{word}' = {number}" for word, number in words.items()) != text or not words:
         raise ValueError("an Enum8 of unknown form")
+    if len(set(words.values())) != len(words) or not all(-128 <= number < 128 for number in words.values()):
+        raise ValueError("an Enum8 whose numbers are not 8 bits each, or not different")
     return words
 
 
@@ -127,7 +129,7 @@ def items_of(kind: str) -> tuple[int, int]:
     if kind.startswith("Array(") and kind.endswith(")"):
         item = kind.removeprefix("Array(")[:-1]
         width = fixed_format(item)
-        if width is not None:
+        if width is not None and not _is_enum(item):
             return struct.calcsize("<" + width), 0
         if item in _STRINGS:
             return 0, 1

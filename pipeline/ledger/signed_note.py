@@ -120,8 +120,13 @@ def _split(text: str) -> tuple[str, bytes, bytes]:
         raise ValueError("not of the form name+hash+key") from None
 
 
+def _is_name(name: str) -> bool:
+    """What C2SP asks of a name."""
+    return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
+
+
 def _check_name(name: str) -> None:
-    if not name or "+" in name or not name.isprintable() or any(letter.isspace() for letter in name):
+    if not _is_name(name) or not name.isprintable():
         raise ValueError("a key's name is one word without plus signs")
 
 
@@ -150,8 +155,7 @@ def verify(note: bytes, keys: Iterable[PublicKey]) -> tuple[str, tuple[PublicKey
     text, lines = _parts(note)
     known = {(key.name, key.key_hash): key for key in keys}
     signers: list[PublicKey] = []
-    for line in lines:
-        name, key_hash, signature = _signature_line(line)
+    for name, key_hash, signature in [_signature_line(line) for line in lines]:
         key = known.get((name, key_hash))
         if key is None:
             continue
@@ -185,7 +189,8 @@ def _signature_line(line: str) -> tuple[str, bytes, bytes]:
     try:
         if not line.startswith(_LINE_START) or len(words) != 2:
             raise ValueError("not a signature line")
-        _check_name(words[0])
+        if not _is_name(words[0]):
+            raise ValueError("not a key's name")
         body = base64.b64decode(words[1], validate=True)
         if base64.b64encode(body).decode() != words[1]:
             raise ValueError("another way to write the same signature")

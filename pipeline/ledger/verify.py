@@ -29,7 +29,7 @@ import numpy.typing as npt
 from pipeline.events import LEAF_KINDS, codes
 from pipeline.ledger.append import NO_HASH, batch_id, entry_hash
 from pipeline.ledger.checkpoint import Checkpoint, TreeName
-from pipeline.ledger.merkle import Frontier
+from pipeline.ledger.merkle import EMPTY_ROOT, Frontier
 from pipeline.ledger.proofs import Proof, is_consistent
 from pipeline.ports import LedgerEntry
 
@@ -169,7 +169,7 @@ class TreeCheck:
     def __init__(self, name: TreeName, checkpoints: Sequence[Checkpoint], findings: Findings) -> None:
         """`checkpoints`: of this tree, signed by a known key; in any order, repetitions allowed."""
         self.counts = TreeCounts()
-        self.roots: dict[int, bytes] = {}
+        self.roots: dict[int, bytes] = {0: EMPTY_ROOT}
         """What the rows give at the sizes of checkpoints and at the ends of entries."""
         self._name, self._tree, self._findings = name, str(name), findings
         self._growing: Frontier | None = Frontier()
@@ -193,8 +193,10 @@ class TreeCheck:
         self._check_place(entry)
         if entry.tree_size != first_leaf:
             self._say("entry_chain", "the entry before the range ends at another leaf", entry.first_offset)
+        if _ends_before_it_begins(entry):
+            self._say("entry_chain", "it ends before it begins", entry.first_offset)
         self._before, self._begin, self._end = entry, first_leaf, entry.tree_size
-        self._growing = None
+        self._growing, self.roots = None, {}
         if len(entry.frontier) == entry.tree_size.bit_count():
             self._growing = Frontier(entry.tree_size, entry.frontier)
             self.roots[entry.tree_size] = self._growing.root()
@@ -235,7 +237,7 @@ class TreeCheck:
         expected = 0 if before is None else before.last_offset + 1
         if entry.first_offset != expected:
             wrong.append(f"it begins at offset {entry.first_offset} and not at {expected}")
-        if entry.last_offset < entry.first_offset or entry.tree_size < entry.tree_size_before:
+        if _ends_before_it_begins(entry):
             wrong.append("it ends before it begins")
         if entry.tree_size_before != (0 if before is None else before.tree_size):
             wrong.append("it follows a tree of another size")
@@ -266,10 +268,11 @@ class TreeCheck:
     def _check_cover(self, entry: LedgerEntry, offsets: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> None:
         order = np.argsort(offsets, kind="stable")
         is_over = entry.last_offset == END_OF_LOG  # nothing can begin behind the end of a log
-        begins = np.concatenate((offsets[order], [END_OF_LOG if is_over else entry.last_offset + 1]))
+        stop = END_OF_LOG if is_over else entry.last_offset + 1
+        begins = np.minimum(np.concatenate((offsets[order], [stop])), stop)
         ends = np.maximum.accumulate(np.concatenate(([entry.first_offset - 1], last[order])))
-        steps = begins - ends
-        steps[-1] += is_over
+        steps = np.where(begins > ends, (begins - ends).view(np.uint64), 0)  # up to 2^63, which no int64 holds
+        steps[-1] += np.uint64(is_over)
         for row in np.flatnonzero(steps > 1)[:_MOST_TOLD].tolist():
             self._say("offset_missing", f"{int(steps[row]) - 1} offsets are in no row", int(ends[row]) + 1)
 
@@ -359,11 +362,11 @@ def meet_checkpoints(
                 covered = max(covered, size)
             else:
                 findings.add("checkpoint_root", tree, f"the signed checkpoint of {size} leaves names another root")
-        elif size > end and (behind is None or size > behind.size):
+        elif size > max(begin, end) and (behind is None or size > behind.size):
             about = f"{size} leaves were signed, {end} are there: the end was cut off"
             findings.add("checkpoint_beyond", tree, about)
     if covered < end:
-        about = f"{end - max(covered, begin)} of {end - begin} leaves are behind no good checkpoint"
+        about = f"{max(0, end - max(covered, begin))} of {max(0, end - begin)} leaves are behind no good checkpoint"
         findings.add("not_covered", tree, about)
     return max(covered, 0)
 
@@ -392,6 +395,10 @@ def _counted(leaves: Leaves) -> dict[str, int]:
         "n_unscored": int(leaves.unscored.sum()),
         "n_subjects": int(leaves.subjects.sum()),
     }
+
+
+def _ends_before_it_begins(entry: LedgerEntry) -> bool:
+    return entry.last_offset < entry.first_offset or entry.tree_size < entry.tree_size_before
 
 
 def _gives_its_root(entry: LedgerEntry) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +22,7 @@ from detectors.rules.rule import Rule, floors_of
 from detectors.strength import risk_of
 from detectors.surprisal import N_ORDER, surprisals
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
+from pipeline.compiled import compiled
 from pipeline.events import EXPLAINED, SCORE_STATUSES, codes
 
 WATCH_RISK = LOWEST_THRESHOLD
@@ -142,7 +142,7 @@ def reasons_of(
     return np.cumsum(sizes), reasons[:found].copy()
 
 
-@numba.njit(cache=True)
+@compiled
 def _list_reasons(surprise: F32, of_rules: U16, watch: int, watched: I64, sizes: I64, reasons: I32) -> int:
     """Writes the reasons of each watched row one after the other; returns how many there are in all.
 
@@ -158,7 +158,7 @@ def _list_reasons(surprise: F32, of_rules: U16, watch: int, watched: I64, sizes:
     return found
 
 
-@numba.njit(cache=True)
+@compiled
 def _list_rules(floors: U16, from_floor: int, below: int, first_code: int, reasons: I32, found: int) -> int:
     """The rules with a floor in [from_floor, below), the highest first, of equal ones the first."""
     begin = found
@@ -174,7 +174,7 @@ def _list_rules(floors: U16, from_floor: int, below: int, first_code: int, reaso
     return found
 
 
-@numba.njit(cache=True)
+@compiled
 def _list_features(surprise: F32, reasons: I32, found: int) -> int:
     """The most surprising features, the largest first, of equal ones the first."""
     begin = found

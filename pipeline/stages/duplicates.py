@@ -10,12 +10,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from detectors.base import EventArrays
 from pipeline.column_batch import ColumnBatch, FixedColumn
+from pipeline.compiled import compiled
 
 WINDOW_IDS = 200_000
 WINDOW_US = 24 * 3600 * 1_000_000
@@ -24,7 +24,7 @@ _PLACES = 1 << 19  # chains stay short, and a rebuild is needed only every 160,0
 NOT_A_DUPLICATE = -1
 
 
-@numba.njit(cache=True)
+@compiled
 def _home(high: np.uint64, low: np.uint64, salt: np.uint64) -> np.uint64:
     """Where the search for an id begins, 64 bits of which the table takes the lowest.
 
@@ -36,7 +36,7 @@ def _home(high: np.uint64, low: np.uint64, salt: np.uint64) -> np.uint64:
     return mixed ^ (mixed >> np.uint64(32))
 
 
-@numba.njit(cache=True)  # compiled: it runs once an event
+@compiled  # compiled: it runs once an event
 def _mark(
     halves: npt.NDArray[np.uint64],
     offsets: npt.NDArray[np.int64],
@@ -164,7 +164,7 @@ class DuplicateWindow:
         _place((numbers - 1) & (_RING - 1), self._places, self._ids, self._salt)
 
 
-@numba.njit(cache=True)
+@compiled
 def _place(
     ring: npt.NDArray[np.int64],
     places: npt.NDArray[np.int32],

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.column_batch import ArrayColumn, Column, FixedColumn, MapColumn, TextColumn
+from pipeline.compiled import compiled
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -110,7 +110,7 @@ def _put(part: Column | U8 | bytes, out: U8, at: I64) -> None:
             _put_lists(out, at, part.ends, _table(items))
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_same(out: U8, at: I64, same: U8) -> None:
     for i in range(at.shape[0]):
         for j in range(same.shape[0]):
@@ -118,7 +118,7 @@ def _put_same(out: U8, at: I64, same: U8) -> None:
         at[i] += same.shape[0]
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_table(out: U8, at: I64, table: U8) -> None:
     width = table.shape[1]
     for i in range(at.shape[0]):
@@ -127,7 +127,7 @@ def _put_table(out: U8, at: I64, table: U8) -> None:
         at[i] += width
 
 
-@numba.njit(cache=True)
+@compiled
 def _copy(out: U8, place: int, pool: U8, start: int, end: int) -> int:
     """Copies a stretch of the pool; returns where it ends."""
     for j in range(end - start):
@@ -135,7 +135,7 @@ def _copy(out: U8, place: int, pool: U8, start: int, end: int) -> int:
     return place + end - start
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_length(out: U8, place: int, length: int) -> int:
     """A length as LEB128; returns where it ends."""
     while length > 127:
@@ -146,13 +146,13 @@ def _put_length(out: U8, place: int, length: int) -> int:
     return place + 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_texts(out: U8, at: I64, ids: I32, pool: U8, starts: I64) -> None:
     for i in range(at.shape[0]):
         at[i] = _copy(out, at[i], pool, starts[ids[i]], starts[ids[i] + 1])
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_text_lists(out: U8, at: I64, ends: I64, ids: I32, pool: U8, starts: I64) -> None:
     first = 0
     for i in range(at.shape[0]):
@@ -162,7 +162,7 @@ def _put_text_lists(out: U8, at: I64, ends: I64, ids: I32, pool: U8, starts: I64
         at[i], first = place, ends[i]
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_lists(out: U8, at: I64, ends: I64, items: U8) -> None:
     first = 0
     for i in range(at.shape[0]):
@@ -174,7 +174,7 @@ def _put_lists(out: U8, at: I64, ends: I64, items: U8) -> None:
         at[i], first = place, ends[i]
 
 
-@numba.njit(cache=True)
+@compiled
 def _put_maps(
     out: U8, at: I64, ends: I64, keys: I32, key_pool: U8, key_starts: I64, values: I32, pool: U8, starts: I64
 ) -> None:

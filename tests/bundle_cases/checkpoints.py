@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.bundle_cases.case import ORIGIN, Change, case, nothing
-from tests.bundle_files import LEDGER, STRANGER, WITNESS, BundleFiles, TestKey, json_line, note
+from tests.bundle_files import LEDGER, STRANGER, WITNESS, BundleFiles, TestKey, json_line, note, root_of
 
 _OTHER_ROOT = b"\x05" * 32
 _STEP = "trees/0001/consistency.json"
@@ -64,6 +64,13 @@ _signed_text("of_another_partition", "checkpoint_tree", "not_covered", old="/3/0
 _signed_text("of_another_epoch", "checkpoint_tree", "not_covered", old="/3/0", new="/3/1")
 _signed_text("with_another_line", old="=\n", new="=\nmore\n")
 """C2SP lets further lines follow; they are passed over."""
+_signed_text("with_an_empty_line", "checkpoint_malformed", "not_covered", old="=\n", new="=\n\nmore\n")
+_signed_text("with_a_long_line", "checkpoint_malformed", "not_covered", old="=\n", new=f"=\n{'x' * 65_536}\n")
+_signed_text(
+    "that_is_none_by_a_stranger", "checkpoint_malformed", "not_covered", old="=\n", new="*\n", keys=(STRANGER,)
+)
+_signed_text("signed_a_hundred_times", keys=(LEDGER,) * 100)
+_signed_text("signed_more_often", "checkpoint_malformed", "not_covered", keys=(LEDGER,) * 101)
 _signed_text("signed_by_a_stranger", "checkpoint_unsigned", "not_covered", keys=(STRANGER,))
 _signed_text("signed_by_a_witness_only", "checkpoint_unsigned", "not_covered", keys=(WITNESS,))
 _signed_text("signed_by_a_stranger_too", keys=(STRANGER, LEDGER))
@@ -80,6 +87,25 @@ def checkpoint_signature_of_another_note(bundle: BundleFiles) -> None:
 def checkpoint_signature_spoiled_beside_a_good_one(bundle: BundleFiles) -> None:
     lines = bundle.checkpoints()
     _last(bundle, lines[2]["note"] + lines[1]["note"].partition("\n\n")[2])
+
+
+@case("checkpoint_malformed", "not_covered")
+def checkpoint_signature_spoiled_before_a_line_that_is_none(bundle: BundleFiles) -> None:
+    lines = bundle.checkpoints()
+    _last(bundle, lines[2]["note"] + lines[1]["note"].partition("\n\n")[2] + "— x\n")
+
+
+@case()
+def checkpoint_signed_by_a_name_that_cannot_be_seen(bundle: BundleFiles) -> None:
+    """C2SP forbids spaces and plus signs in names; lines of unknown keys are passed over."""
+    _last(bundle, bundle.checkpoints()[-1]["note"] + "— \u200b AAAAAAA=\n")
+
+
+@case("bundle_malformed")
+def checkpoint_with_half_a_letter(bundle: BundleFiles) -> None:
+    """JSON can write half of a pair of surrogates, which no text in UTF-8 holds."""
+    path = "trees/0001/checkpoints.ndjson"
+    bundle.files[path] = bundle.files[path].replace(b"\\n19\\n", b"\\n19\\n\\ud800", 1)
 
 
 @case("checkpoint_malformed", "not_covered")
@@ -142,6 +168,26 @@ case("checkpoint_fork", "checkpoint_beyond", name="checkpoint_fork_behind_the_en
 case("bundle_malformed", name="checkpoints_not_in_order")(
     _added({"note": note(ORIGIN, 18, _OTHER_ROOT), "signed_at": _LATER})
 )
+
+
+def _first(root: bytes) -> Change:
+    def change(bundle: BundleFiles) -> None:
+        line = {"note": note(ORIGIN, 0, root), "signed_at": "2026-11-27T07:00:00Z"}
+        bundle.set_checkpoints([line, *bundle.checkpoints()])
+
+    return change
+
+
+case(name="checkpoint_of_no_leaves")(_first(root_of(())))
+case("checkpoint_root", name="checkpoint_of_no_leaves_of_another_root")(_first(_OTHER_ROOT))
+
+
+@case("time_backwards", exit=3)
+def checkpoints_signed_backwards_by_a_microsecond(bundle: BundleFiles) -> None:
+    lines = bundle.checkpoints()
+    lines[-2]["signed_at"] = "9999-12-31T23:59:59.999999Z"
+    lines[-1]["signed_at"] = "9999-12-31T23:59:59.999998Z"
+    bundle.set_checkpoints(lines)
 
 
 @case("time_backwards", exit=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.bundle_cases.case import case
+from tests.bundle_cases.case import case, with_bytes
 from tests.bundle_files import BundleFiles
 
 _MANIFEST = "manifest.json"
@@ -109,6 +109,54 @@ def columns_of_no_table(bundle: BundleFiles) -> None:
 def columns_of_incidents_twice(bundle: BundleFiles) -> None:
     columns = bundle.manifest["columns"]
     bundle.change_manifest(columns=columns | {"incident_log/2": columns["incident_log/1"]})
+
+
+def _later_list(name: str, table: str, column: str, *types: str, before: str = "") -> None:
+    """A list of a version that nobody knows, in which a column has another type; `before`: it stands there instead."""
+
+    def change(bundle: BundleFiles) -> None:
+        columns = bundle.manifest["columns"]
+        pairs = [pair for pair in columns[f"{table}/2"] if pair[0] != column]
+        names = [pair[0] for pair in columns[f"{table}/2"]]
+        at = names.index(before or column)
+        pairs[at:at] = [[column if not number else f"more{number}", one] for number, one in enumerate(types)]
+        bundle.change_manifest(columns=columns | {f"{table}/3": pairs})
+
+    case("bundle_malformed", name=f"columns_with_{name}")(change)
+
+
+_later_list("an_enum_beyond_8_bits", "access_events", "mfa", "Enum8('no' = 200)")
+_later_list("an_enum_of_a_number_twice", "access_events", "mfa", "Enum8('no' = 1, 'yes' = 1)")
+_later_list("an_enum_of_a_word_twice", "access_events", "mfa", "Enum8('no' = 1, 'no' = 2)")
+_later_list("an_enum_of_a_needless_zero", "access_events", "mfa", "Enum8('no' = 01)")
+_later_list("an_enum_behind_a_text", "dead_letters", "reason", "String", "Enum8('no' = 1)")
+_later_list("an_array_of_enums", "dead_letters", "reason", "Array(Enum8('no' = 1))")
+_later_list("an_array_of_arrays", "dead_letters", "reason", "Array(Array(String))")
+_later_list("a_map_to_numbers", "dead_letters", "reason", "Map(String, UInt8)")
+_later_list("a_long_fixed_string", "dead_letters", "payload_digest", "FixedString(10000)")
+_later_list("a_leaf_kind_without_words", "dead_letters", "leaf_kind", "UInt8")
+_later_list(
+    "a_leaf_kind_of_other_numbers", "access_events", "leaf_kind", "Enum8('gap' = 1, 'dead_letter' = 2, 'event' = 3)"
+)
+_later_list("a_status_of_other_numbers", "access_events", "score_status", "Enum8('unscored' = 1, 'scored' = 2)")
+_later_list("a_status_without_words", "access_events", "score_status", "UInt8")
+
+
+@case(base="incidents")
+def columns_of_later_incidents(bundle: BundleFiles) -> None:
+    """What other tables know by the name of a column, incidents may know as something else."""
+    columns = bundle.manifest["columns"]
+    later = [["canon_version" if name == "code" else name, kind] for name, kind in columns.pop("incident_log/1")]
+    bundle.change_manifest(columns=columns | {"incident_log/2": later})
+
+
+@case("leaf_kind", "entry_root", "checkpoint_root", "not_covered")
+def columns_of_later_dead_letters(bundle: BundleFiles) -> None:
+    columns = bundle.manifest["columns"]
+    later = [["subject_tokens" if name == "reason" else name, kind] for name, kind in columns["dead_letters/2"]]
+    bundle.change_manifest(columns=columns | {"dead_letters/3": later})
+    rows = bundle.rows()
+    bundle.set_rows([(table, with_bytes(data, 1, b"\x03") if table == "D" else data) for table, data in rows])
 
 
 # -- files

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.bundle_cases.case import ORIGIN, case, nothing, sealed_again, signed_again, with_bytes
+from tests.bundle_cases.case import ORIGIN, case, hashed_again, nothing, sealed_again, signed_again, with_bytes
 from tests.bundle_files import LEDGER, BundleFiles, Row, leaf_of, note, root_of
-from tests.bundle_making import VALID
+from tests.bundle_making import END_OF_LOG, VALID
 
 _ROWS = "trees/0001/rows.bin"
 _ACTOR = 55
@@ -99,6 +99,20 @@ def rows_of_an_entry_deleted(bundle: BundleFiles) -> None:
 @case(*_DELETED)
 def all_rows_deleted(bundle: BundleFiles) -> None:
     bundle.set_rows([])
+
+
+@case("row_order", "entry_root", "entry_counts")
+def row_inserted_far_behind_the_end(bundle: BundleFiles) -> None:
+    """No offset of the range is missing for that."""
+    table, data = bundle.rows()[-1]
+    bundle.set_rows([*bundle.rows(), (table, with_bytes(data, 6, (1000).to_bytes(8, "little")))])
+
+
+@case("entry_root", "entry_counts", "offset_missing", "checkpoint_beyond")
+def rows_of_all_offsets_missing(bundle: BundleFiles) -> None:
+    """2^63 of them: more than a signed number of 64 bits holds."""
+    bundle.set_rows([])
+    bundle.set_entries(hashed_again([bundle.entries()[0] | {"last_offset": END_OF_LOG}]))
 
 
 @case("row_order", *_EDITED, "entry_counts")
@@ -358,3 +372,11 @@ case(
 )(nothing)
 case("checkpoint_beyond", against=note(ORIGIN, 20, b"\x05" * 32), name="against_a_larger_size")(nothing)
 case(exit=2, against="no note\n", name="against_no_note")(nothing)
+case(
+    "checkpoint_root",
+    against=note(ORIGIN, 10, b"\x05" * 32).replace("\n", "\r\n"),
+    name="against_a_note_with_the_line_ends_of_mails",
+)(nothing)
+_TEXT = _KEPT.partition("\n\n")[0] + "\n— not a signature\n\u2028\n"
+case(against=f"{_TEXT}\n{LEDGER.signature_line(_TEXT)}{_KEPT}", name="against_a_note_with_odd_lines")(nothing)
+case(exit=2, against=f" \n{_KEPT} \n", name="against_a_note_with_a_line_behind_it")(nothing)

@@ -104,6 +104,22 @@ def entry_before_the_range_edited(bundle: BundleFiles) -> None:
     bundle.set_entries(entries)
 
 
+@case("entry_chain", base="later_range")
+def entry_before_the_range_that_ends_before_it_begins(bundle: BundleFiles) -> None:
+    entries = bundle.entries()
+    entries[0]["first_offset"] = entries[0]["last_offset"] + 1
+    bundle.set_entries(hashed_again(entries))
+
+
+@case("entry_chain", "entry_frontier", "entry_root", "entry_counts", "row_order", "not_covered", base="later_range")
+def entries_that_end_before_the_range(bundle: BundleFiles) -> None:
+    """A checkpoint between that end and the first leaf is before the range: nothing to compare it with."""
+    before, inside, *_ = bundle.entries()
+    inside |= {"tree_size_before": 1, "tree_size": 2}
+    bundle.set_entries(hashed_again([before | {"tree_size": 1}, inside]))
+    bundle.set_checkpoints([{"note": note(ORIGIN, 5, b"\x05" * 32), "signed_at": "2026-11-27T08:00:00Z"}])
+
+
 @case("entry_frontier", "entry_root", "checkpoint_root", base="later_range")
 def entry_before_the_range_with_another_frontier(bundle: BundleFiles) -> None:
     entries = bundle.entries()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +19,9 @@ from pipeline.events import LogPosition
 from pipeline.ledger import bundle_blocks, bundle_check
 from pipeline.ledger.bundle_check import verify_bundle
 from pipeline.ledger.bundle_form import BundleFolder
-from pipeline.ledger.bundle_rows import BundleRows
+from pipeline.ledger.bundle_rows import KNOWN, BundleRows
 from pipeline.ledger.bundle_walk import RowJudge, batches
+from pipeline.ledger.row_walk import Program, program_of, walk
 from pipeline.ledger.signed_note import PublicKey
 from pipeline.ledger.verify import Leaves, Report
 from pipeline.ports import LedgerEntry
@@ -156,6 +159,61 @@ def test_entries_may_say_otherwise(data: st.DataObject, chunk_bytes: int) -> Non
         entries[one] = entries[one] | {name: max(0, entries[one][name] + data.draw(st.integers(-3, 3)))}
     bundle.set_lines(ENTRIES, entries)
     _both(bundle, chunk_bytes)
+
+
+def test_rows_of_an_entry_are_copied_a_few_times_however_little_is_read_at_once() -> None:
+    """What grows with rows times reads would not end for one entry of ten million rows."""
+    copied = 0
+
+    class Counted(bundle_blocks._Rows):
+        @classmethod
+        def joined(cls, parts: Sequence[bundle_blocks._Rows]) -> bundle_blocks._Rows:
+            nonlocal copied
+            copied += sum(map(len, parts)) if len(parts) > 1 else 0
+            return super().joined(parts)
+
+    tree, maker = Tree(LogPosition("access.events", "q_8sT-0AAAA", 3), 4100), Maker()
+    tree.seal("E" * 300)
+    maker.add(tree, [tree.checkpoint(300, 1, LEDGER)])
+    with patch.object(bundle_blocks, "_Rows", Counted):
+        _, slow = _both(maker.done(), 64)
+    assert slow == 0
+    assert 300 <= copied <= 900
+
+
+def test_what_a_row_costs_does_not_grow_with_lists_of_other_versions() -> None:
+    columns = dict(_known_columns())
+    many = [("leaf_kind", "Enum8('event' = 1)"), ("canon_version", "UInt8")]
+    many += [(f"more{number}", "Enum8('a' = 1)") for number in range(500)]
+    more = columns | {("access_events", version): tuple(many) for version in range(3, 256)}
+    few_s, many_s = (_walk_s(program_of({(0, version): one for (table, version), one in lists.items()
+                     if table == "access_events"}, ((1,), (2, 3)))) for lists in (columns, more))  # fmt: skip
+    assert many_s < 20 * few_s + 0.001
+
+
+def _known_columns() -> dict[tuple[str, int], tuple[tuple[str, str], ...]]:
+    return {place: tuple(pairs) for place, pairs in KNOWN.items()}
+
+
+def _walk_s(program: Program) -> float:
+    """The least of some runs over 500 events, seconds."""
+    rows = _many_rows()
+    data = np.frombuffer(rows, np.uint8)
+    place = (np.frombuffer(b"access.events", np.uint8), np.frombuffer(b"q_8sT-0AAAA", np.uint8), 3)
+    spent = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        found, _, _, _ = walk(data, 0, program, place, -1, 1000, 2)
+        spent.append(time.perf_counter() - begun)
+        assert len(found) == 500
+    return min(spent)
+
+
+@functools.cache
+def _many_rows() -> bytes:
+    tree = Tree(LogPosition("access.events", "q_8sT-0AAAA", 3), 4100)
+    tree.seal("E" * 500)
+    return packed(tree.rows)
 
 
 def test_a_bundle_without_entries_is_said_to_hold_none() -> None:

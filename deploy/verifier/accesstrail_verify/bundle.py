@@ -158,18 +158,21 @@ def _tree_of(path: str) -> str:
 
 
 def parse_json(data: bytes, where: str) -> Json:
-    """JSON with no key twice, no number that is not whole or too long, no more depth than `MAX_DEPTH`."""
+    """JSON with no key twice, no half of a surrogate pair, no number that is not whole or too long, not too deep."""
     try:
         text = data.decode("utf-8")
         _check_depth(text, where)
-        return json.loads(
+        value = json.loads(
             text,
             object_pairs_hook=lambda pairs: _object(pairs, where),
             parse_int=lambda digits: _whole(digits, where),
             parse_float=lambda digits: _refuse(f"{where}: a number is not whole"),
             parse_constant=lambda word: _refuse(f"{where}: not a number"),
         )
-    except UnicodeDecodeError:
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeError:
         raise Malformed(f"{where} is not UTF-8") from None
     except (ValueError, RecursionError):
         raise Malformed(f"{where} is not JSON") from None

@@ -80,30 +80,34 @@ class EntryWalk:
 
     def take(self, row: Row) -> None:
         """The next row, to the entry that it belongs to."""
-        while self._at + 1 < len(self._entries) and self._begins_next(row):
-            self.close()
-        entry = self._entries[self._at]
-        if not row.is_hidden and not entry.first_offset <= row.offset <= row.last_offset <= entry.last_offset:
-            about = f"a row outside its entry's range, {entry.first_offset} to {entry.last_offset}"
-            self._found.add("row_order", self._tree.id, about, offset=row.offset)
-        self._check_version(entry, row)
+        is_hidden, entry = row.is_hidden, self._entries[self._at]
+        if is_hidden or row.offset > entry.last_offset:
+            entry = self._entry_of(row, is_hidden=is_hidden)
+        if not is_hidden:
+            self._check_place(entry, row)
         self._sum.add(row)
         if self._growing is not None:
             self._growing.add(row.leaf)
             if self._growing.size in self._sizes:
                 self.roots.setdefault(self._growing.size, self._growing.root())
 
-    def _begins_next(self, row: Row) -> bool:
-        entry, following = self._entries[self._at], self._entries[self._at + 1]
-        is_full = self._sum.rows >= entry.growth
-        if row.is_hidden:
-            return is_full
-        if row.offset <= entry.last_offset:
-            return False
-        return is_full or following.first_offset <= row.offset <= following.last_offset
+    def _entry_of(self, row: Row, *, is_hidden: bool) -> Entry:
+        """Closes entries until the row belongs to the one at hand."""
+        while self._at + 1 < len(self._entries):
+            entry, following = self._entries[self._at], self._entries[self._at + 1]
+            if not is_hidden and row.offset <= entry.last_offset:
+                break
+            is_next = not is_hidden and following.first_offset <= row.offset <= following.last_offset
+            if not is_next and self._sum.rows < entry.growth:
+                break
+            self.close()
+        return self._entries[self._at]
 
-    def _check_version(self, entry: Entry, row: Row) -> None:
-        if not row.is_hidden and row.canon_version != entry.canon_version:
+    def _check_place(self, entry: Entry, row: Row) -> None:
+        if not entry.first_offset <= row.offset <= row.last_offset <= entry.last_offset:
+            about = f"a row outside its entry's range, {entry.first_offset} to {entry.last_offset}"
+            self._found.add("row_order", self._tree.id, about, offset=row.offset)
+        if row.canon_version != entry.canon_version:
             about = "a row of another canon_version than its entry"
             self._found.add("leaf_kind", self._tree.id, about, offset=row.offset)
 

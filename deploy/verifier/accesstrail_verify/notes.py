@@ -18,6 +18,8 @@ from .bundle import MAX_NUMBER
 LOG_KEY = 0x01
 WITNESS_KEY = 0x04
 MAX_FILE_BYTES = 64 << 20
+MAX_NOTE_BYTES = 65_536
+MAX_SIGNATURES = 100
 _SIGNATURE_LINE = "— "
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
@@ -149,9 +151,13 @@ def _malformed(about: str) -> NoteRejected:
 def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     if any(letter < " " and letter != "\n" for letter in note) or not note.endswith("\n"):
         raise _malformed("cut off, or it holds control characters")
+    if len(note.encode(errors="replace")) > MAX_NOTE_BYTES:
+        raise _malformed(f"longer than {MAX_NOTE_BYTES} bytes")
     text, found, tail = note.rpartition("\n\n")
     if not found or not tail:
         raise _malformed("no signature in it: cut off?")
+    if tail.count("\n") > MAX_SIGNATURES:
+        raise _malformed(f"more than {MAX_SIGNATURES} signatures")
     return text + "\n", [_signature(line) for line in tail[:-1].split("\n")]
 
 

@@ -6,17 +6,22 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import takewhile
+from operator import contains
+from struct import Struct
 from typing import Any, Final
 
-from .bundle import MAX_NUMBER, Bundle, Columns, Json
+from .bundle import MAX_NUMBER, Bundle, Columns
 from .findings import Malformed
 
 MAX_ROW_BYTES = 1 << 28
 
 _FIXED_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8}
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64)")
-_FIXED_STRING = re.compile(r"FixedString\(([1-9][0-9]{0,4})\)")
+_FIXED_STRING = re.compile(r"FixedString\(([1-9][0-9]{0,3})\)")
 _ENUM = re.compile(r"Enum8\(('[^'\\]*' = -?[0-9]{1,3}(?:, '[^'\\]*' = -?[0-9]{1,3})*)\)")
+_TEXTS = ("String", "LowCardinality(String)")
+_MAPS = frozenset(f"Map({key}, {value})" for key in _TEXTS for value in _TEXTS)
 _ENUM_WORD = re.compile(r"'([^'\\]*)' = (-?[0-9]{1,3})")
 
 KNOWN_LISTS: Final[Mapping[tuple[str, int], str]] = {
@@ -58,7 +63,7 @@ class Row:
 
 
 # A type is a tuple: ("fixed", bytes, is_signed_number or None), ("enum", {byte: word}), ("string",),
-# ("array", item type), ("map", key type, value type).
+# ("items", bytes of an item) or ("texts", texts of an item): arrays and maps.
 ColumnType = tuple[Any, ...]
 
 
@@ -73,16 +78,29 @@ def parse_type(text: str) -> ColumnType:
     if text in ("UUID", "IPv6"):
         return ("fixed", 16, None)
     if match := _ENUM.fullmatch(text):
-        return ("enum", {int(number) & 0xFF: word for word, number in _ENUM_WORD.findall(match[1])})
-    if text in ("String", "LowCardinality(String)"):
+        return ("enum", _enum_words(match[1]))
+    if text in _TEXTS:
         return ("string",)
-    if text.startswith("Array(") and text.endswith(")") and len(text) < 200:
-        return ("array", parse_type(text[len("Array(") : -1]))
-    if text.startswith("Map(") and text.endswith(")") and len(text) < 200:
-        key, comma, value = text[len("Map(") : -1].partition(", ")
-        if comma:
-            return ("map", parse_type(key), parse_type(value))
+    if text.startswith("Array(") and text.endswith(")"):
+        item = text[len("Array(") : -1]
+        if item in _TEXTS:
+            return ("texts", 1)
+        if not item.startswith("Array(") and (kind := parse_type(item))[0] == "fixed":
+            return ("items", kind[1])
+    if text in _MAPS:
+        return ("texts", 2)
     raise Malformed(f"manifest.json: unknown type {ascii(text)[:80]}")
+
+
+def _enum_words(text: str) -> dict[int, str]:
+    """Byte to word; `Malformed` where a number is not of 8 bits, or a word or number is there twice."""
+    pairs = [(word, int(number), number) for word, number in _ENUM_WORD.findall(text)]
+    if any(not -128 <= number < 128 or str(number) != written for _, number, written in pairs):
+        raise Malformed("manifest.json: a number of an Enum8 is none of 8 bits")
+    words = {number & 0xFF: word for word, number, _ in pairs}
+    if not len(words) == len(set(words.values())) == len(pairs):
+        raise Malformed("manifest.json: an Enum8 has a word or a number twice")
+    return words
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -101,124 +119,91 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             raise Unreadable("a length is written too long")
 
 
-def skip(kind: ColumnType, data: bytes, at: int) -> int:
-    """Where a value ends."""
-    name = kind[0]
-    if name == "string":
-        length, at = varint(data, at)
-        return at + length
-    if name == "fixed":
-        return at + int(kind[1])
-    if name == "enum":
-        if data[at] not in kind[1]:
-            raise Unreadable("a number stands for no word")
-        return at + 1
-    count, at = varint(data, at)
-    if count > len(data):
-        raise Unreadable("more items than bytes")
-    if name == "array" and kind[1][0] == "fixed":
-        return at + count * int(kind[1][1])
-    if all(part[0] == "string" for part in kind[1:]):
-        return _skip_strings(data, at, count * (len(kind) - 1))
-    for _ in range(count):
-        for part in kind[1:]:
-            at = skip(part, data, at)
-        if at > len(data):
-            raise Unreadable("the data end before the columns")
-    return at
+_STRUCT = {(1, False): "B", (2, False): "H", (4, False): "I", (8, False): "Q"}
+_STRUCT |= {(size, True): letter.lower() for (size, _), letter in _STRUCT.items()}
 
 
-def _skip_strings(data: bytes, at: int, count: int) -> int:
-    for _ in range(count):
-        length = data[at]
-        at += 1
-        if length >= 0x80:
-            length, at = varint(data, at - 1)
-        at += length
-    return at
+def _width(kind: ColumnType) -> int:
+    return int(kind[1]) if kind[0] == "fixed" else 1
 
 
 class Layout:
-    """Reads the columns that verification needs, and finds the end of every other, from one list of columns."""
+    """Reads the columns that verification needs, and finds the end of every other, from one list of columns.
+
+    Columns of fixed width that stand first, the head, are read at once; what is not needed of it is passed over.
+    """
 
     def __init__(self, columns: Columns, needed: Mapping[str, str]) -> None:
-        self._types = [(name, text, parse_type(text)) for name, text in columns]
-        self.types = {name: kind for name, _, kind in self._types}
+        self.types = {name: parse_type(text) for name, text in columns}
         for name, text in needed.items():
             if dict(columns).get(name) not in text.split("|"):
                 raise Malformed(f"manifest.json: a list of columns lacks {name} {text}")
-        self._head, self._head_bytes = self._fixed_head()
-        self._enums = tuple((at, kind[1]) for at, _, kind in self._head if kind[0] == "enum")
-        self._seen_enums: set[bytes] = set()
-        self._numbers = tuple(
-            (name, at, at + kind[1], kind[2])
-            for at, name, kind in self._head
-            if name in _WANTED and kind[0] == "fixed" and kind[2] is not None
+        kinds = list(self.types.items())
+        head = list(takewhile(lambda one: one[1][0] in ("fixed", "enum"), kinds))
+        tail = kinds[len(head) :]
+        if any(kind[0] == "enum" for _, kind in tail):
+            raise Malformed("manifest.json: an Enum8 behind a column of variable width")
+        self._words = tuple(kind[1] for _, kind in head if kind[0] == "enum")
+        self._enums = Struct("<" + "".join("B" if kind[0] == "enum" else f"{_width(kind)}x" for _, kind in head))
+        letters = [_letter(kind) if name in _WANTED else "" for name, kind in head]
+        self._names = tuple(name for (name, _), letter in zip(head, letters, strict=True) if letter)
+        self._head = Struct(
+            "<" + "".join(letter or f"{_width(kind)}x" for (_, kind), letter in zip(head, letters, strict=True))
         )
-        self._bytes = tuple((name, at) for at, name, kind in self._head if name in _WANTED and kind[0] == "enum")
-        self._tail = tuple(
-            (name if name in _WANTED else "", kind[0] == "string", kind)
-            for name, _, kind in self._types[len(self._head) :]
-        )
-
-    def _fixed_head(self) -> tuple[list[tuple[int, str, ColumnType]], int]:
-        head: list[tuple[int, str, ColumnType]] = []
-        at = 0
-        for name, _, kind in self._types:
-            if kind[0] not in ("fixed", "enum"):
-                break
-            head.append((at, name, kind))
-            at += kind[1] if kind[0] == "fixed" else 1
-        return head, at
+        self._tail = tuple((name if name in _WANTED else "", *kind, *[0] * (3 - len(kind))) for name, kind in tail)
 
     def read(self, data: bytes) -> dict[str, Any]:
         """The columns needed; `Unreadable` where the data are not exactly those columns."""
-        try:
-            return self._read(data)
-        except IndexError:
-            raise Unreadable("the data end before the columns") from None
-
-    def _read(self, data: bytes) -> dict[str, Any]:
-        at = self._head_bytes
-        if at > len(data):
+        if len(data) < self._head.size:
             raise Unreadable("the data end before the columns")
-        self._check_enums(data)
-        values: dict[str, Any] = {name: data[place] for name, place in self._bytes}
-        for name, first, end, signed in self._numbers:
-            values[name] = int.from_bytes(data[first:end], "little", signed=signed)
-        for name, is_string, kind in self._tail:
-            if is_string:
+        if not all(map(contains, self._words, self._enums.unpack_from(data))):
+            raise Unreadable("a number stands for no word")
+        values: dict[str, Any] = dict(zip(self._names, self._head.unpack_from(data), strict=True))
+        try:
+            end = self._read_tail(data, values)
+        except IndexError:
+            end = -1
+        if end != len(data):
+            raise Unreadable("the data are longer or shorter than the columns")
+        return values
+
+    def _read_tail(self, data: bytes, values: dict[str, Any]) -> int:
+        """What follows the head, value by value; where it ends. `IndexError` where the data end before."""
+        at = self._head.size
+        for name, form, size, signed in self._tail:
+            if form == "fixed":
+                if name:
+                    values[name] = int.from_bytes(data[at : at + size], "little", signed=bool(signed))
+                at += size
+                continue
+            count = data[at]
+            at += 1
+            if count >= 0x80:
+                count, at = varint(data, at - 1)
+            if form == "string":
+                if name:
+                    values[name] = data[at : at + count]
+                at += count
+                continue
+            if name:
+                values[name] = count
+            if form == "items":
+                at += count * size
+                continue
+            for _ in range(count * size):
                 length = data[at]
                 at += 1
                 if length >= 0x80:
                     length, at = varint(data, at - 1)
-                if name:
-                    values[name] = data[at : at + length]
                 at += length
-            else:
-                begin, at = at, skip(kind, data, at)
-                if name:
-                    values[name] = _value(kind, data, begin, at)
-        if at != len(data):
-            raise Unreadable("the data are longer or shorter than the columns")
-        return values
-
-    def _check_enums(self, data: bytes) -> None:
-        numbers = bytes([data[at] for at, _ in self._enums])
-        if numbers in self._seen_enums:
-            return
-        if any(data[at] not in words for at, words in self._enums):
-            raise Unreadable("a number stands for no word")
-        if len(self._seen_enums) < 100_000:
-            self._seen_enums.add(numbers)
+        return at
 
 
-def _value(kind: ColumnType, data: bytes, begin: int, end: int) -> Json:
-    if kind[0] in ("array", "map"):
-        return varint(data, begin)[0]
-    if kind[0] == "fixed" and kind[2] is not None:
-        return int.from_bytes(data[begin:end], "little", signed=kind[2])
-    return data[begin] if kind[0] == "enum" else data[begin:end]
+def _letter(kind: ColumnType) -> str:
+    """How `struct` calls a number; empty for bytes."""
+    if kind[0] == "enum":
+        return "B"
+    return "" if kind[2] is None else _STRUCT[kind[1], kind[2]]
 
 
 _TEXT = "String|LowCardinality(String)"
@@ -243,8 +228,20 @@ _NEEDED: Mapping[str, Mapping[str, str]] = {
     "incident_log": _POSITION,
 }
 _WANTED = frozenset((*_NEEDED["access_events"], "last_offset", "leaf_kind", "score_status"))
+_UNSCORED = 2
+_KINDS = {1: "event", 2: "dead_letter", 3: "gap"}
+_WORDS: Mapping[str, Mapping[str, Mapping[int, str]]] = {
+    "access_events": {"leaf_kind": _KINDS, "score_status": {_UNSCORED: "unscored"}},
+    "dead_letters": {"leaf_kind": _KINDS},
+    "incident_log": {},
+}
 _TABLE_OF_KIND = {"E": "access_events", "D": "dead_letters", "I": "incident_log"}
-_LEAF_KINDS = {"E": ("event",), "D": ("dead_letter", "gap")}
+_LEAF_KINDS = {"E": (1,), "D": (2, 3), "I": (0,)}
+
+
+def _has_words(kind: ColumnType | None, words: Mapping[int, str]) -> bool:
+    """Whether a column, where there is one, is an Enum8 in which these words have these numbers."""
+    return kind is None or (kind[0] == "enum" and words.items() <= kind[1].items())
 
 
 class RowReader:
@@ -258,6 +255,8 @@ class RowReader:
             layout = Layout(pairs, _NEEDED[table])
             if table != "incident_log" and [name for name, _ in pairs[:2]] != ["leaf_kind", "canon_version"]:
                 raise Malformed(f"manifest.json: columns of {table}/{version} begin otherwise")
+            if not all(_has_words(layout.types.get(name), words) for name, words in _WORDS[table].items()):
+                raise Malformed(f"manifest.json: words of {table}/{version} have other numbers")
             self._layouts[table, version if table != "incident_log" else 0] = layout
 
     def _check_list(self, table: str, version: int, pairs: Columns) -> None:
@@ -304,37 +303,37 @@ class RowReader:
             raise Unreadable("no columns are known for its version")
         values = layout.read(data)
         offset = values["offset"]
-        kind = "" if table == "I" else layout.types["leaf_kind"][1][values["leaf_kind"]]
-        if table != "I" and kind not in _LEAF_KINDS[table]:
+        kind = 0 if table == "I" else values["leaf_kind"]
+        if kind not in _LEAF_KINDS[table]:
             raise Unreadable("its leaf_kind belongs in another table")
-        last_offset = values.get("last_offset", offset) if table == "D" else offset
-        if not offset <= last_offset <= MAX_NUMBER or (kind == "dead_letter" and last_offset != offset):
+        last_offset = values["last_offset"] if table == "D" else offset
+        if not offset <= last_offset <= MAX_NUMBER or (kind == 2 and last_offset != offset):
             raise Unreadable("its last_offset cannot be")
-        if table != "E":
-            return _row_of(table, leaf, values, {"": 0, "dead_letter": 2, "gap": 3}[kind], last_offset)
-        status = layout.types.get("score_status", ("fixed",))
-        is_unscored = status[0] == "enum" and status[1][values["score_status"]] == "unscored"
-        return _row_of(table, leaf, values, 1, offset, is_unscored)
+        return _row_of(table, leaf, values, kind, last_offset)
 
 
-def _row_of(
-    table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int, is_unscored: bool = False
-) -> Row:
+def _row_of(table: str, leaf: bytes, values: Mapping[str, Any], kind: int, last_offset: int) -> Row:
     return Row(
         table,
         leaf,
         kind,
-        values.get("canon_version", 0),
+        0 if table == "I" else values["canon_version"],
         values["partition"],
         values["offset"],
         last_offset,
         values["received_at"],
         values["topic"],
         values["incarnation"],
-        is_unscored,
-        values.get("subject_tokens", 0),
-        (values.get("tenant_id", b""), values.get("source_system", b""), values.get("source_instance", b"")),
-        values.get("source_seq", -1),
+        *(_of_event(values) if table == "E" else ()),
+    )
+
+
+def _of_event(values: Mapping[str, Any]) -> tuple[bool, int, tuple[bytes, bytes, bytes], int]:
+    return (
+        values.get("score_status") == _UNSCORED,
+        values["subject_tokens"],
+        (values["tenant_id"], values["source_system"], values["source_instance"]),
+        values["source_seq"],
     )
 
 
