@@ -21,7 +21,7 @@ from pipeline.columns import ACCESS_EVENT_COLUMNS, CANON_VERSION, DEAD_LETTER_CO
 from pipeline.events import LogPosition
 from pipeline.incident_columns import INCIDENT_LOG_COLUMNS
 from pipeline.ledger.leaf import LEAF_PREFIX
-from pipeline.ledger.verify import HIDDEN, Leaves
+from pipeline.ledger.verify import END_OF_LOG, HIDDEN, Leaves
 from pipeline.ports import LedgerEntry
 
 VIEWS = "accesstrail"
@@ -33,6 +33,9 @@ _UNKNOWN = 255
 """Leaf kind of a row whose version this program does not know."""
 _SETTINGS: Mapping[str, object] = {"strings_as_bytes": True, "optimize_move_to_prewhere_if_final": 1}
 
+
+_OF_TREE = f"{OF_LIFE} AND epoch = {{epoch:UInt32}} AND greatest(first_offset, last_offset) <= {END_OF_LOG}"
+"""Entries of one tree. What lies behind the end of every log is no place that can be read: `beyond` tells it."""
 
 _Columns = Sequence[Sequence[Any]]
 """Rows as columns, of equal length: what `EvidenceReader.rows` asks for, and the leaf hash."""
@@ -87,7 +90,7 @@ class EvidenceReader:
         after, seen = -1, 0
         while True:
             sql = (
-                f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+                f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
                 "AND toInt64(first_offset) >= {after:Int64} ORDER BY first_offset, entry_hash "
                 "LIMIT {limit:UInt64} OFFSET {seen:UInt64}"
             )
@@ -116,7 +119,7 @@ class EvidenceReader:
     def newest_at(self, tree: Tree, last_offset: int) -> LedgerEntry | None:
         """The entry that ends at an offset, None where there is none; of several the first by hash."""
         sql = (
-            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
             "AND last_offset = {last:UInt64} AND first_offset <= {last:UInt64} "
             "ORDER BY first_offset DESC, entry_hash LIMIT 1"
         )
@@ -126,7 +129,7 @@ class EvidenceReader:
     def behind(self, tree: Tree, last_offset: int, most_rows: int) -> Sequence[tuple[LedgerEntry, Leaves]]:
         """The next entries behind an offset with their rows: about so many rows at most, and at least one entry."""
         sql = (
-            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
             "AND toInt64(first_offset) > {after:Int64} ORDER BY first_offset, entry_hash LIMIT {limit:UInt64}"
         )
         place = {**of_life(tree.position), "epoch": tree.epoch, "after": last_offset, "limit": PAGE_ENTRIES}
@@ -169,10 +172,10 @@ class EvidenceReader:
         )
         found: list[_Columns] = []
         span = {**of_life(place), "first": first_offset, "last": last_offset}
-        for table, selected in (("access_events", events), ("dead_letters", dead)):
+        for table, end, selected in (("access_events", "offset", events), ("dead_letters", "last_offset", dead)):
             sql = (
                 f"SELECT {selected} FROM {VIEWS}.{table} WHERE {OF_LIFE} "
-                "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
+                f"AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND {end} <= {END_OF_LOG}"
             )
             read = self._questions.columns(sql, span, _SETTINGS)
             if read:
@@ -185,7 +188,7 @@ class EvidenceReader:
             "SELECT offset, last_offset, toUnixTimestamp64Micro(received_at), "
             f"toUInt8({HIDDEN}), toUInt8({CANON_VERSION}), toUInt8(0), toUInt64(0), batch_id, leaf_hash, "
             f"run_id IN (SELECT run_id FROM {VIEWS}.retention_runs WHERE stage = 'done') FROM {VIEWS}.pruned_leaves "
-            f"WHERE {OF_LIFE} AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
+            f"WHERE {OF_LIFE} AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND last_offset <= {END_OF_LOG}"
         )
         leaves = self._questions.query(sql, span, _SETTINGS)
         hashes = dict(pair for one in found for pair in zip(one[0], one[-1], strict=True)) if leaves else {}
@@ -246,6 +249,20 @@ class EvidenceReader:
         )
         found = self._questions.query(sql)
         return [(LogPosition(*place), int(first), int(count)) for *place, first, count in found]
+
+    def beyond(self) -> list[tuple[str, LogPosition, int]]:
+        """Entries and rows of the log of incidents behind the end of every log: in which table, where, how many.
+
+        No offset is 2^63 or more, so no tree reaches there, and readers would see them all the same. Other rows need
+        an entry that does.
+        """
+        places = "topic, incarnation, partition"
+        sql = " UNION ALL ".join(
+            f"SELECT '{table}', {places}, count() FROM {VIEWS}.{table} WHERE {end} > {END_OF_LOG} GROUP BY {places}"
+            for table, end in (("ledger", "greatest(first_offset, last_offset)"), ("incident_log", "offset"))
+        )
+        found = self._questions.query(f"SELECT * FROM ({sql}) ORDER BY ALL")
+        return [(table, LogPosition(*place), int(count)) for table, *place, count in found]
 
 
 def _leaves(found: Sequence[_Columns]) -> Leaves:

@@ -73,9 +73,7 @@ class StoreVerification:
         for name, checkpoints in kept.items():
             about = f"{max(one.size for one in checkpoints)} leaves were signed, the store has no such tree"
             report.findings.add("checkpoint_beyond", str(name), about)
-        for place, first, count in self.reader.strays():
-            about = f"{count} rows lie outside the range of the entry that they name"
-            report.findings.add("row_order", str(TreeName(self.deployment, place)), about, first)
+        self._out_of_place(report.findings)
         wait = time.sleep if self.wait_s else _at_once
         tables = DerivedTables(self.questions, report.findings, wait)
         if check_pruned(self.questions, report.findings):
@@ -140,6 +138,15 @@ class StoreVerification:
             name = self._name(tree)
             if name not in looked_at and (signed := self._stored(tree, name, report.findings)):
                 kept[name] += signed
+
+    def _out_of_place(self, findings: Findings) -> None:
+        """What readers see of rows that lie where no tree looks for them."""
+        for place, first, count in self.reader.strays():
+            about = f"{count} rows lie outside the range of the entry that they name"
+            findings.add("row_order", str(TreeName(self.deployment, place)), about, first)
+        for table, place, count in self.reader.beyond():
+            about = f"{table}: {count} rows lie behind the end of every log"
+            findings.add("row_order", str(TreeName(self.deployment, place)), about)
 
     def _incidents(
         self, tree: Tree, name: TreeName, kept: Iterable[Checkpoint], size: int, findings: Findings

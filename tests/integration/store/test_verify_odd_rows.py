@@ -1,0 +1,67 @@
+"""`verify --store` on rows that no honest writer makes, but that readers of the views would see: each is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pipeline.adapters.clickhouse import ClickHouse
+from pipeline.adapters.store import ClickHouseStore
+from pipeline.events import LogPosition
+from tests.integration.store.test_verify_store import MUTATE, RAW, History, Log, sealed_history
+
+pytestmark = [pytest.mark.stack, pytest.mark.whole_store]
+
+BEHIND_EVERY_LOG = "toUInt64(9223372036854775808)"
+
+
+@pytest.fixture
+def history(
+    store: ClickHouseStore, reader: ClickHouse, migrator: ClickHouse, position: LogPosition
+) -> Iterator[History]:
+    yield from sealed_history(store, reader, migrator, position)
+
+
+def copied(table: str, values: Mapping[str, str], which: str = "1") -> str:
+    """The statement that puts a changed copy of one of the history's rows into its table."""
+    replaced = ", ".join(f"{value} AS {name}" for name, value in values.items())
+    return (
+        f"INSERT INTO {RAW}.{table} SELECT * REPLACE ({replaced}) FROM (SELECT * FROM {RAW}.{table} WHERE MINE AND "
+        f"{which} LIMIT 1) SETTINGS insert_deduplicate = 0, prefer_column_name_to_alias = 1"
+    )
+
+
+def test_an_entry_behind_the_end_of_every_log_and_its_rows_are_found(history: History) -> None:
+    """Signed numbers end there: an entry that begins behind them comes before the first one."""
+    place = {"first_offset": BEHIND_EVERY_LOG, "last_offset": f"{BEHIND_EVERY_LOG} + 5"}
+    history.do(copied("ledger", {**place, "batch_id": "777", "n_alerts": "0"}))
+    history.do(copied("access_events", {"offset": BEHIND_EVERY_LOG, "batch_id": "777"}))
+    shown = "SELECT count() FROM accesstrail.access_events WHERE batch_id = 777"
+    assert history.reader.query(shown) == [(1,)]
+    told = history.verify().findings.told
+    assert [(one.code, one.about) for one in told] == [("row_order", "ledger: 1 rows lie behind the end of every log")]
+
+
+def test_a_row_of_the_log_of_incidents_behind_the_end_of_every_log_is_found(
+    reader: ClickHouse, migrator: ClickHouse, position: LogPosition
+) -> None:
+    log = Log.made(position, reader, migrator)
+    migrator.query(
+        f"INSERT INTO {RAW}.incident_log (topic, incarnation, partition, offset, incident_key, why) SELECT "
+        f"'access.incidents', {{life:String}}, 1, {BEHIND_EVERY_LOG}, 'key', 'nothing was wrong'",
+        {"life": position.incarnation},
+    )
+    try:
+        assert log.verify().findings.counts["row_order"] == 1
+    finally:
+        log.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE")
+
+
+def test_a_dead_letter_that_goes_on_behind_the_end_of_every_log_is_found(history: History) -> None:
+    history.do(
+        f"ALTER TABLE {RAW}.dead_letters UPDATE last_offset = {BEHIND_EVERY_LOG} WHERE MINE AND offset = 31 {MUTATE}"
+    )
+    counts = history.verify().findings.counts
+    assert counts["entry_root"] == 1
+    assert counts["row_order"] == 1
