@@ -20,6 +20,7 @@ from pipeline.migrations.rederive import (
     ALERT_COUNTS,
     ALERT_IDS,
     ALERTS_GONE,
+    ALERTS_TWICE,
     STRANGERS,
     Comparison,
     comparisons,
@@ -58,6 +59,7 @@ class DerivedTables:
             self.findings.add("derived", "", about, int(offset))
         for sql, words in (
             (ALERT_IDS, "has not the id that its detector and its event give"),
+            (ALERTS_TWICE, "is shown more than once"),
             (ALERT_CONTENT, "says otherwise than the log of incidents"),
             (ALERTS_GONE, "is gone, and stands in the log of incidents"),
         ):

@@ -63,12 +63,12 @@ def comparisons() -> tuple[Comparison, ...]:
 
 def _strangers(table: str, fields: tuple[str, ...]) -> str:
     """Rows of a table that are not of the event at their place, at most ten: topic, partition, offset."""
-    differs = " OR ".join(f"event.{name} != told.{name}" for name in fields)
+    differs = " OR ".join(("event.is_event = 0", *(f"event.{name} != told.{name}" for name in fields)))
     return (
         f"SELECT told.topic, told.partition, told.offset FROM (SELECT {_PLACE}, batch_id, {', '.join(fields)} "
         f"FROM {PUBLIC}.{table} WHERE batch_id != 0) AS told LEFT ANY JOIN (SELECT {_PLACE}, batch_id, "
-        f"{', '.join(fields)} FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} FROM {PUBLIC}.{table} "
-        f"WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) WHERE {differs} ORDER BY ALL LIMIT 10"
+        f"{', '.join(fields)}, 1 AS is_event FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} "
+        f"FROM {PUBLIC}.{table} WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) WHERE {differs} ORDER BY ALL LIMIT 10"
     )
 
 
@@ -91,6 +91,12 @@ ALERT_IDS = (
 )
 """Alerts of the stream whose id is not that of their detector at their event (RFC 9562, 5.5): the log of incidents has
 read an alert under its id, so that one under another would be bound by nothing."""
+
+ALERTS_TWICE = (
+    f"SELECT any(topic), any(partition), any(offset) FROM {PUBLIC}.alerts GROUP BY alert_id HAVING count() > 1 "
+    "ORDER BY ALL LIMIT 10"
+)
+"""Alerts that are shown more than once: under another batch, or as one that belongs to none. No two have one id."""
 
 _LOGGED = f"SELECT alert_id, detail FROM {PUBLIC}.incident_log WHERE kind = 'alert'"
 _POSITIONS = ("topic", "incarnation", "partition", "offset")

@@ -65,3 +65,32 @@ def test_a_dead_letter_that_goes_on_behind_the_end_of_every_log_is_found(history
     counts = history.verify().findings.counts
     assert counts["entry_root"] == 1
     assert counts["row_order"] == 1
+
+
+NOTHING = {
+    "event_time": "toDateTime64(0, 6, 'UTC')", "received_at": "toDateTime64(0, 6, 'UTC')",
+    "actor_token": "toFixedString('', 16)", "risk": "0", "versions_id": "toFixedString('', 32)",
+}  # fmt: skip
+
+
+def test_features_of_no_event_are_found_although_nothing_in_them_contradicts_one(history: History) -> None:
+    """What a join gives where it finds no event is what stands in them."""
+    [(batch_id,)] = history.reader.query(
+        "SELECT min(batch_id) FROM accesstrail.ledger WHERE incarnation = {life:String}",
+        {"life": history.position.incarnation},
+    )
+    place = {"batch_id": str(batch_id), "incarnation": f"'{history.position.incarnation}'", "topic": "'access.events'"}
+    values = ", ".join(f"{value} AS {name}" for name, value in {**NOTHING, **place, "offset": "999999"}.items())
+    history.do(
+        f"INSERT INTO {RAW}.features (event_time, received_at, actor_token, risk, versions_id, batch_id, incarnation, "
+        f"topic, offset) SELECT {values}"
+    )
+    [told] = history.verify().findings.told
+    assert (told.code, told.offset) == ("derived", 999_999)
+
+
+def test_an_alert_that_is_shown_again_as_one_without_a_batch_is_found(history: History) -> None:
+    history.do(copied("alerts", {"batch_id": "0", "explanation_en": "'nothing was wrong'"}))
+    [told] = history.verify().findings.told
+    assert told.code == "derived"
+    assert "shown more than once" in told.about
