@@ -18,6 +18,7 @@ from pipeline.adapters.reader_pool import Questions
 from pipeline.cli.verification_derived import DerivedTables
 from pipeline.cli.verification_incidents import FoldedIncidents
 from pipeline.cli.verification_pruned import check_pruned
+from pipeline.cli.verification_schema import check_views
 from pipeline.errors import NoteRejected
 from pipeline.ledger.checkpoint import Checkpoint, TreeName, open_checkpoint
 from pipeline.ledger.merkle import Frontier
@@ -58,6 +59,7 @@ class StoreVerification:
     def run(self) -> Report:
         """Everything that was sealed when it began. Raises: Away; StoreRefused."""
         report = Report()
+        report.notes += check_views(self.questions, report.findings)
         kept = self._kept(report)
         sizes = self._wait_for_checkpoints()
         for tree in self.reader.trees():

@@ -68,7 +68,8 @@ def _strangers(table: str, fields: tuple[str, ...]) -> str:
         f"SELECT told.topic, told.partition, told.offset FROM (SELECT {_PLACE}, batch_id, {', '.join(fields)} "
         f"FROM {PUBLIC}.{table} WHERE batch_id != 0) AS told LEFT ANY JOIN (SELECT {_PLACE}, batch_id, "
         f"{', '.join(fields)}, 1 AS is_event FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} "
-        f"FROM {PUBLIC}.{table} WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) WHERE {differs} ORDER BY ALL LIMIT 10"
+        f"FROM {PUBLIC}.{table} WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) "
+        f"WHERE {differs} ORDER BY ALL LIMIT 10"
     )
 
 
