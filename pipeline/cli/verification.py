@@ -64,13 +64,15 @@ class StoreVerification:
         sizes = self._wait_for_checkpoints()
         for tree in self.reader.trees():
             name = self._name(tree)
-            counts = self._tree(tree, name, kept.pop(name, []), sizes.get(tree, 0), report.findings)
+            counts = self._tree(tree, name, kept.get(name, []), sizes.get(tree, 0), report.findings)
             report.trees.append((name, counts))
         for place in self.reader.incident_trees():
             tree = Tree(place, 0)
             name = self._name(tree)
-            counts = self._incidents(tree, name, kept.pop(name, []), sizes.get(tree, 0), report.findings)
+            counts = self._incidents(tree, name, kept.get(name, []), sizes.get(tree, 0), report.findings)
             report.trees.append((name, counts))
+        for name, _ in report.trees:  # kept until here: entries could name the tree of a log of incidents
+            kept.pop(name, None)
         self._gone(report, kept)
         for name, checkpoints in kept.items():
             about = f"{max(one.size for one in checkpoints)} leaves were signed, the store has no such tree"

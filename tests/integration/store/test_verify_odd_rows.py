@@ -58,6 +58,24 @@ def test_a_row_of_the_log_of_incidents_behind_the_end_of_every_log_is_found(
         log.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE")
 
 
+def test_entries_that_name_the_tree_of_a_log_of_incidents_take_no_checkpoint_from_it(
+    reader: ClickHouse, migrator: ClickHouse, position: LogPosition
+) -> None:
+    """Whoever can make entries of pruned leaves that fit it could cut the log itself off."""
+    log = Log.made(position, reader, migrator)
+    migrator.query(
+        f"INSERT INTO {RAW}.ledger (topic, incarnation, partition) SELECT 'access.incidents', {{life:String}}, 1",
+        {"life": position.incarnation},
+    )
+    try:
+        log.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE AND offset > 60")
+        about = [one.about for one in log.verify().findings.told if one.code == "checkpoint_beyond"]
+        assert about.count("40 leaves were signed, 21 are there: the end was cut off") == 1
+    finally:
+        for table in ("incident_log", "ledger"):
+            log.do(f"ALTER TABLE {RAW}.{table} DELETE WHERE MINE")
+
+
 def test_a_dead_letter_that_goes_on_behind_the_end_of_every_log_is_found(history: History) -> None:
     history.do(
         f"ALTER TABLE {RAW}.dead_letters UPDATE last_offset = {BEHIND_EVERY_LOG} WHERE MINE AND offset = 31 {MUTATE}"
