@@ -49,6 +49,15 @@ class Tree(NamedTuple):
     epoch: int
 
 
+class StoredNote(NamedTuple):
+    """A row of `checkpoints`: the note, when it was signed (UTC µs, unsigned), and what the row says of it."""
+
+    note: bytes
+    signed_at_us: int
+    size: int
+    root: bytes
+
+
 class EvidenceReader:
     """Reads over one connection. `leaves`: `here` hashes in this process, `engine` in the server."""
 
@@ -137,16 +146,16 @@ class EvidenceReader:
         taken = [one for one in entries if one.last_offset - entries[0].first_offset < most_rows] or entries[:1]
         return list(self._with_rows(tree.position, taken)) if taken else []
 
-    def checkpoints(self, tree: Tree, newest: int = 0) -> list[tuple[bytes, int]]:
-        """Notes in the order of sizes, and when each was signed (UTC µs, unsigned); `newest`: only the last so many."""
+    def checkpoints(self, tree: Tree, newest: int = 0) -> list[StoredNote]:
+        """Notes in the order of sizes; `newest`: only the last so many."""
         sql = (
-            f"SELECT note, toUnixTimestamp64Micro(signed_at), tree_size, signed_at FROM {VIEWS}.checkpoints "
-            f"WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} ORDER BY tree_size DESC, signed_at DESC "
-            "LIMIT {newest:UInt64}"
+            "SELECT note, toUnixTimestamp64Micro(signed_at), tree_size, root, signed_at "
+            f"FROM {VIEWS}.checkpoints WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            "ORDER BY tree_size DESC, signed_at DESC LIMIT {newest:UInt64}"
         )
         place: dict[str, object] = {**of_life(tree.position), "epoch": tree.epoch, "newest": newest or _ALL}
         rows = self._questions.query(f"SELECT * FROM ({sql}) ORDER BY tree_size, signed_at", place, _SETTINGS)
-        return [(note, at_us) for note, at_us, _, _ in rows]
+        return [StoredNote(*row[:-1]) for row in rows]
 
     def _with_rows(self, place: LogPosition, entries: Sequence[LedgerEntry]) -> Iterator[tuple[LedgerEntry, Leaves]]:
         first, last = min(one.first_offset for one in entries), max(one.last_offset for one in entries)

@@ -176,17 +176,20 @@ class StoreVerification:
         """The checkpoints in the store that a known key has signed; the others are told."""
         found: list[Checkpoint] = []
         newest_us = 0
-        for note, signed_at_us in self.reader.checkpoints(tree, newest):
+        for stored in self.reader.checkpoints(tree, newest):
             try:
-                checkpoint, _ = open_checkpoint(note, self.keys)
+                checkpoint, _ = open_checkpoint(stored.note, self.keys)
             except NoteRejected as exc:
-                findings.add(code_of(exc, note), str(name), f"a checkpoint: {exc}")
+                findings.add(code_of(exc, stored.note), str(name), f"a checkpoint: {exc}")
                 continue
             if checkpoint.name != name:
                 findings.add("checkpoint_tree", str(name), f"a checkpoint of {checkpoint.name} lies among its own")
                 continue
-            if signed_at_us < newest_us:
+            if (stored.size, stored.root) != (checkpoint.size, checkpoint.root):
+                about = f"a row says otherwise than the checkpoint of {checkpoint.size} leaves that it holds"
+                findings.add("checkpoint_tree", str(name), about)
+            if stored.signed_at_us < newest_us:
                 findings.add("time_backwards", str(name), f"{checkpoint.size} leaves were signed before fewer were")
-            newest_us = max(newest_us, signed_at_us)
+            newest_us = max(newest_us, stored.signed_at_us)
             found.append(checkpoint)
         return found

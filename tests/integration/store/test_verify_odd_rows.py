@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,26 @@ def test_entries_that_name_the_tree_of_a_log_of_incidents_take_no_checkpoint_fro
     finally:
         for table in ("incident_log", "ledger"):
             log.do(f"ALTER TABLE {RAW}.{table} DELETE WHERE MINE")
+
+
+@pytest.mark.parametrize("change", [{"size": 190}, {"root": bytes(32)}])
+def test_a_checkpoint_whose_row_says_otherwise_than_its_note_is_found(
+    change: Mapping[str, Any], history: History
+) -> None:
+    """Reports count by the columns of the row."""
+    row = {"size": history.last.tree_size, "root": history.last.root, **change}
+    history.powerful.query(
+        f"INSERT INTO {RAW}.checkpoints (topic, incarnation, partition, tree_size, root, note) SELECT "
+        "{topic:String}, {life:String}, {part:UInt32}, {size:UInt64}, unhex({root:String}), {note:String}",
+        {
+            "topic": history.position.topic, "life": history.position.incarnation, "size": row["size"],
+            "part": history.position.partition, "root": row["root"].hex(), "note": history.kept.decode(),
+        },
+    )  # fmt: skip
+    try:
+        assert history.verify().findings.counts == {"checkpoint_tree": 1}
+    finally:
+        history.do(f"ALTER TABLE {RAW}.checkpoints DELETE WHERE MINE {MUTATE}")
 
 
 def test_a_dead_letter_that_goes_on_behind_the_end_of_every_log_is_found(history: History) -> None:

@@ -209,10 +209,10 @@ def test_what_an_all_powerful_user_changes_by_sql_is_found(name: str, history: H
 def test_a_partition_of_which_nothing_but_a_checkpoint_is_left_is_found_without_another_one(history: History) -> None:
     name = TreeName("accesstrail", history.position)
     history.powerful.query(
-        f"INSERT INTO {RAW}.checkpoints (topic, incarnation, partition, tree_size, note) SELECT "
-        "{topic:String}, {life:String}, {part:UInt32}, 198, {note:String}",
+        f"INSERT INTO {RAW}.checkpoints (topic, incarnation, partition, tree_size, root, note) SELECT "
+        "{topic:String}, {life:String}, {part:UInt32}, 198, unhex({root:String}), {note:String}",
         {
-            "topic": history.position.topic, "life": history.position.incarnation,
+            "topic": history.position.topic, "life": history.position.incarnation, "root": history.last.root.hex(),
             "part": history.position.partition, "note": history.kept.decode(),
         },
     )  # fmt: skip
