@@ -20,6 +20,7 @@ from pipeline.migrations.rederive import (
     ALERT_COUNTS,
     ALERT_IDS,
     ALERTS_GONE,
+    ALERTS_SWAPPED,
     ALERTS_TWICE,
     STRANGERS,
     Comparison,
@@ -62,6 +63,7 @@ class DerivedTables:
             (ALERTS_TWICE, "is shown more than once"),
             (ALERT_CONTENT, "says otherwise than the log of incidents"),
             (ALERTS_GONE, "is gone, and stands in the log of incidents"),
+            (ALERTS_SWAPPED, "is gone, and another one stands in its batch that the log of incidents has not read"),
         ):
             for topic, partition, offset in self._lasting(sql):
                 about = f"alerts: one about {topic} partition {partition} {words}"

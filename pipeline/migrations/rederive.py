@@ -137,6 +137,23 @@ ALERTS_GONE = (
 """Alerts of scheduled detectors that the log of incidents has read and the table has not; those of the stream are
 counted by the batch that sealed them."""
 
+ALERTS_SWAPPED = (
+    "SELECT gone.topic, gone.partition, gone.offset FROM (SELECT JSONExtractString(detail, 'topic') AS topic, "
+    "JSONExtractString(detail, 'incarnation') AS incarnation, toUInt32(JSONExtractUInt(detail, 'partition')) AS "
+    f"partition, JSONExtractUInt(detail, 'offset') AS offset FROM ({_LOGGED}) WHERE "
+    f"JSONExtractString(detail, 'stage') = '' AND alert_id NOT IN (SELECT alert_id FROM {PUBLIC}.alerts)) AS gone "
+    "ASOF INNER JOIN (SELECT topic, incarnation, partition, first_offset, last_offset, batch_id "
+    f"FROM {PUBLIC}.ledger) AS entry ON gone.topic = entry.topic AND gone.incarnation = entry.incarnation "
+    "AND gone.partition = entry.partition AND gone.offset >= entry.first_offset "
+    "WHERE gone.offset <= entry.last_offset "
+    f"AND entry.batch_id NOT IN (SELECT batch_id FROM {PUBLIC}.pruned_leaves) "
+    f"AND entry.batch_id IN (SELECT batch_id FROM {PUBLIC}.alerts WHERE batch_id != 0 "
+    f"AND alert_id NOT IN (SELECT alert_id FROM ({_LOGGED}))) ORDER BY ALL LIMIT 10"
+)
+"""Alerts of the stream that the log of incidents has read and the table has not, where the same batch shows one that
+the log has not read: its number is the sealed one. Alerts are told before their batch is sealed, so alone the first is
+no difference (a worker that lost its partition may have told it), and neither is the second (a responder is behind)."""
+
 ALERT_COUNTS = (
     "SELECT entry.topic, entry.partition, entry.first_offset "
     f"FROM (SELECT topic, partition, first_offset, batch_id, n_alerts FROM {PUBLIC}.ledger) AS entry "

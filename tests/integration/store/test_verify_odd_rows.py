@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from pipeline.adapters.clickhouse import ClickHouse
 from pipeline.adapters.store import ClickHouseStore
 from pipeline.events import LogPosition
-from tests.integration.store.test_verify_store import MUTATE, RAW, History, Log, sealed_history
+from pipeline.stages.decide import ALERT_NAMESPACE
+from tests.integration.store.test_verify_store import MUTATE, RAW, History, Log, logged, sealed_history
 
 pytestmark = [pytest.mark.stack, pytest.mark.whole_store]
 
@@ -133,3 +135,39 @@ def test_an_alert_that_is_shown_again_as_one_without_a_batch_is_found(history: H
     [told] = history.verify().findings.told
     assert told.code == "derived"
     assert "shown more than once" in told.about
+
+
+_OF_EVENT = (
+    "partition, offset, received_at, event_time, event_id, actor_token, versions_id, tenant_id, topic, incarnation, "
+    "batch_id"
+)
+
+
+def test_an_alert_in_the_place_of_one_that_the_log_of_incidents_has_read_is_found(history: History) -> None:
+    """It is of a true event of the same batch, under its right id, and the batch has as many as were sealed."""
+    life = {"life": history.position.incarnation}
+    try:
+        assert logged(history) > 0
+        [(gone, batch_id, offset)] = history.reader.query(
+            "SELECT toString(alert_id), batch_id, offset FROM accesstrail.alerts WHERE incarnation = {life:String} "
+            "ORDER BY offset, alert_id LIMIT 1",
+            life,
+        )
+        [(other,)] = history.reader.query(
+            "SELECT max(offset) FROM accesstrail.access_events WHERE batch_id = {batch:UInt64} AND offset NOT IN "
+            "(SELECT offset FROM accesstrail.alerts WHERE incarnation = {life:String})",
+            {**life, "batch": batch_id},
+        )
+        place = history.position
+        name = f"{place.topic}:{place.incarnation}:{place.partition}:{other}:model"
+        history.powerful.query(
+            f"INSERT INTO {RAW}.alerts (alert_id, detector, severity, {_OF_EVENT}) SELECT {{id:UUID}}, 'model', 'low', "
+            f"{_OF_EVENT} FROM accesstrail.access_events WHERE batch_id = {{batch:UInt64}} AND offset = {{at:UInt64}}",
+            {"id": str(uuid.uuid5(ALERT_NAMESPACE, name)), "batch": batch_id, "at": other},
+        )
+        history.do(f"ALTER TABLE {RAW}.alerts DELETE WHERE MINE AND alert_id = '{gone}' {MUTATE}")
+        [told] = history.verify().findings.told
+        assert (told.code, told.offset) == ("derived", offset)
+        assert "another one stands in its batch" in told.about
+    finally:
+        history.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE {MUTATE}")
