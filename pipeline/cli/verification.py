@@ -80,8 +80,7 @@ class StoreVerification:
         self._out_of_place(report.findings)
         wait = time.sleep if self.wait_s else _at_once
         tables = DerivedTables(self.questions, report.findings, wait)
-        if check_pruned(self.questions, report.findings):
-            tables.compare()
+        tables.compare(is_pruning=not check_pruned(self.questions, report.findings))
         incidents = FoldedIncidents(IncidentLogReader(self.questions), report.findings, wait)
         incidents.compare(self.reader.incident_trees(), self.reader.incident_places())
         report.derived = [*tables.compared, "incidents"]

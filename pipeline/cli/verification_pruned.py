@@ -94,6 +94,6 @@ def _runs(questions: Questions, findings: Findings) -> _Runs:
     open_runs = [run_id for run_id, seen in stages.items() if DELETING in seen and DONE not in seen]
     for run_id in open_runs:
         about = f"run {run_id} of retention has not ended: `accesstrail retention run` ends it"
-        findings.add("retention_unended", "", f"{about}; derived tables are not compared")
+        findings.add("retention_unended", "", f"{about}; sums and lists by subject are not compared")
     began = frozenset(run_id for run_id, seen in stages.items() if seen & {DELETING, DONE})
     return _Runs(runs, began, not open_runs)

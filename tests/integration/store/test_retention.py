@@ -157,6 +157,21 @@ def test_a_crash_between_any_two_steps_loses_nothing_and_the_next_run_ends_it(co
     assert report.trees[0][1].pruned == DUE_BEFORE
 
 
+def test_an_alert_that_was_changed_while_a_run_has_not_ended_is_found(company: Company) -> None:
+    """Whoever keeps a run from ending keeps nobody from looking at alerts."""
+
+    def killed(at: str) -> None:
+        if at == "access_events":
+            raise Killed
+
+    with pytest.raises(Killed):
+        company.job(killed).run(company.run)
+    company.history.do(f"ALTER TABLE {RAW}.alerts UPDATE actor_token = 'x' WHERE MINE {MUTATE}")
+    findings = company.verify().findings
+    assert findings.counts["retention_unended"] == 1
+    assert findings.counts["derived"] >= 1
+
+
 def test_alerts_of_scheduled_detectors_stay_whatever_event_they_show(company: Company) -> None:
     """They belong to no batch, and the log of incidents has read them: one that is gone is a difference."""
     life = {"life": company.history.position.incarnation}
