@@ -22,6 +22,7 @@ from pipeline.migrations.rederive import (
     ALERTS_GONE,
     ALERTS_SWAPPED,
     ALERTS_TWICE,
+    SCHEDULED_STRANGERS,
     STRANGERS,
     Comparison,
     comparisons,
@@ -63,6 +64,7 @@ class DerivedTables:
             self.findings.add("derived", "", about, int(offset))
         for sql, words in (
             (ALERT_IDS, "has not the id that its detector and its event give"),
+            (SCHEDULED_STRANGERS, "shows another event than stands there"),
             (ALERTS_TWICE, "is shown more than once"),
             (ALERT_CONTENT, "says otherwise than the log of incidents"),
             (ALERTS_GONE, "is gone, and stands in the log of incidents"),

@@ -81,6 +81,18 @@ STRANGERS: dict[str, str] = {
 }
 """Table to the statement that finds rows that belong to no event or say otherwise than it."""
 
+_SHOWN_OF_EVENT = ("event_id", "event_time", "received_at", "tenant_id")
+_SCHEDULED = f"FROM {PUBLIC}.alerts WHERE batch_id = 0 AND NOT startsWith(detector, 'system:')"
+SCHEDULED_STRANGERS = (
+    "SELECT told.topic, told.partition, told.offset FROM "
+    f"(SELECT {_PLACE}, {', '.join(_SHOWN_OF_EVENT)} {_SCHEDULED}) AS told INNER JOIN "
+    f"(SELECT {_PLACE}, {', '.join(_SHOWN_OF_EVENT)} FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN "
+    f"(SELECT {_PLACE} {_SCHEDULED})) AS event USING ({_PLACE}) "
+    f"WHERE {' OR '.join(f'event.{name} != told.{name}' for name in _SHOWN_OF_EVENT)} ORDER BY ALL LIMIT 10"
+)
+"""Alerts of scheduled detectors that say otherwise than the event that they show, where it is still there. Alarms of
+the system show a place, and no event."""
+
 _NAMED = "concat(topic, ':', incarnation, ':', toString(partition), ':', toString(offset), ':', toString(detector))"
 _HASHED = f"SHA1(concat(unhex('{ALERT_NAMESPACE.hex}'), {_NAMED}))"
 ALERT_IDS = (

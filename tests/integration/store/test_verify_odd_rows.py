@@ -171,3 +171,17 @@ def test_an_alert_in_the_place_of_one_that_the_log_of_incidents_has_read_is_foun
         assert "another one stands in its batch" in told.about
     finally:
         history.do(f"ALTER TABLE {RAW}.incident_log DELETE WHERE MINE {MUTATE}")
+
+
+@pytest.mark.parametrize("change", ["event_id = generateUUIDv4()", "event_time = event_time + 1", "tenant_id = 'x'"])
+def test_an_alert_of_a_scheduled_detector_shows_the_event_that_stands_at_its_place(
+    change: str, history: History
+) -> None:
+    column, _, value = change.partition(" = ")
+    honest = {"batch_id": "0", "alert_id": "generateUUIDv4()", "detector": "'volume_day'"}
+    history.do(copied("alerts", honest))
+    assert history.verify().findings.told == []
+    history.do(copied("alerts", {**honest, column: value}))
+    [told] = history.verify().findings.told
+    assert told.code == "derived"
+    assert "another event than stands there" in told.about

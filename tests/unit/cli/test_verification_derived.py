@@ -16,6 +16,7 @@ from pipeline.migrations.rederive import (
     ALERTS_GONE,
     ALERTS_SWAPPED,
     ALERTS_TWICE,
+    SCHEDULED_STRANGERS,
     STRANGERS,
     comparisons,
 )
@@ -100,7 +101,17 @@ def test_an_hour_that_always_grows_is_said_not_to_be_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", [*STRANGERS.values(), ALERT_COUNTS, ALERT_IDS, ALERTS_SWAPPED, ALERTS_TWICE, ALERT_CONTENT, ALERTS_GONE]
+    "sql",
+    [
+        *STRANGERS.values(),
+        SCHEDULED_STRANGERS,
+        ALERT_COUNTS,
+        ALERT_IDS,
+        ALERTS_SWAPPED,
+        ALERTS_TWICE,
+        ALERT_CONTENT,
+        ALERTS_GONE,
+    ],
 )
 def test_a_row_without_its_event_is_told_only_where_it_stays_so(sql: str) -> None:
     found = ("access.events", 3, 17)
