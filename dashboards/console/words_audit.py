@@ -185,6 +185,7 @@ _CHECKS: Mapping[str, tuple[str, str]] = {
     "check.inclusion": ("an inclusion proof is wrong", "包含证明有误"),
     "check.derived": ("a derived table is not what the rows give", "派生表与行不符"),
     "check.pruned_uncovered": ("deleted outside of any announced run of retention", "不属于任何已登记的清理"),
+    "check.view_changed": ("a view that is not the one this version makes", "视图与本版本所建不符"),
     "check.retention_unended": ("a run of retention has not ended", "一次清理尚未结束"),
     "check.incident_ahead": ("an incident is of a record that its log does not have", "事件对应的记录尚不在其日志中"),
     "check.offset_missing": ("records are in no row", "有记录不在任何行中"),

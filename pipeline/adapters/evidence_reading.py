@@ -21,7 +21,7 @@ from pipeline.columns import ACCESS_EVENT_COLUMNS, CANON_VERSION, DEAD_LETTER_CO
 from pipeline.events import LogPosition
 from pipeline.incident_columns import INCIDENT_LOG_COLUMNS
 from pipeline.ledger.leaf import LEAF_PREFIX
-from pipeline.ledger.verify import HIDDEN, Leaves
+from pipeline.ledger.verify import END_OF_LOG, HIDDEN, Leaves
 from pipeline.ports import LedgerEntry
 
 VIEWS = "accesstrail"
@@ -34,6 +34,9 @@ _UNKNOWN = 255
 _SETTINGS: Mapping[str, object] = {"strings_as_bytes": True, "optimize_move_to_prewhere_if_final": 1}
 
 
+_OF_TREE = f"{OF_LIFE} AND epoch = {{epoch:UInt32}} AND greatest(first_offset, last_offset) <= {END_OF_LOG}"
+"""Entries of one tree. What lies behind the end of every log is no place that can be read: `beyond` tells it."""
+
 _Columns = Sequence[Sequence[Any]]
 """Rows as columns, of equal length: what `EvidenceReader.rows` asks for, and the leaf hash."""
 _Number = TypeVar("_Number", bound=np.generic)
@@ -44,6 +47,15 @@ class Tree(NamedTuple):
 
     position: LogPosition
     epoch: int
+
+
+class StoredNote(NamedTuple):
+    """A row of `checkpoints`: the note, when it was signed (UTC µs, unsigned), and what the row says of it."""
+
+    note: bytes
+    signed_at_us: int
+    size: int
+    root: bytes
 
 
 class EvidenceReader:
@@ -87,7 +99,7 @@ class EvidenceReader:
         after, seen = -1, 0
         while True:
             sql = (
-                f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+                f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
                 "AND toInt64(first_offset) >= {after:Int64} ORDER BY first_offset, entry_hash "
                 "LIMIT {limit:UInt64} OFFSET {seen:UInt64}"
             )
@@ -116,7 +128,7 @@ class EvidenceReader:
     def newest_at(self, tree: Tree, last_offset: int) -> LedgerEntry | None:
         """The entry that ends at an offset, None where there is none; of several the first by hash."""
         sql = (
-            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
             "AND last_offset = {last:UInt64} AND first_offset <= {last:UInt64} "
             "ORDER BY first_offset DESC, entry_hash LIMIT 1"
         )
@@ -126,7 +138,7 @@ class EvidenceReader:
     def behind(self, tree: Tree, last_offset: int, most_rows: int) -> Sequence[tuple[LedgerEntry, Leaves]]:
         """The next entries behind an offset with their rows: about so many rows at most, and at least one entry."""
         sql = (
-            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            f"SELECT {ENTRY_COLUMNS} FROM {VIEWS}.ledger WHERE {_OF_TREE} "
             "AND toInt64(first_offset) > {after:Int64} ORDER BY first_offset, entry_hash LIMIT {limit:UInt64}"
         )
         place = {**of_life(tree.position), "epoch": tree.epoch, "after": last_offset, "limit": PAGE_ENTRIES}
@@ -134,16 +146,16 @@ class EvidenceReader:
         taken = [one for one in entries if one.last_offset - entries[0].first_offset < most_rows] or entries[:1]
         return list(self._with_rows(tree.position, taken)) if taken else []
 
-    def checkpoints(self, tree: Tree, newest: int = 0) -> list[tuple[bytes, int]]:
-        """Notes in the order of sizes, and when each was signed (UTC µs, unsigned); `newest`: only the last so many."""
+    def checkpoints(self, tree: Tree, newest: int = 0) -> list[StoredNote]:
+        """Notes in the order of sizes; `newest`: only the last so many."""
         sql = (
-            f"SELECT note, toUnixTimestamp64Micro(signed_at), tree_size, signed_at FROM {VIEWS}.checkpoints "
-            f"WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} ORDER BY tree_size DESC, signed_at DESC "
-            "LIMIT {newest:UInt64}"
+            "SELECT note, toUnixTimestamp64Micro(signed_at), tree_size, root, signed_at "
+            f"FROM {VIEWS}.checkpoints WHERE {OF_LIFE} AND epoch = {{epoch:UInt32}} "
+            "ORDER BY tree_size DESC, signed_at DESC LIMIT {newest:UInt64}"
         )
         place: dict[str, object] = {**of_life(tree.position), "epoch": tree.epoch, "newest": newest or _ALL}
         rows = self._questions.query(f"SELECT * FROM ({sql}) ORDER BY tree_size, signed_at", place, _SETTINGS)
-        return [(note, at_us) for note, at_us, _, _ in rows]
+        return [StoredNote(*row[:-1]) for row in rows]
 
     def _with_rows(self, place: LogPosition, entries: Sequence[LedgerEntry]) -> Iterator[tuple[LedgerEntry, Leaves]]:
         first, last = min(one.first_offset for one in entries), max(one.last_offset for one in entries)
@@ -169,10 +181,10 @@ class EvidenceReader:
         )
         found: list[_Columns] = []
         span = {**of_life(place), "first": first_offset, "last": last_offset}
-        for table, selected in (("access_events", events), ("dead_letters", dead)):
+        for table, end, selected in (("access_events", "offset", events), ("dead_letters", "last_offset", dead)):
             sql = (
                 f"SELECT {selected} FROM {VIEWS}.{table} WHERE {OF_LIFE} "
-                "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
+                f"AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND {end} <= {END_OF_LOG}"
             )
             read = self._questions.columns(sql, span, _SETTINGS)
             if read:
@@ -185,7 +197,7 @@ class EvidenceReader:
             "SELECT offset, last_offset, toUnixTimestamp64Micro(received_at), "
             f"toUInt8({HIDDEN}), toUInt8({CANON_VERSION}), toUInt8(0), toUInt64(0), batch_id, leaf_hash, "
             f"run_id IN (SELECT run_id FROM {VIEWS}.retention_runs WHERE stage = 'done') FROM {VIEWS}.pruned_leaves "
-            f"WHERE {OF_LIFE} AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}}"
+            f"WHERE {OF_LIFE} AND offset BETWEEN {{first:UInt64}} AND {{last:UInt64}} AND last_offset <= {END_OF_LOG}"
         )
         leaves = self._questions.query(sql, span, _SETTINGS)
         hashes = dict(pair for one in found for pair in zip(one[0], one[-1], strict=True)) if leaves else {}
@@ -246,6 +258,20 @@ class EvidenceReader:
         )
         found = self._questions.query(sql)
         return [(LogPosition(*place), int(first), int(count)) for *place, first, count in found]
+
+    def beyond(self) -> list[tuple[str, LogPosition, int]]:
+        """Entries and rows of the log of incidents behind the end of every log: in which table, where, how many.
+
+        No offset is 2^63 or more, so no tree reaches there, and readers would see them all the same. Other rows need
+        an entry that does.
+        """
+        places = "topic, incarnation, partition"
+        sql = " UNION ALL ".join(
+            f"SELECT '{table}', {places}, count() FROM {VIEWS}.{table} WHERE {end} > {END_OF_LOG} GROUP BY {places}"
+            for table, end in (("ledger", "greatest(first_offset, last_offset)"), ("incident_log", "offset"))
+        )
+        found = self._questions.query(f"SELECT * FROM ({sql}) ORDER BY ALL")
+        return [(table, LogPosition(*place), int(count)) for table, *place, count in found]
 
 
 def _leaves(found: Sequence[_Columns]) -> Leaves:

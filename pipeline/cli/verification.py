@@ -18,6 +18,7 @@ from pipeline.adapters.reader_pool import Questions
 from pipeline.cli.verification_derived import DerivedTables
 from pipeline.cli.verification_incidents import FoldedIncidents
 from pipeline.cli.verification_pruned import check_pruned
+from pipeline.cli.verification_schema import check_views
 from pipeline.errors import NoteRejected
 from pipeline.ledger.checkpoint import Checkpoint, TreeName, open_checkpoint
 from pipeline.ledger.merkle import Frontier
@@ -58,28 +59,28 @@ class StoreVerification:
     def run(self) -> Report:
         """Everything that was sealed when it began. Raises: Away; StoreRefused."""
         report = Report()
+        report.notes += check_views(self.questions, report.findings)
         kept = self._kept(report)
         sizes = self._wait_for_checkpoints()
         for tree in self.reader.trees():
             name = self._name(tree)
-            counts = self._tree(tree, name, kept.pop(name, []), sizes.get(tree, 0), report.findings)
+            counts = self._tree(tree, name, kept.get(name, []), sizes.get(tree, 0), report.findings)
             report.trees.append((name, counts))
         for place in self.reader.incident_trees():
             tree = Tree(place, 0)
             name = self._name(tree)
-            counts = self._incidents(tree, name, kept.pop(name, []), sizes.get(tree, 0), report.findings)
+            counts = self._incidents(tree, name, kept.get(name, []), sizes.get(tree, 0), report.findings)
             report.trees.append((name, counts))
+        for name, _ in report.trees:  # kept until here: entries could name the tree of a log of incidents
+            kept.pop(name, None)
         self._gone(report, kept)
         for name, checkpoints in kept.items():
             about = f"{max(one.size for one in checkpoints)} leaves were signed, the store has no such tree"
             report.findings.add("checkpoint_beyond", str(name), about)
-        for place, first, count in self.reader.strays():
-            about = f"{count} rows lie outside the range of the entry that they name"
-            report.findings.add("row_order", str(TreeName(self.deployment, place)), about, first)
+        self._out_of_place(report.findings)
         wait = time.sleep if self.wait_s else _at_once
         tables = DerivedTables(self.questions, report.findings, wait)
-        if check_pruned(self.questions, report.findings):
-            tables.compare()
+        tables.compare(is_pruning=not check_pruned(self.questions, report.findings))
         incidents = FoldedIncidents(IncidentLogReader(self.questions), report.findings, wait)
         incidents.compare(self.reader.incident_trees(), self.reader.incident_places())
         report.derived = [*tables.compared, "incidents"]
@@ -141,6 +142,15 @@ class StoreVerification:
             if name not in looked_at and (signed := self._stored(tree, name, report.findings)):
                 kept[name] += signed
 
+    def _out_of_place(self, findings: Findings) -> None:
+        """What readers see of rows that lie where no tree looks for them."""
+        for place, first, count in self.reader.strays():
+            about = f"{count} rows lie outside the range of the entry that they name"
+            findings.add("row_order", str(TreeName(self.deployment, place)), about, first)
+        for table, place, count in self.reader.beyond():
+            about = f"{table}: {count} rows lie behind the end of every log"
+            findings.add("row_order", str(TreeName(self.deployment, place)), about)
+
     def _incidents(
         self, tree: Tree, name: TreeName, kept: Iterable[Checkpoint], size: int, findings: Findings
     ) -> TreeCounts:
@@ -165,17 +175,20 @@ class StoreVerification:
         """The checkpoints in the store that a known key has signed; the others are told."""
         found: list[Checkpoint] = []
         newest_us = 0
-        for note, signed_at_us in self.reader.checkpoints(tree, newest):
+        for stored in self.reader.checkpoints(tree, newest):
             try:
-                checkpoint, _ = open_checkpoint(note, self.keys)
+                checkpoint, _ = open_checkpoint(stored.note, self.keys)
             except NoteRejected as exc:
-                findings.add(code_of(exc, note), str(name), f"a checkpoint: {exc}")
+                findings.add(code_of(exc, stored.note), str(name), f"a checkpoint: {exc}")
                 continue
             if checkpoint.name != name:
                 findings.add("checkpoint_tree", str(name), f"a checkpoint of {checkpoint.name} lies among its own")
                 continue
-            if signed_at_us < newest_us:
+            if (stored.size, stored.root) != (checkpoint.size, checkpoint.root):
+                about = f"a row says otherwise than the checkpoint of {checkpoint.size} leaves that it holds"
+                findings.add("checkpoint_tree", str(name), about)
+            if stored.signed_at_us < newest_us:
                 findings.add("time_backwards", str(name), f"{checkpoint.size} leaves were signed before fewer were")
-            newest_us = max(newest_us, signed_at_us)
+            newest_us = max(newest_us, stored.signed_at_us)
             found.append(checkpoint)
         return found

@@ -27,6 +27,8 @@ from pipeline.response.roles import IncidentSnapshot
 
 _TRIES = 3
 _Values = Mapping[str, Any]
+_Name = tuple[str, str]
+"""Id of an incident and its tenant: an id under another tenant is another row that people see."""
 _LOG = "the log of incidents"
 
 
@@ -44,24 +46,24 @@ class FoldedIncidents:
     def compare(self, logs: Sequence[LogPosition], shown: Sequence[LogPosition]) -> None:
         """`logs`: lives that have a log; `shown`: those that incidents name. Raises: Away; StoreRefused."""
         lives, places = self.reader.lives(logs), list(dict.fromkeys((*logs, *shown)))
-        ahead: dict[str, _Values] = {}
+        ahead: dict[_Name, _Values] = {}
         for attempt in range(_TRIES):
             if attempt:
                 self.wait(attempt)
             for place in lives:
                 self._fold(place)
-            found = {str(one["incident_id"]): one for one in self.reader.incidents(places)}
+            found = {(str(one["incident_id"]), one["tenant_id"]): one for one in self.reader.incidents(places)}
             if not attempt:
                 self._tell_gone(found)
             open_ones = found if not attempt else {name: found[name] for name in ahead if name in found}
-            ahead = {name: one for name, one in open_ones.items() if self._is_ahead(name, one)}
+            ahead = {name: one for name, one in open_ones.items() if self._is_ahead(name[0], one)}
             for name, one in open_ones.items():
                 if name not in ahead:
-                    self._compare(name, one)
+                    self._compare(name[0], one)
             if not ahead:
                 return
-        for name, one in ahead.items():
-            self._tell_ahead(name, one)
+        for (incident_id, _), one in ahead.items():
+            self._tell_ahead(incident_id, one)
 
     def _fold(self, place: LogPosition) -> None:
         """What was added to a life's log since."""
@@ -82,16 +84,19 @@ class FoldedIncidents:
             self._expected[row.incident_id] = IncidentSnapshot(incident, row.position, row.received_at_us)
 
     def _is_ahead(self, name: str, shown: _Values) -> bool:
-        """Whether it says to be of a record that the log does not have yet; its partition is the same for good."""
+        """Whether it says to be of a record that the log does not have yet; partition and tenant stay for good."""
         place = LogPosition(shown["topic"], shown["incarnation"], shown["partition"])
         known = self._expected.get(name)
-        if known is not None and (known.position.topic, known.position.partition) != (place.topic, place.partition):
+        if known is not None and (known.position.topic, known.position.partition, known.incident.tenant_id) != (
+            place.topic, place.partition, shown["tenant_id"],
+        ):  # fmt: skip
             return False
         return int(shown["offset"]) > self._last.get(place, -1)
 
-    def _tell_gone(self, found: Mapping[str, _Values]) -> None:
+    def _tell_gone(self, found: Mapping[_Name, _Values]) -> None:
+        shown = {name for name, _ in found}
         for name, snapshot in self._expected.items():
-            if name not in found:
+            if name not in shown:
                 self._say(f"incident {name} is not shown", snapshot.position.offset)
 
     def _compare(self, name: str, shown: _Values) -> None:

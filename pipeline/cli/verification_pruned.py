@@ -9,7 +9,8 @@ receipt before the run's bound, and within the times of the sealed entry that it
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.rights_events import RETENTION, SOURCE_SYSTEM, lettered
@@ -39,28 +40,46 @@ _OUTSIDE = (
     "OR leaf.received_at < entry.first_received_at OR leaf.received_at > entry.last_received_at "
     "GROUP BY leaf.topic, leaf.partition ORDER BY ALL"
 )
+_COUNTS = (
+    "SELECT toString(run_id), stated, kept FROM (SELECT run_id, (events, dead_letters) AS stated "
+    "FROM accesstrail.retention_runs WHERE stage = 'done') AS run LEFT JOIN (SELECT run_id, "
+    "(countIf(source = 'access_events'), countIf(source = 'dead_letters')) AS kept FROM accesstrail.pruned_leaves "
+    "GROUP BY run_id) AS leaf USING run_id WHERE stated != kept ORDER BY ALL"
+)
+
+
+class _Runs(NamedTuple):
+    """Runs by id; those that began to delete, which each one does behind its announcement; whether all have ended."""
+
+    by_id: Mapping[str, RetentionRun]
+    began: frozenset[str]
+    are_ended: bool
 
 
 def check_pruned(questions: Questions, findings: Findings) -> bool:
     """Whether all runs have ended; differences are told. Raises: Away; StoreRefused."""
-    runs, is_ended = _runs(questions, findings)
+    runs = _runs(questions, findings)
     given = {"system": SOURCE_SYSTEM, "kind": RETENTION}
     told: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for event_id, fingerprint, received_us in questions.query(_ANNOUNCED, given):
         told[event_id].append((fingerprint, received_us))
-    for (run_id,) in questions.query(_USED):
-        run = runs.get(run_id)
+    used = {run_id for (run_id,) in questions.query(_USED)}
+    for run_id in sorted(used | runs.began):
+        run = runs.by_id.get(run_id)
         if run is None:
             findings.add("pruned_uncovered", "", f"leaves were pruned by {run_id}, which is no run of retention")
         elif not any(print_ == lettered(run.digest) and run.is_due_at(at_us) for print_, at_us in told[run_id]):
             findings.add("pruned_uncovered", "", f"the ledger holds no announcement of run {run_id} as it stands")
+    for run_id, stated, kept in questions.query(_COUNTS):
+        about = f"run {run_id} says that it deleted {stated} accesses and dead letters, its leaves say {kept}"
+        findings.add("pruned_uncovered", "", about)
     for topic, partition, first, count in questions.query(_OUTSIDE):
         about = f"{count} pruned leaves of {topic} partition {partition} are not within what their run may delete"
         findings.add("pruned_uncovered", "", about, int(first))
-    return is_ended
+    return runs.are_ended
 
 
-def _runs(questions: Questions, findings: Findings) -> tuple[dict[str, RetentionRun], bool]:
+def _runs(questions: Questions, findings: Findings) -> _Runs:
     runs: dict[str, RetentionRun] = {}
     stages: dict[str, set[str]] = defaultdict(set)
     rows: list[tuple[Any, ...]] = questions.query(_RUNS)
@@ -75,5 +94,6 @@ def _runs(questions: Questions, findings: Findings) -> tuple[dict[str, Retention
     open_runs = [run_id for run_id, seen in stages.items() if DELETING in seen and DONE not in seen]
     for run_id in open_runs:
         about = f"run {run_id} of retention has not ended: `accesstrail retention run` ends it"
-        findings.add("retention_unended", "", f"{about}; derived tables are not compared")
-    return runs, not open_runs
+        findings.add("retention_unended", "", f"{about}; sums and lists by subject are not compared")
+    began = frozenset(run_id for run_id, seen in stages.items() if seen & {DELETING, DONE})
+    return _Runs(runs, began, not open_runs)

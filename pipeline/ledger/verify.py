@@ -38,6 +38,7 @@ CHECKS: Mapping[str, int] = {
     "checkpoint_malformed": 3, "checkpoint_tree": 4, "entry_hash": 5, "entry_chain": 5, "leaf_kind": 6, "row_order": 6,
     "entry_root": 7, "entry_frontier": 7, "entry_counts": 8, "checkpoint_root": 9, "checkpoint_beyond": 9,
     "checkpoint_fork": 9, "consistency": 10, "inclusion": 11, "derived": 12, "pruned_uncovered": 12,
+    "view_changed": 12,
     "offset_missing": 13, "sequence_missing": 13, "not_covered": 13, "time_backwards": 13, "gap": 13,
     "retention_unended": 13, "incident_ahead": 13,
 }  # fmt: skip

@@ -63,12 +63,13 @@ def comparisons() -> tuple[Comparison, ...]:
 
 def _strangers(table: str, fields: tuple[str, ...]) -> str:
     """Rows of a table that are not of the event at their place, at most ten: topic, partition, offset."""
-    differs = " OR ".join(f"event.{name} != told.{name}" for name in fields)
+    differs = " OR ".join(("event.is_event = 0", *(f"event.{name} != told.{name}" for name in fields)))
     return (
         f"SELECT told.topic, told.partition, told.offset FROM (SELECT {_PLACE}, batch_id, {', '.join(fields)} "
         f"FROM {PUBLIC}.{table} WHERE batch_id != 0) AS told LEFT ANY JOIN (SELECT {_PLACE}, batch_id, "
-        f"{', '.join(fields)} FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} FROM {PUBLIC}.{table} "
-        f"WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) WHERE {differs} ORDER BY ALL LIMIT 10"
+        f"{', '.join(fields)}, 1 AS is_event FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN (SELECT {_PLACE} "
+        f"FROM {PUBLIC}.{table} WHERE batch_id != 0)) AS event USING ({_PLACE}, batch_id) "
+        f"WHERE {differs} ORDER BY ALL LIMIT 10"
     )
 
 
@@ -79,6 +80,18 @@ STRANGERS: dict[str, str] = {
     "features": _strangers("features", ("event_time", "received_at", "actor_token", "risk", "versions_id")),
 }
 """Table to the statement that finds rows that belong to no event or say otherwise than it."""
+
+_SHOWN_OF_EVENT = ("event_id", "event_time", "received_at", "tenant_id")
+_SCHEDULED = f"FROM {PUBLIC}.alerts WHERE batch_id = 0 AND NOT startsWith(detector, 'system:')"
+SCHEDULED_STRANGERS = (
+    "SELECT told.topic, told.partition, told.offset FROM "
+    f"(SELECT {_PLACE}, {', '.join(_SHOWN_OF_EVENT)} {_SCHEDULED}) AS told INNER JOIN "
+    f"(SELECT {_PLACE}, {', '.join(_SHOWN_OF_EVENT)} FROM {PUBLIC}.access_events WHERE ({_PLACE}) IN "
+    f"(SELECT {_PLACE} {_SCHEDULED})) AS event USING ({_PLACE}) "
+    f"WHERE {' OR '.join(f'event.{name} != told.{name}' for name in _SHOWN_OF_EVENT)} ORDER BY ALL LIMIT 10"
+)
+"""Alerts of scheduled detectors that say otherwise than the event that they show, where it is still there. Alarms of
+the system show a place, and no event."""
 
 _NAMED = "concat(topic, ':', incarnation, ':', toString(partition), ':', toString(offset), ':', toString(detector))"
 _HASHED = f"SHA1(concat(unhex('{ALERT_NAMESPACE.hex}'), {_NAMED}))"
@@ -91,6 +104,12 @@ ALERT_IDS = (
 )
 """Alerts of the stream whose id is not that of their detector at their event (RFC 9562, 5.5): the log of incidents has
 read an alert under its id, so that one under another would be bound by nothing."""
+
+ALERTS_TWICE = (
+    f"SELECT any(topic), any(partition), any(offset) FROM {PUBLIC}.alerts GROUP BY alert_id HAVING count() > 1 "
+    "ORDER BY ALL LIMIT 10"
+)
+"""Alerts that are shown more than once: under another batch, or as one that belongs to none. No two have one id."""
 
 _LOGGED = f"SELECT alert_id, detail FROM {PUBLIC}.incident_log WHERE kind = 'alert'"
 _POSITIONS = ("topic", "incarnation", "partition", "offset")
@@ -129,6 +148,23 @@ ALERTS_GONE = (
 )
 """Alerts of scheduled detectors that the log of incidents has read and the table has not; those of the stream are
 counted by the batch that sealed them."""
+
+ALERTS_SWAPPED = (
+    "SELECT gone.topic, gone.partition, gone.offset FROM (SELECT JSONExtractString(detail, 'topic') AS topic, "
+    "JSONExtractString(detail, 'incarnation') AS incarnation, toUInt32(JSONExtractUInt(detail, 'partition')) AS "
+    f"partition, JSONExtractUInt(detail, 'offset') AS offset FROM ({_LOGGED}) WHERE "
+    f"JSONExtractString(detail, 'stage') = '' AND alert_id NOT IN (SELECT alert_id FROM {PUBLIC}.alerts)) AS gone "
+    "ASOF INNER JOIN (SELECT topic, incarnation, partition, first_offset, last_offset, batch_id "
+    f"FROM {PUBLIC}.ledger) AS entry ON gone.topic = entry.topic AND gone.incarnation = entry.incarnation "
+    "AND gone.partition = entry.partition AND gone.offset >= entry.first_offset "
+    "WHERE gone.offset <= entry.last_offset "
+    f"AND entry.batch_id NOT IN (SELECT batch_id FROM {PUBLIC}.pruned_leaves) "
+    f"AND entry.batch_id IN (SELECT batch_id FROM {PUBLIC}.alerts WHERE batch_id != 0 "
+    f"AND alert_id NOT IN (SELECT alert_id FROM ({_LOGGED}))) ORDER BY ALL LIMIT 10"
+)
+"""Alerts of the stream that the log of incidents has read and the table has not, where the same batch shows one that
+the log has not read: its number is the sealed one. Alerts are told before their batch is sealed, so alone the first is
+no difference (a worker that lost its partition may have told it), and neither is the second (a responder is behind)."""
 
 ALERT_COUNTS = (
     "SELECT entry.topic, entry.partition, entry.first_offset "

@@ -113,6 +113,7 @@ def _steps() -> list[tuple[str, Statement]]:
         + vault_steps()
         + retention_steps()
         + link_steps()
+        + _engine_steps()
     )
 
 
@@ -257,6 +258,12 @@ def _told_steps() -> list[tuple[str, Statement]]:
         f"FROM {RAW}.artefacts FINAL\nWHERE kind IN ('exceptions', 'policy', 'versions', 'model')"
     )
     return [("view version_contents", view("version_contents", contents))]
+
+
+def _engine_steps() -> list[tuple[str, Statement]]:
+    """Which engine each table behind the views has: verification sees no table, and a view could stand in its place."""
+    engines = f"SELECT name, engine\nFROM system.tables\nWHERE database = '{RAW}'"
+    return [("view stored_tables", view("stored_tables", engines))]
 
 
 def _final(name: str) -> str:

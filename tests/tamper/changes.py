@@ -238,11 +238,44 @@ def _behind(table: str, first: int) -> str:
     return f"offset >= {first}"
 
 
+_BEHIND_EVERY_LOG = "toUInt64(9223372036854775808)"
+_NOBODY = {
+    "event_time": "toDateTime64(0, 6, 'UTC')", "received_at": "toDateTime64(0, 6, 'UTC')",
+    "actor_token": "toFixedString('', 16)", "risk": "toUInt16(0)", "versions_id": "toFixedString('', 32)",
+}  # fmt: skip
+ODD: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "ledger": (
+        "1",
+        {"first_offset": _BEHIND_EVERY_LOG, "last_offset": _BEHIND_EVERY_LOG, "batch_id": "rand64()", "n_alerts": "0"},
+    ),
+    "incident_log": ("1", {"offset": _BEHIND_EVERY_LOG}),
+    "retention_runs": ("stage != 'planned'", {"run_id": "generateUUIDv4()"}),
+    "alerts": ("1", {"batch_id": "0", "explanation_en": "'nothing was wrong'"}),
+    "features": ("1", {**_NOBODY, "offset": "rand64() % 100000 + 100000"}),
+    "incidents": ("1", {"tenant_id": "concat(tenant_id, 'x')", "explanation_en": "'nothing was wrong'"}),
+}
+"""Of each table which rows are copied, and what of them is changed so that no check of true rows looks at the copy."""
+
+
+def odd_row(store: TamperedStore, chance: random.Random, table: str) -> Change:
+    """A row that no honest writer makes, where nothing looks for it, or beside the true one."""
+    which, values = ODD[table]
+    columns = [one[0] for one in _columns(store, table)]
+    chosen = ", ".join(f"{values[one]} AS {one}" if one in values else one for one in columns)
+    sql = (
+        f"INSERT INTO {RAW}.{table} ({', '.join(columns)}) SELECT {chosen} FROM (SELECT * FROM {RAW}.{table} "
+        f"WHERE {which} ORDER BY cityHash64(tuple(*), {chance.randrange(10**9)}) LIMIT 1) "
+        "SETTINGS prefer_column_name_to_alias = 1, insert_deduplicate = 0"
+    )
+    return Change(f"odd row in {table}", (table,), [sql], store)
+
+
 Maker = Callable[[TamperedStore, random.Random, str], Change]
 KINDS: Mapping[str, tuple[Maker, tuple[str, ...]]] = {
     "update": (update, TABLES),
     "delete": (delete, WHOLE),
     "insert": (insert, TABLES),
+    "odd row": (odd_row, tuple(ODD)),
     "partition": (partition, TABLES),
     "exchange": (exchange, TABLES),
     "checkpoints gone": (gone, ("checkpoints",)),

@@ -157,6 +157,21 @@ def test_a_crash_between_any_two_steps_loses_nothing_and_the_next_run_ends_it(co
     assert report.trees[0][1].pruned == DUE_BEFORE
 
 
+def test_an_alert_that_was_changed_while_a_run_has_not_ended_is_found(company: Company) -> None:
+    """Whoever keeps a run from ending keeps nobody from looking at alerts."""
+
+    def killed(at: str) -> None:
+        if at == "access_events":
+            raise Killed
+
+    with pytest.raises(Killed):
+        company.job(killed).run(company.run)
+    company.history.do(f"ALTER TABLE {RAW}.alerts UPDATE actor_token = 'x' WHERE MINE {MUTATE}")
+    findings = company.verify().findings
+    assert findings.counts["retention_unended"] == 1
+    assert findings.counts["derived"] >= 1
+
+
 def test_alerts_of_scheduled_detectors_stay_whatever_event_they_show(company: Company) -> None:
     """They belong to no batch, and the log of incidents has read them: one that is gone is a difference."""
     life = {"life": company.history.position.incarnation}
@@ -243,6 +258,14 @@ def _forged(sql: str) -> str:
     return f"INSERT INTO {leaves} SELECT * REPLACE ({sql}) FROM (SELECT * FROM {leaves} WHERE MINE AND offset = 40)"
 
 
+def _invented(stage: str) -> str:
+    runs = f"{RAW}.retention_runs"
+    return (
+        f"INSERT INTO {runs} SELECT * REPLACE (generateUUIDv4() AS run_id) FROM (SELECT * FROM {runs} "
+        f"WHERE OURS AND stage = '{stage}')"
+    )
+
+
 LEAF_OF_ROW = "toUInt64(170) AS offset, toUInt64(170) AS last_offset, BATCH AS batch_id, unhex('LEAF') AS leaf_hash"
 DELETE_ROW = f"ALTER TABLE {RAW}.access_events DELETE WHERE MINE AND offset = 170 {MUTATE}"
 
@@ -262,6 +285,12 @@ DELETE_ROW = f"ALTER TABLE {RAW}.access_events DELETE WHERE MINE AND offset = 17
         # the run is made to cover it
         ((f"ALTER TABLE {RAW}.retention_runs UPDATE bound = bound + 3600 WHERE OURS {MUTATE}",), "pruned_uncovered"),
         ((f"ALTER TABLE {RAW}.retention_runs DELETE WHERE OURS {MUTATE}",), "pruned_uncovered"),
+        # a run that nobody announced, of which no leaf is
+        ((_invented("done"),), "pruned_uncovered"),
+        ((_invented("deleting"),), "pruned_uncovered"),
+        # what it says that it deleted
+        ((f"ALTER TABLE {RAW}.retention_runs UPDATE events = 1 WHERE OURS {MUTATE}",), "pruned_uncovered"),
+        ((f"ALTER TABLE {RAW}.pruned_leaves UPDATE source = 'dead_letters' WHERE MINE {MUTATE}",), "pruned_uncovered"),
         # the end of a tree's beginning
         ((f"ALTER TABLE {RAW}.pruned_leaves DELETE WHERE MINE AND offset < 3 {MUTATE}",), "entry_root"),
     ],

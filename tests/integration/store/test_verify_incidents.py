@@ -111,6 +111,22 @@ def test_an_incident_that_is_gone_or_invented_is_found(
 
 
 @pytest.mark.parametrize("offset", ["offset", "offset + 1000000"])
+@pytest.mark.parametrize("tenant", ["a", "zz"])
+def test_an_incident_that_is_shown_a_second_time_under_another_tenant_is_found(
+    offset: str, tenant: str, reader: ClickHouse, migrator: ClickHouse, company: Company
+) -> None:
+    """Readers see both rows; which of them is read last is no matter."""
+    which = f"incident_id = '{company.incident('b').incident_id}'"
+    migrator.query(
+        f"INSERT INTO {RAW}.incidents SELECT * REPLACE (CAST('{tenant}', 'LowCardinality(String)') AS tenant_id, "
+        f"{offset} AS offset, 'nothing' AS explanation_en) FROM {newest(which)} SETTINGS insert_deduplicate = 0"
+    )
+    findings = verified(reader, company)
+    assert findings.counts == {"derived": 1}
+    assert "tenant_id" in findings.told[0].about
+
+
+@pytest.mark.parametrize("offset", ["offset", "offset + 1000000"])
 def test_a_row_that_says_to_be_newer_is_found_or_told_to_be_ahead(
     offset: str, reader: ClickHouse, migrator: ClickHouse, company: Company
 ) -> None:

@@ -50,6 +50,9 @@ class OneTree(EvidenceReader):
     def strays(self) -> list[tuple[LogPosition, int, int]]:
         return [one for one in super().strays() if one[0].incarnation.startswith(self._only.incarnation)]
 
+    def beyond(self) -> list[tuple[str, LogPosition, int]]:
+        return [one for one in super().beyond() if one[1].incarnation == self._only.incarnation]
+
     def incident_places(self) -> list[LogPosition]:
         return [one for one in super().incident_places() if one == self._only]
 
@@ -85,6 +88,13 @@ class History:
 def history(
     store: ClickHouseStore, reader: ClickHouse, migrator: ClickHouse, position: LogPosition
 ) -> Iterator[History]:
+    yield from sealed_history(store, reader, migrator, position)
+
+
+def sealed_history(
+    store: ClickHouseStore, reader: ClickHouse, migrator: ClickHouse, position: LogPosition
+) -> Iterator[History]:
+    """Six batches; taken out of the shared store afterwards, with whatever a test put beside them."""
     previous, batches = None, []
     for number in range(6):
         made = batch(position, previous, events=30, dead_letters=3, seed=1000 + number)
@@ -199,10 +209,10 @@ def test_what_an_all_powerful_user_changes_by_sql_is_found(name: str, history: H
 def test_a_partition_of_which_nothing_but_a_checkpoint_is_left_is_found_without_another_one(history: History) -> None:
     name = TreeName("accesstrail", history.position)
     history.powerful.query(
-        f"INSERT INTO {RAW}.checkpoints (topic, incarnation, partition, tree_size, note) SELECT "
-        "{topic:String}, {life:String}, {part:UInt32}, 198, {note:String}",
+        f"INSERT INTO {RAW}.checkpoints (topic, incarnation, partition, tree_size, root, note) SELECT "
+        "{topic:String}, {life:String}, {part:UInt32}, 198, unhex({root:String}), {note:String}",
         {
-            "topic": history.position.topic, "life": history.position.incarnation,
+            "topic": history.position.topic, "life": history.position.incarnation, "root": history.last.root.hex(),
             "part": history.position.partition, "note": history.kept.decode(),
         },
     )  # fmt: skip

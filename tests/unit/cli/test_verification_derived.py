@@ -9,7 +9,17 @@ import pytest
 
 from pipeline.cli.verification_derived import DerivedTables
 from pipeline.ledger.verify import Findings
-from pipeline.migrations.rederive import ALERT_CONTENT, ALERT_COUNTS, ALERT_IDS, ALERTS_GONE, STRANGERS, comparisons
+from pipeline.migrations.rederive import (
+    ALERT_CONTENT,
+    ALERT_COUNTS,
+    ALERT_IDS,
+    ALERTS_GONE,
+    ALERTS_SWAPPED,
+    ALERTS_TWICE,
+    SCHEDULED_STRANGERS,
+    STRANGERS,
+    comparisons,
+)
 
 FIRST = comparisons()[0]
 NOTHING: list[tuple[Any, ...]] = []
@@ -90,7 +100,19 @@ def test_an_hour_that_always_grows_is_said_not_to_be_compared() -> None:
     assert tables.moving == [f"{FIRST.table} h1"]
 
 
-@pytest.mark.parametrize("sql", [*STRANGERS.values(), ALERT_COUNTS, ALERT_IDS, ALERT_CONTENT, ALERTS_GONE])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *STRANGERS.values(),
+        SCHEDULED_STRANGERS,
+        ALERT_COUNTS,
+        ALERT_IDS,
+        ALERTS_SWAPPED,
+        ALERTS_TWICE,
+        ALERT_CONTENT,
+        ALERTS_GONE,
+    ],
+)
 def test_a_row_without_its_event_is_told_only_where_it_stays_so(sql: str) -> None:
     found = ("access.events", 3, 17)
     tables, _ = compared({sql: lambda number: [found] if number == 0 else []})
