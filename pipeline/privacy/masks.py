@@ -28,6 +28,7 @@ from collections.abc import Iterator
 _GAP = "[ \t\u00a0\u2000-\u2015\u202f\u2060\u2212\u3000\ufe58\ufeff\\-]{0,3}"
 _RUN = re.compile(rf"[0-9](?:{_GAP}[0-9]){{10,}}(?:[Xx](?![0-9A-Za-z]))?")
 _GROUP = re.compile(r"[0-9]+[Xx]?")
+_UUID = re.compile("(?<![0-9A-Za-z])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9A-Za-z])")
 _PASSPORT = re.compile(r"(?<![0-9A-Za-z])[EGeg][A-Za-z0-9][0-9]{7}(?![0-9A-Za-z])")
 _EMAIL = re.compile(r"(?<![\w.%+-])[\w.%+-]++@(?=[\w-]++\.[\w-])")
 
@@ -72,7 +73,11 @@ def mask_text(text: str) -> str:
 
 
 def found_kinds(text: str) -> Iterator[str]:
-    """The kind of each personal number and address in a text, in no order: what `mask_text` would hide, by name."""
+    """The kind of each personal number and address in a text, in no order: what `mask_text` would hide, by name.
+
+    But for UUIDs (RFC 9562), which stores and logs are full of: some of them hold digits that would do for a card.
+    """
+    text = _UUID.sub("#", text)
     if not _suspicious(text if text.isascii() else unicodedata.normalize("NFKC", text)):
         return
     folded = text if text.isascii() else "".join(map(_FOLD.__getitem__, text))

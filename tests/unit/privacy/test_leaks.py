@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.privacy.leaks import Hit, IdentifierFinder, PatternFinder, search
-from pipeline.privacy.masks import found_kinds
+from pipeline.privacy.masks import found_kinds, luhn_valid
 
 PHONE, NAME, MAIL = "13812345678", "欧阳娜娜小姐", "li.na+7@example.com"
 
@@ -76,3 +76,12 @@ def test_masked_values_are_no_pattern() -> None:
 @pytest.mark.parametrize("number", ["13812345012", "+8613812345012", "15012398031"])
 def test_a_mobile_number_whose_digits_hold_a_date_is_a_mobile_number(number: str) -> None:
     assert list(found_kinds(f"call {number} now")) == ["mobile"]
+
+
+def test_a_uuid_is_no_card_and_hides_none_beside_it() -> None:
+    """Its last digits pass the check of ISO/IEC 7812; a card that is written like one does not pass for a UUID."""
+    like_a_card = "9f3c2a1b-77de-4a10-4111-111111111111"
+    assert luhn_valid("4111111111111111")
+    assert list(found_kinds(f"run {like_a_card} done")) == []
+    assert list(found_kinds(f"{like_a_card} 4111-1111-1111-1111 {like_a_card.upper()}")) == ["card"]
+    assert list(found_kinds("4111-1111-1111-1111-411111111111")) != []
