@@ -31,7 +31,7 @@ from pipeline.audit.incidents import (
 )
 from pipeline.breach.model import Counted
 from pipeline.breach.record import Period
-from pipeline.cli import admitting, announcing, incident_desk, main
+from pipeline.cli import incident_desk, main
 from pipeline.errors import Away
 from pipeline.events import SEVERITIES
 from pipeline.incidents.model import Incident, LogRow
@@ -39,7 +39,7 @@ from pipeline.incidents.records import AlertRecord, AnyCommand, parse_record
 from pipeline.notifications.policy import DeliveryRow
 from tests.accounts import token_file
 from tests.incident_logs import START_US, World, alert
-from tests.looks import FakeKafka, Looked
+from tests.looks import FakeKafka, Looked, told_to
 from tests.unit.versions.deployment import Deployment
 
 
@@ -227,9 +227,7 @@ class Office:
         patch.setattr(incident_desk, "IncidentEvidence", lambda _: self.evidence)
         patch.setattr(incident_desk, "EventProducer", lambda *_: self.topic)
         patch.setattr(incident_desk, "tell_of_accounts", lambda _: None)
-        patch.setattr(announcing, "open_read_announcer", lambda *_: self.kafka)
-        for module in (admitting, announcing):
-            patch.setattr(module, "open_quota", self.looked.open)
+        told_to(patch, self.kafka, self.looked)
         patch.delenv("ACCESSTRAIL_TOKEN_FILE", raising=False)
 
     @property

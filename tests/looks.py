@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from pipeline.audit.quota import Quota, Used
 from pipeline.audit.reads import Read
+from pipeline.cli import admitting, announcing
 from pipeline.cli.look_quota import LookQuota
 from pipeline.errors import Away
 
 
 class FakeKafka:
-    """Acknowledges, unless it is away; whether anything had been printed by then cannot be undone, so it is asked."""
+    """Acknowledges, unless it is away; whether anything had been printed by then cannot be undone, so it is asked.
+
+    `seen_before`: called with each look, before it is acknowledged.
+    """
 
     def __init__(self) -> None:
         self.told: list[Read] = []
-        self.is_away = False
+        self.is_away = self.is_closed = False
+        self.seen_before: Callable[[], object] = lambda: None
 
     def tell(self, read: Read) -> None:
+        self.seen_before()
         if self.is_away:
             raise Away("Kafka does not answer for topic access.events", code="kafka_away")
         self.told.append(read)
 
     def close(self) -> None:
-        pass
+        self.is_closed = True
 
 
 @dataclass(slots=True)
@@ -50,3 +58,10 @@ class Looked:
     @contextmanager
     def open(self, *_: object) -> Iterator[LookQuota]:
         yield self.quota
+
+
+def told_to(patch: pytest.MonkeyPatch, kafka: FakeKafka, looked: Looked | None = None) -> None:
+    """Has every command tell its looks to this broker, within this quota."""
+    patch.setattr(announcing, "open_read_announcer", lambda *_: kafka)
+    for module in (admitting, announcing):
+        patch.setattr(module, "open_quota", (looked or Looked()).open)

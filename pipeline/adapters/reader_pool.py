@@ -21,7 +21,8 @@ MOST_CONNECTIONS = 8
 LONGEST_QUESTION_S = 15
 _REFUSED_FOR_S = 1.0
 _LONGEST_WAIT_S = 20.0
-_IT_ANSWERS = ("store_busy", "store_slow")
+IT_ANSWERS = frozenset(("store_busy", "store_slow"))
+"""Codes of a store that is there, and cannot answer this question now or in time: no outage."""
 
 
 class RowQuestions(Protocol):
@@ -135,7 +136,7 @@ class ReaderPool:
             self._room.release()
 
     def _noticed(self, exc: Away) -> None:
-        if exc.code not in _IT_ANSWERS:
+        if exc.code not in IT_ANSWERS:
             self._refused_until_s = time.monotonic() + _REFUSED_FOR_S
             self._failed()
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pipeline.adapters.access_reading import moment
 from pipeline.adapters.clickhouse import connect
-from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.reader_pool import IT_ANSWERS, Questions
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
@@ -83,7 +83,7 @@ class SubjectReader:
         try:
             rows = self._reader.query(_CHECK, given, settings={"max_execution_time": CHECK_LIMIT_S})
         except Away as exc:
-            if exc.code not in ("store_busy", "store_slow"):
+            if exc.code not in IT_ANSWERS:
                 raise
             return None
         after = int(self._reader.query(_SUMS, given)[0][1])

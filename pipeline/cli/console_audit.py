@@ -14,7 +14,7 @@ from typing import Any
 
 from dashboards.console.audit_ports import ProvenBundle
 from pipeline.adapters.audit_reading import AuditReader
-from pipeline.adapters.reader_pool import Questions
+from pipeline.adapters.reader_pool import IT_ANSWERS, Questions
 from pipeline.adapters.status_file import read_workers
 from pipeline.adapters.subject_report_reading import SubjectReportReader
 from pipeline.adapters.verification_results import VerificationResults
@@ -105,7 +105,7 @@ class ConsoleAudit:
             try:
                 figures[name] = reader.answer(register.queries[name], scope).figures
             except Away as exc:
-                if exc.code not in ("store_busy", "store_slow"):
+                if exc.code not in IT_ANSWERS:
                     raise
                 late.append(name)
         results = {

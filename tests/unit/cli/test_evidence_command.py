@@ -11,12 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
-from pipeline.cli import announcing
 from pipeline.cli import evidence as command
 from pipeline.errors import Away, UsageError
 from pipeline.privacy.keys import Keyring
-from tests.looks import Looked
-from tests.unit.cli.test_subject_report_command import FakeAnnouncer
+from tests.looks import FakeKafka, told_to
 
 AUDITOR = Account(name="lin.meng", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
 
@@ -37,8 +35,8 @@ class FakeEvidence:
 
 
 @pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAnnouncer:
-    made = FakeAnnouncer()
+def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeKafka:
+    made = FakeKafka()
     settings = SimpleNamespace(
         state_dir=tmp_path, protection=SimpleNamespace(token_keys_file=tmp_path), clickhouse=None,
         ledger=SimpleNamespace(deployment="bank", public_keys_file=None),
@@ -51,8 +49,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAnnouncer:
     }  # fmt: skip
     for name, fake in replaced.items():
         monkeypatch.setattr(command, name, fake)
-    monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made)
-    monkeypatch.setattr(announcing, "open_quota", Looked().open)
+    told_to(monkeypatch, made)
     monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: settings)
     return made
 
@@ -64,7 +61,7 @@ def _refused(tmp_path: Path) -> Result:
 
 @pytest.mark.parametrize(("count", "code"), [(0, "nothing_found"), (100_001, "export_large")])
 def test_that_somebody_was_not_accessed_is_told_before_it_is_said(
-    kafka: FakeAnnouncer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, code: str
+    kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, count: int, code: str
 ) -> None:
     monkeypatch.setattr(FakeEvidence, "count", count)
     error = _refused(tmp_path).exception
@@ -76,7 +73,7 @@ def test_that_somebody_was_not_accessed_is_told_before_it_is_said(
     assert list(tmp_path.iterdir()) == [], "no draft stays"
 
 
-def test_nor_is_it_said_while_kafka_is_away(kafka: FakeAnnouncer, tmp_path: Path) -> None:
+def test_nor_is_it_said_while_kafka_is_away(kafka: FakeKafka, tmp_path: Path) -> None:
     kafka.is_away = True
     error = _refused(tmp_path).exception
     assert isinstance(error, Away)

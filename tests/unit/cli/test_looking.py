@@ -20,7 +20,7 @@ from pipeline.audit.quota import LOOK_QUOTA, Quota, Used
 from pipeline.audit.reads import DENIED, read_event
 from pipeline.audit.subject import CrossCheck
 from pipeline.audit_settings import AuditSettings
-from pipeline.cli import admitting, announcing, search, store
+from pipeline.cli import search, store
 from pipeline.cli.acting import TOKEN_FILE_VARIABLE
 from pipeline.cli.looking import Seen
 from pipeline.config import settings_from
@@ -36,7 +36,7 @@ from pipeline.errors import (
 )
 from pipeline.privacy.keys import Keyring
 from pipeline.settings_table import SettingsTable
-from tests.looks import FakeKafka, Looked
+from tests.looks import FakeKafka, Looked, told_to
 
 AUDITOR = Account(name="wu.ling", roles=frozenset({"auditor"}), state="active", created_us=0, totp_enrolled=True)
 KEYRING = Keyring.offline()
@@ -111,9 +111,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     monkeypatch.delenv(TOKEN_FILE_VARIABLE, raising=False)
     monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: made.settings)
     monkeypatch.setattr("pipeline.cli.acting.open_accounts", made.open_accounts)
-    monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made.kafka)
-    for module in (admitting, announcing):
-        monkeypatch.setattr(module, "open_quota", made.looked.open)
+    told_to(monkeypatch, made.kafka, made.looked)
     monkeypatch.setattr(store, "as_role", made.as_role)
     monkeypatch.setattr(search, "as_role", made.as_role)
     monkeypatch.setattr(search, "SubjectReader", made.reader)

@@ -15,13 +15,13 @@ import pytest
 
 from pipeline.audit.quota import Quota, Used
 from pipeline.audit.reads import DENIED, read_event
-from pipeline.cli import admitting, announcing, exceptions, hold, main
+from pipeline.cli import exceptions, hold, main
 from pipeline.errors import EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE
 from pipeline.exception_preview import Preview
 from pipeline.retention.holds import ACTOR, Hold
 from tests.accounts import token_file
 from tests.exceptions import exception, token_of
-from tests.looks import FakeKafka, Looked
+from tests.looks import FakeKafka, Looked, told_to
 from tests.unit.versions.deployment import Deployment
 
 Words = tuple[str, ...]
@@ -44,9 +44,7 @@ class Desk:
         self.kafka, self.looked = FakeKafka(), Looked()
         self.tokens: dict[str, Words] = {}
         patch.delenv("ACCESSTRAIL_TOKEN_FILE", raising=False)
-        patch.setattr(announcing, "open_read_announcer", lambda *_: self.kafka)
-        for module in (admitting, announcing):
-            patch.setattr(module, "open_quota", self.looked.open)
+        told_to(patch, self.kafka, self.looked)
         patch.setattr(hold, "connect", lambda *_: SimpleNamespace(close=lambda: None))
         patch.setattr(hold, "HoldReader", lambda _: SimpleNamespace(in_force=self.holds))
         patch.setattr(exceptions, "changing", self.changing)

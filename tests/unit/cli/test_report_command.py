@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,14 @@ import pypdf
 import pytest
 
 from detectors.exceptions import AlertException
-from pipeline.audit.reads import Read
-from pipeline.cli import acting, admitting, announcing, main, report, report_gathering
-from pipeline.errors import EXIT_CONFIG, EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Away
+from pipeline.cli import acting, main, report, report_gathering
+from pipeline.errors import EXIT_CONFIG, EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE
 from tests.accounts import token_file
 from tests.audit_reports import MADE_US, Store, full_store, sampled
 from tests.incident_desk import Office
-from tests.looks import Looked
+from tests.looks import FakeKafka, told_to
 
 PERIOD = ("--from", "2026-09-21T14:13:20+00:00", "--to", "2026-10-03T04:00:00+00:00")
-
-
-class Announcer:
-    """The log of accesses; `is_away`: it acknowledges nothing."""
-
-    def __init__(self) -> None:
-        self.told: list[Read] = []
-        self.is_away = self.is_closed = False
-        self.seen_before: Callable[[], object] = lambda: None
-
-    def tell(self, read: Read) -> None:
-        self.seen_before()
-        if self.is_away:
-            raise Away("Kafka does not answer", code="kafka_away")
-        self.told.append(read)
-
-    def close(self) -> None:
-        self.is_closed = True
 
 
 class Desk:
@@ -47,11 +27,9 @@ class Desk:
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.office = Office(folder, patch)
-        self.folder, self.store, self.announcer = folder, full_store(), Announcer()
+        self.folder, self.store, self.announcer = folder, full_store(), FakeKafka()
         patch.setattr(report_gathering, "connect", lambda *_: self.store)
-        patch.setattr(announcing, "open_read_announcer", lambda *_: self.announcer)
-        for module in (admitting, announcing):
-            patch.setattr(module, "open_quota", Looked().open)
+        told_to(patch, self.announcer)
         patch.setattr(report, "now_us", lambda: MADE_US)
         patch.setattr(acting, "now_us", lambda: MADE_US)
 

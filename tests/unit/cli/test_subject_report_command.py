@@ -12,13 +12,12 @@ from click.testing import CliRunner, Result
 
 from pipeline.accounts.model import Account
 from pipeline.adapters.subject_report_reading import MOST_ACCESSES
-from pipeline.audit.reads import Read, read_event
+from pipeline.audit.reads import read_event
 from pipeline.audit.subject_report import SubjectAccess
-from pipeline.cli import announcing
 from pipeline.cli import subject_report as command
 from pipeline.errors import EXIT_DIFFERENCES, Away
 from pipeline.privacy.keys import Keyring
-from tests.looks import Looked
+from tests.looks import FakeKafka, told_to
 from tests.unit.audit.test_subject_report import ACTOR, ONE
 
 DPO = Account(name="li.na", roles=frozenset({"dpo"}), state="active", created_us=0, totp_enrolled=True)
@@ -47,25 +46,9 @@ class FakeReader:
         return ["crm"]
 
 
-class FakeAnnouncer:
-    """Kafka, which may not answer."""
-
-    def __init__(self) -> None:
-        self.told: list[Read] = []
-        self.is_away = False
-
-    def tell(self, read: Read) -> None:
-        if self.is_away:
-            raise Away("no answer")
-        self.told.append(read)
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAnnouncer:
-    made, keyring = FakeAnnouncer(), Keyring.offline()
+def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeKafka:
+    made, keyring = FakeKafka(), Keyring.offline()
     settings = SimpleNamespace(
         state_dir=tmp_path, protection=SimpleNamespace(token_keys_file=tmp_path), clickhouse=None,
         kafka=SimpleNamespace(bootstrap_servers="", events_topic=""),
@@ -77,8 +60,7 @@ def kafka(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAnnouncer:
     }  # fmt: skip
     for name, fake in replaced.items():
         monkeypatch.setattr(command, name, fake)
-    monkeypatch.setattr(announcing, "open_read_announcer", lambda *_: made)
-    monkeypatch.setattr(announcing, "open_quota", Looked().open)
+    told_to(monkeypatch, made)
     monkeypatch.setattr("pipeline.cli.options.settings_of", lambda *_: settings)
     monkeypatch.setattr(FakeReader, "listed_accesses", (1, 1))
     return made
@@ -89,7 +71,7 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(command.subject_report_command, words, standalone_mode=False)
 
 
-def test_the_report_is_told_with_its_number_of_rows_and_its_digest(kafka: FakeAnnouncer, tmp_path: Path) -> None:
+def test_the_report_is_told_with_its_number_of_rows_and_its_digest(kafka: FakeKafka, tmp_path: Path) -> None:
     shown = _run("--lang", "en", "--case", "R-1")
     assert "customer_service" in shown.output
     assert ACTOR not in shown.output
@@ -108,7 +90,7 @@ def test_the_report_is_told_with_its_number_of_rows_and_its_digest(kafka: FakeAn
     assert "个人信息访问记录" in out.read_text(encoding="utf-8")
 
 
-def test_nothing_is_shown_or_written_before_kafka_has_it(kafka: FakeAnnouncer, tmp_path: Path) -> None:
+def test_nothing_is_shown_or_written_before_kafka_has_it(kafka: FakeKafka, tmp_path: Path) -> None:
     kafka.is_away = True
     answered = _run("--out", str(tmp_path / "report.md"))
     assert isinstance(answered.exception, Away)
@@ -118,7 +100,7 @@ def test_nothing_is_shown_or_written_before_kafka_has_it(kafka: FakeAnnouncer, t
 
 @pytest.mark.parametrize("listed", [(0, 0), (2, 2)])
 def test_nothing_is_handed_out_where_the_counts_differ(
-    kafka: FakeAnnouncer, monkeypatch: pytest.MonkeyPatch, listed: tuple[int, int]
+    kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch, listed: tuple[int, int]
 ) -> None:
     monkeypatch.setattr(FakeReader, "listed_accesses", listed)
     answered = _run()
