@@ -11,13 +11,12 @@ import click
 import pytest
 
 from pipeline.audit.quota import Quota, Used
-from pipeline.audit.reads import DENIED, Read, read_event
+from pipeline.audit.reads import DENIED, read_event
 from pipeline.cli import incident_desk
 from pipeline.cli.acting import TOKEN_FILE_VARIABLE
 from pipeline.errors import EXIT_FORBIDDEN, EXIT_OK, EXIT_UNAVAILABLE, EXIT_USAGE, Away
 from tests.incident_desk import Office, Reader
 from tests.incident_logs import START_US, command
-from tests.looks import FakeKafka
 
 Words = tuple[str, ...]
 LIST, SHOW, STATS, EXCLUSIONS = ("list",), ("show", "@"), ("stats",), ("exclusions",)
@@ -244,19 +243,6 @@ def test_an_incident_is_read_whole_before_any_of_it_is_shown(
 # -- the export
 
 
-class WatchingKafka(FakeKafka):
-    """Notes whether a file is there when it is told."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self._file = file
-        self.was_there: list[bool] = []
-
-    def tell(self, read: Read) -> None:
-        self.was_there.append(self._file.exists())
-        super().tell(read)
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "timeline.json"
@@ -268,10 +254,11 @@ def _export(office: Office, file: Path, *more: Any, reason: str = "annex to the 
 
 def test_an_export_is_told_with_its_digest_before_it_is_written(office: Office, file: Path) -> None:
     office.looked.limits = PLENTY
-    office.kafka = kafka = WatchingKafka(file)
+    was_there: list[bool] = []
+    office.kafka.seen_before = lambda: was_there.append(file.exists())
     assert _export(office, file, "--case", "INC-9", *_auditor(office)) == EXIT_OK
-    assert kafka.was_there == [False]
-    [read] = kafka.told
+    assert was_there == [False]
+    [read] = office.kafka.told
     assert (read.look, read.about, read.rows) == ("incident_export", office.incident_id, 5)
     assert read.fingerprint == sha256(file.read_bytes()).hexdigest()
     event = json.loads(read_event(read))
