@@ -26,6 +26,7 @@ from pipeline.audit.incidents import AlertView, IncidentView
 from pipeline.audit.rules import ENDED, IN_FORCE, ChangeView, ExceptionView, ModelView, RulesView
 from pipeline.audit.search import AccessPage, AccessRow, Cursor, Question, checked, page_of
 from pipeline.audit.subject import CrossCheck, SubjectHistory, Toucher
+from pipeline.audit.text_search import holds, words_of
 from pipeline.errors import Away, UsageError
 from pipeline.events import DEFAULT_TENANT
 from pipeline.health.problems import Problem, problem_of
@@ -50,8 +51,8 @@ def access(number: int, at_us: int, **given: Any) -> AccessRow:
         "actor_org": "bank", "actor_dept": "retail", "actor_role": "advisor", "on_behalf_of_token": "",
         "action": "read", "outcome": "success", "channel": "ui", "app_id": "crm", "source_system": "crm",
         "endpoint": "/customers/{id}", "resource_type": "customer_profile", "resource_token": token("subject", SUBJECT),
-        "resource_id": "", "purpose": "support", "case_token": "", "explained": "explained", "justification": "",
-        "denial_reason": "", "src_country": "CN", "src_city": "Shanghai", "network_kind": "office",
+        "resource_id": "", "purpose": "support", "case_token": "", "explained": "explained", "verdict": "",
+        "justification": "", "denial_reason": "", "src_country": "CN", "src_city": "Shanghai", "network_kind": "office",
         "records_returned": 1, "subject_count": 1, "subject_tokens": (token("subject", SUBJECT),),
         "data_categories": ("contact",), "fields_unmasked": (), "risk": 1234, "score_status": "scored", "reasons": (),
         "is_duplicate": False,
@@ -60,7 +61,9 @@ def access(number: int, at_us: int, **given: Any) -> AccessRow:
 
 
 TEXT_FIELDS = tuple(one.name for one in fields(AccessRow) if one.type == "str" and not one.name.endswith("_token"))
-WORD_FIELDS = frozenset({"action", "outcome", "explained", "network_kind", "score_status", "actor_type", "channel"})
+WORD_FIELDS = frozenset(
+    {"action", "outcome", "explained", "verdict", "network_kind", "score_status", "actor_type", "channel"}
+)
 FREE_FIELDS = tuple(name for name in TEXT_FIELDS if name not in WORD_FIELDS)
 """Fields whose text a source chooses."""
 
@@ -82,7 +85,8 @@ def _answers(question: Question, row: AccessRow) -> bool:
         and question.resource_type in ("", row.resource_type)
         and (not question.actions or row.action in question.actions)
         and (not question.outcomes or row.outcome in question.outcomes)
-        and (not question.explained or row.explained in question.explained)
+        and (not question.explained or row.said in question.explained)
+        and holds(words_of(question.text), row.justification, row.denial_reason)
         and row.risk >= question.least_risk
     )
 

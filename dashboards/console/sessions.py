@@ -25,20 +25,25 @@ _MOST_TYPED = 50
 
 @dataclass(slots=True)
 class Kept:
-    """What a viewer typed and no address may hold: names behind tokens, and the work item that the looks are for.
+    """What a viewer typed and no address may hold: names behind tokens, words that are looked for behind a mark, and
+    the work item that the looks are for.
 
     Nothing of it is shown to anybody else, and it ends with the session.
     """
 
     typed: dict[str, str] = field(default_factory=dict, repr=False)
+    texts: dict[str, str] = field(default_factory=dict, repr=False)
     ticket: str = field(default="", repr=False)
 
     def remember(self, token: str, identifier: str) -> None:
         """Keeps a name; of more than fifty the oldest is forgotten."""
-        self.typed.pop(token, None)
-        self.typed[token] = identifier
-        if len(self.typed) > _MOST_TYPED:
-            self.typed.pop(next(iter(self.typed)), None)
+        _newest(self.typed, token, identifier)
+
+    def mark_of(self, text: str) -> str:
+        """Keeps words; the mark that stands for them in an address says nothing to anybody else."""
+        mark = next((one for one, kept in self.texts.items() if kept == text), None) or secrets.token_urlsafe(12)
+        _newest(self.texts, mark, text)
+        return mark
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -124,6 +129,14 @@ class Sessions:
         everybody = sorted((one.seen_us, key) for key, one in self._by_digest.items())
         for _, key in everybody[: max(0, len(everybody) - MOST_SESSIONS + 1)]:
             del self._by_digest[key]
+
+
+def _newest(kept: dict[str, str], key: str, value: str) -> None:
+    """Puts a value last; of more than fifty the first is forgotten."""
+    kept.pop(key, None)
+    kept[key] = value
+    if len(kept) > _MOST_TYPED:
+        kept.pop(next(iter(kept)), None)
 
 
 def _is_over(session: Session, now_us: int) -> bool:

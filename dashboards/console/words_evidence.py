@@ -92,6 +92,12 @@ _SEARCH: Mapping[str, tuple[str, str]] = {
     "search.explained": ("Explained", "依据"),
     "search.purpose": ("Purpose", "目的"),
     "search.resource_type": ("Kind of resource", "资源类型"),
+    "search.text": ("Words people wrote", "文字内容"),
+    "search.text.hint": (
+        "Words are looked for in justifications and reasons of denials; all must occur, also inside longer words. "
+        "Numbers and addresses of people are masked there: search for the person instead.",
+        "在申请理由与拒绝原因中查找，须全部出现。其中的号码与邮箱已脱敏，请改为按个人信息主体或账号检索。",
+    ),
     "search.least_risk": ("Risk, at least", "最低风险"),
     "search.ticket": ("Your own work item: why you look", "您本人的工单：查阅依据"),
     "search.ticket.hint": (

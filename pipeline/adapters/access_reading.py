@@ -4,32 +4,48 @@ Place in the flow: beside it; used by the console and its exports. Statements ar
 parameter that the server puts in. Asked twice: first which positions answer (few columns), then what stands at them;
 one question for both would read every column of every access of the period. Evidence lies by day, so the newest day is
 asked first, then four, sixteen, sixty-four days before it, until a page is full: no day is read twice.
+
+Words that are looked for never leave this process: the different texts of a window come here, and the digests of those
+that hold the words go back. A question for a data subject goes through the accesses themselves instead, which are few.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from pipeline.adapters.access_conditions import (
+    BY_SUBJECT,
+    FINAL,
+    PLACE,
+    Conditions,
+    conditions_of,
+    is_by_subject,
+    moment,
+)
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
-from pipeline.audit.search import ROW_FIELDS, AccessPage, AccessRow, Cursor, Question, checked, page_of
+from pipeline.audit.search import MOST_ROWS, ROW_FIELDS, AccessPage, AccessRow, Cursor, Question, checked, page_of
+from pipeline.audit.text_search import holds, words_of
 from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
-from pipeline.same_person import any_of, tokens_in
 
 SHOWN_SUBJECTS = 20
-_DAY_US, _GROWTH = 86_400_000_000, 4
-_BY_SUBJECT = "subject_access"
+MOST_TEXTS = 50_000
+"""Different texts looked through at once; of a window with more of them each half is asked for itself."""
+_DAY_US, _GROWTH, _SHORTEST_US = 86_400_000_000, 4, 1_000_000
 # Days and accounts together are the order in which evidence lies: only their granules are read.
 _PAIRS = (
     "SELECT toDate(pair.1), toFixedString(unhex(pair.2), 16) FROM "
     "(SELECT arrayJoin(arrayZip({days:Array(Int32)}, {actors:Array(String)})) AS pair)"
 )
 _NO_TOKEN = NO_TOKEN.hex()
-_PLACE = "topic, incarnation, partition, offset"
 _NEWEST_FIRST = "event_time DESC, topic DESC, incarnation DESC, partition DESC, offset DESC"
-_MOMENT = "fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+_TEXTS = "justification, toString(denial_reason)"
+_WRITTEN = "(justification != '' OR denial_reason != '')"
+_HELD = f"sipHash64({_TEXTS}) IN {{digests:Array(UInt64)}}"
 _SPECIAL: Mapping[str, str] = {
     "event_time_us": "toUnixTimestamp64Micro(event_time)",
     "received_us": "toUnixTimestamp64Micro(received_at)",
@@ -50,21 +66,29 @@ def _expression(name: str) -> str:
     return f"toString({name})" if name in _WORDS else name
 
 
-_SELECTED = ", ".join(f"{_expression(name)} AS said_{name}" for name in ROW_FIELDS)
+_STORED = tuple(name for name in ROW_FIELDS if name != "verdict")
+_SELECTED = ", ".join(f"{_expression(name)} AS said_{name}" for name in _STORED)
+_VERDICTS = (
+    f"SELECT {PLACE}, verdict FROM accesstrail.access_explanations WHERE tenant_id = {{tenant:String}} "
+    f"AND event_time >= {moment('since')} AND event_time <= {moment('until')} AND topic IN {{topics:Array(String)}} "
+    "AND offset IN {offsets:Array(UInt64)}"
+)
 
 
-def moment(name: str) -> str:
-    """A parameter of microseconds as the server's time."""
-    return _MOMENT.format(name=name)
-
-
-def windows(from_us: int, until_us: int, *, is_whole: bool = False) -> Iterator[tuple[int, int]]:
+def windows(
+    from_us: int, until_us: int, *, is_whole: bool = False, ahead_us: int | None = None
+) -> Iterator[tuple[int, int]]:
     """The period cut into pieces that grow, the newest first, each [from, until) in microseconds.
+
+    `ahead_us`: what lies behind it, where hardly anything can be, is one piece of its own.
 
     >>> list(windows(0, 7 * 86_400_000_000))[0] == (6 * 86_400_000_000, 7 * 86_400_000_000)
     True
     """
     span_us = until_us - from_us if is_whole else _DAY_US
+    if ahead_us is not None and from_us < ahead_us < until_us and not is_whole:
+        yield ahead_us, until_us
+        until_us = ahead_us
     while until_us > from_us:
         begin_us = max(from_us, until_us - span_us)
         yield begin_us, until_us
@@ -86,41 +110,78 @@ class AccessReader:
 
         Raises: UsageError: the question cannot be asked.
         """
-        places = self._places(checked(question), limit + 1, after)
+        checked(question)
+        if is_by_subject(question) and (question.text or question.explained):
+            return self._sifted(question, limit, after)
+        places = self._places(question, limit + 1, after)
         at = {place.cursor: place for place in self._rows(question.tenant, places)}
         rows = [at[Cursor(*place[1:])] for place in places if Cursor(*place[1:]) in at]
         return page_of(rows, limit)
 
+    def _sifted(self, question: Question, limit: int, after: Cursor | None) -> AccessPage:
+        """Of all accesses to a subject those that hold the words and are explained as asked."""
+        rows, words = list[AccessRow](), words_of(question.text)
+        every = replace(question, text="", explained=())
+        while len(rows) <= limit:
+            page = self.found(every, MOST_ROWS, after)
+            rows += (
+                row for row in page.rows
+                if (not question.explained or row.said in question.explained)
+                and holds(words, row.justification, row.denial_reason)
+            )  # fmt: skip
+            after = page.after
+            if after is None:
+                break
+        return page_of(rows, limit)
+
     def _places(self, question: Question, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
         """Actor token and position of each, in order."""
-        view, conditions, given = _asked(question)
+        asked, words = conditions_of(question), words_of(question.text)
+        if after is not None:
+            _go_on(asked, after)
         newest_us = question.until_us if after is None else min(question.until_us, after.event_time_us + 1)
+        tomorrow_us = time.time_ns() // 1000 + _DAY_US
         found: list[tuple[Any, ...]] = []
-        for from_us, until_us in windows(question.from_us, newest_us, is_whole=view == _BY_SUBJECT):
-            period = {"from_us": from_us, "until_us": until_us}
-            found += self._within(view, list(conditions), {**given, **period}, limit - len(found), after)
+        for window in windows(question.from_us, newest_us, is_whole=asked.view == BY_SUBJECT, ahead_us=tomorrow_us):
+            left = limit - len(found)
+            found += self._holding(words, asked, window, left) if words else self._within(asked, window, left)
             if len(found) >= limit:
                 break
         return found
 
-    def _within(
-        self, view: str, conditions: list[str], given: dict[str, object], limit: int, after: Cursor | None
+    def _holding(
+        self, words: Sequence[str], asked: Conditions, window: tuple[int, int], limit: int
     ) -> list[tuple[Any, ...]]:
-        """The same of one window of time."""
-        if after is not None:
-            conditions.append(
-                f"(event_time, {_PLACE}) < ({moment('after_us')}, "
-                "{after_topic:String}, {after_life:String}, {after_partition:UInt32}, {after_offset:UInt64})"
-            )
-            given |= {
-                "after_us": after.event_time_us, "after_topic": after.topic, "after_life": after.incarnation,
-                "after_partition": after.partition, "after_offset": after.offset,
-            }  # fmt: skip
+        """What answers within one window and holds the words."""
+        from_us, until_us = window
+        is_divisible = until_us - from_us > _SHORTEST_US
         sql = (
-            f"SELECT lower(hex(actor_token)), toUnixTimestamp64Micro(event_time), {_PLACE} FROM accesstrail.{view} "
-            f"WHERE {' AND '.join(conditions)} ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {_PLACE} LIMIT {{limit:UInt64}}"
+            f"SELECT DISTINCT sipHash64({_TEXTS}), {_TEXTS} FROM accesstrail.{asked.view} "
+            f"WHERE {' AND '.join((*asked.conditions, _WRITTEN))} LIMIT {{most:UInt64}}"
         )
-        return [tuple(row) for row in self._reader.query(sql, {**given, "limit": limit})]
+        given = {**asked.given, "from_us": from_us, "until_us": until_us}
+        texts = self._reader.query(sql, {**given, "most": MOST_TEXTS + 1 if is_divisible else 2**32})
+        if len(texts) > MOST_TEXTS and is_divisible:
+            middle_us = (from_us + until_us) // 2
+            newer = self._holding(words, asked, (middle_us, until_us), limit)
+            if len(newer) >= limit:
+                return newer
+            return newer + self._holding(words, asked, (from_us, middle_us), limit - len(newer))
+        digests = [digest for digest, *written in texts if holds(words, *written)]
+        if not digests:
+            return []
+        held = asked._replace(conditions=[*asked.conditions, _HELD], given={**asked.given, "digests": digests})
+        return self._within(held, window, limit)
+
+    def _within(self, asked: Conditions, window: tuple[int, int], limit: int) -> list[tuple[Any, ...]]:
+        """What answers within one window of time."""
+        sql = (
+            f"SELECT lower(hex(actor_token)), toUnixTimestamp64Micro(event_time), {PLACE} "
+            f"FROM accesstrail.{asked.view} WHERE {' AND '.join(asked.conditions)} "
+            f"ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {PLACE} LIMIT {{limit:UInt64}}"
+        )
+        given = {**asked.given, "from_us": window[0], "until_us": window[1], "limit": limit}
+        return [tuple(row) for row in self._reader.query(sql, given)]
 
     def _rows(self, tenant: str, places: Sequence[tuple[Any, ...]]) -> Iterator[AccessRow]:
         """What stands at the positions, and perhaps others with the same offsets in other partitions."""
@@ -137,47 +198,44 @@ class AccessReader:
             "tenant": tenant, "since": min(times), "until": max(times), "days": [day for day, _ in pairs],
             "actors": [actor for _, actor in pairs], "offsets": sorted({place[-1] for place in places}),
         }  # fmt: skip
-        for row in self._reader.query(sql, given):
-            yield _access(row)
+        rows = [dict(zip(_STORED, row, strict=True)) for row in self._reader.query(sql, given)]
+        verdicts = self._verdicts(tenant, rows)
+        for row in rows:
+            yield _access(row, verdicts.get(_place_of(row), ""))
+
+    def _verdicts(self, tenant: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[Any, ...], str]:
+        """What is said for good of accesses that were not explained when they happened."""
+        open_rows = [row for row in rows if row["explained"] != FINAL]
+        if not open_rows:
+            return {}
+        times = [row["event_time_us"] for row in open_rows]
+        given = {
+            "tenant": tenant, "since": min(times), "until": max(times),
+            "topics": sorted({row["topic"] for row in open_rows}),
+            "offsets": sorted({row["offset"] for row in open_rows}),
+        }  # fmt: skip
+        return {tuple(place): verdict for *place, verdict in self._reader.query(_VERDICTS, given)}
 
 
-def _asked(question: Question) -> tuple[str, list[str], dict[str, object]]:
-    """The view that knows it, conditions on it, and their parameters."""
-    # The table by subject is sorted for them, but it knows neither cases nor resources.
-    by_subject = bool(question.subjects) and not question.cases and not question.resources
-    conditions = [
-        "tenant_id = {tenant:String}",
-        f"event_time >= {moment('from_us')}",
-        f"event_time < {moment('until_us')}",
-    ]
-    given: dict[str, object] = {
-        "tenant": question.tenant, "from_us": question.from_us, "until_us": question.until_us,
-    }  # fmt: skip
-    for kind, tokens in question.tokens().items():
-        given[f"{kind}_tokens"] = list(tokens)
-        if kind == "subject" and not by_subject:
-            conditions.append(any_of("subject_tokens", "subject_tokens"))
-        else:
-            conditions.append(tokens_in(f"{kind}_token", f"{kind}_tokens"))
-    for name, column in (("actions", "action"), ("outcomes", "outcome"), ("explained", "explained")):
-        words = getattr(question, name)
-        if words:
-            conditions.append(f"toString({column}) IN {{{name}:Array(String)}}")
-            given[name] = list(words)
-    for name in ("purpose", "resource_type"):
-        if getattr(question, name):
-            conditions.append(f"{name} = {{{name}:String}}")
-            given[name] = getattr(question, name)
-    if question.least_risk:
-        conditions.append("risk >= {least_risk:UInt16}")
-        given["least_risk"] = question.least_risk
-    return _BY_SUBJECT if by_subject else "access_events", conditions, given
+def _go_on(asked: Conditions, after: Cursor) -> None:
+    """Adds to the conditions: what lies behind the last access of the page before."""
+    asked.conditions.append(
+        f"(event_time, {PLACE}) < ({moment('after_us')}, "
+        "{after_topic:String}, {after_life:String}, {after_partition:UInt32}, {after_offset:UInt64})"
+    )
+    asked.given.update(
+        after_us=after.event_time_us, after_topic=after.topic, after_life=after.incarnation,
+        after_partition=after.partition, after_offset=after.offset,
+    )  # fmt: skip
 
 
-def _access(row: Sequence[Any]) -> AccessRow:
-    named = dict(zip(ROW_FIELDS, row, strict=True))
+def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["topic"], row["incarnation"], row["partition"], row["offset"]
+
+
+def _access(named: Mapping[str, Any], verdict: str) -> AccessRow:
     absent = {name: "" for name, value in named.items() if name.endswith("_token") and value == _NO_TOKEN}
-    return AccessRow(**named | absent | {"is_duplicate": bool(named["is_duplicate"])})
+    return AccessRow(**{**named, **absent, "verdict": verdict, "is_duplicate": bool(named["is_duplicate"])})
 
 
 def open_access_reader(settings: ClickHouseSettings) -> AccessReader:

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipeline.adapters.access_reading import moment
+from pipeline.adapters.access_conditions import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.actor import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.adapters.access_reading import moment
+from pipeline.adapters.access_conditions import moment
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.health import ChannelView, DeadLetters, RunView, SourceView
 from pipeline.directory.snapshot import SourceRow

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.adapters.access_reading import moment
+from pipeline.adapters.access_conditions import moment
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import IT_ANSWERS, Questions
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.adapters.access_reading import moment
+from pipeline.adapters.access_conditions import moment
 from pipeline.adapters.reader_pool import Questions
 from pipeline.audit.subject_report import SubjectAccess
 from pipeline.same_person import any_of, tokens_in

@@ -14,9 +14,10 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
+from pipeline.audit.text_search import LONGEST_TEXT, refuse_identifiers
 from pipeline.columns import TOKEN_BYTES
 from pipeline.errors import UsageError
 from pipeline.events import ACTIONS, EXPLAINED, OUTCOMES
@@ -25,6 +26,9 @@ MOST_ROWS = 1_000
 """At most so many accesses on one page."""
 TOKEN_KINDS = ("actor", "subject", "resource", "case")
 """What can be asked for by identifier."""
+UNEXPLAINED = "unexplained"
+VERDICTS = (*EXPLAINED, UNEXPLAINED)
+"""What explains an access: what the stream said, until a day later a verdict says it for good."""
 NO_RISK, HIGHEST_RISK = 0, 10_000
 _LONGEST_TEXT, _MOST_TOKENS = 256, 4
 _TOKEN = re.compile(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}").fullmatch
@@ -72,7 +76,8 @@ class Cursor(NamedTuple):
 class Question:
     """What is looked for; everything given must hold, "" and () mean any. Tokens in hex, several: any of them.
 
-    `from_us` is included, `until_us` is not.
+    `from_us` is included, `until_us` is not. `explained`: words of `VERDICTS`, as far as it is known by now. `text`:
+    words of what people wrote, as `text_search.py` compares them; it may name somebody, and stays out of any repr.
     """
 
     tenant: str
@@ -88,6 +93,7 @@ class Question:
     outcomes: tuple[str, ...] = ()
     explained: tuple[str, ...] = ()
     least_risk: int = NO_RISK
+    text: str = field(default="", repr=False)
 
     def tokens(self) -> Mapping[str, tuple[str, ...]]:
         """The tokens asked for, by kind; kinds that are not asked for are left out."""
@@ -99,6 +105,8 @@ class Question:
 
 def checked(question: Question) -> Question:
     """The question as it is. Raises: UsageError: it cannot be asked, with every fault; never repeats a value."""
+    if len(question.text) <= LONGEST_TEXT:
+        refuse_identifiers(question.text)
     faults = [
         *_faults_of_words(question),
         *_faults_of_tokens(question),
@@ -108,6 +116,8 @@ def checked(question: Question) -> Question:
             if len(getattr(question, name)) > _LONGEST_TEXT
         ),
     ]
+    if len(question.text) > LONGEST_TEXT:
+        faults.append(f"the text may have {LONGEST_TEXT} characters")
     if not question.tenant or len(question.tenant) > _LONGEST_TEXT:
         faults.append("the tenant has no name")
     if question.from_us >= question.until_us:
@@ -120,7 +130,7 @@ def checked(question: Question) -> Question:
 
 
 def _faults_of_words(question: Question) -> list[str]:
-    known = {"actions": ACTIONS, "outcomes": OUTCOMES, "explained": EXPLAINED}
+    known = {"actions": ACTIONS, "outcomes": OUTCOMES, "explained": VERDICTS}
     return [
         f"there is no such word among the {name}"
         for name, words in known.items()
@@ -138,7 +148,10 @@ def _faults_of_tokens(question: Question) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRow:
-    """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were."""
+    """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were.
+
+    `explained`: what the stream said; `verdict`: what is said for good a day later, "" before.
+    """
 
     event_time_us: int
     received_us: int
@@ -166,6 +179,7 @@ class AccessRow:
     purpose: str
     case_token: str
     explained: str
+    verdict: str
     justification: str
     denial_reason: str
     src_country: str
@@ -180,6 +194,11 @@ class AccessRow:
     score_status: str
     reasons: Sequence[str]
     is_duplicate: bool
+
+    @property
+    def said(self) -> str:
+        """Whether it is explained, as far as it is known by now: one of `VERDICTS`, "" where nobody asked."""
+        return self.verdict or self.explained
 
     @property
     def cursor(self) -> Cursor:

@@ -18,7 +18,7 @@ import click
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.audit.reads import ERROR
 from pipeline.cli.looking import Looker, Seen, looking_as
-from pipeline.cli.options import moment, settings_options
+from pipeline.cli.options import moment, settings_options, us_of
 from pipeline.cli.table import aligned, plain_row
 from pipeline.config import Settings
 from pipeline.errors import UsageError
@@ -112,14 +112,6 @@ def sql_command(settings: Settings, query: str, as_json: bool, looker: Looker) -
     print_rows(rows, [name for name, _ in columns], [kind for _, kind in columns], as_json=as_json)
 
 
-def time_conditions(since: datetime | None, until: datetime | None, parameters: dict[str, object]) -> Iterator[str]:
-    """Conditions on the time of the access, with their bounds in `parameters`."""
-    for name, sign, bound in (("since", ">=", since), ("until", "<", until)):
-        if bound is not None:
-            parameters[name] = int(bound.timestamp() * 1_000_000)
-            yield f"event_time {sign} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
-
-
 @click.command("alerts")
 @click.option("--since", callback=moment, help="First event time, included.")
 @click.option("--min-risk", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="Smallest risk.")
@@ -141,7 +133,10 @@ def alerts_command(
       accesstrail alerts --since 2026-11-24 --min-risk 80 --state ./state --json
     """
     parameters: dict[str, object] = {"risk": round(min_risk * 100), "limit": limit}
-    conditions = ["risk >= {risk:UInt16}", *time_conditions(since, None, parameters)]
+    conditions = ["risk >= {risk:UInt16}"]
+    if since is not None:
+        parameters["since"] = us_of(since)
+        conditions.append("event_time >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')")
     sql = (
         f"SELECT {_ALERT_COLUMNS} FROM accesstrail.alerts WHERE {' AND '.join(conditions)} "  # noqa: S608  our own text
         "ORDER BY event_time DESC, alert_id LIMIT {limit:UInt64}"

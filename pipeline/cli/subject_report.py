@@ -26,6 +26,7 @@ from pipeline.cli.acting import acting_together, now_us, second_token_file_optio
 from pipeline.cli.admitting import admitted
 from pipeline.cli.announcing import announce_look
 from pipeline.cli.changing import plain_reason
+from pipeline.cli.looked_at import subject_ids
 from pipeline.cli.options import moment, settings_options, us_of
 from pipeline.cli.secret_files import refuse_existing, write_private
 from pipeline.config import Settings
@@ -80,7 +81,7 @@ def subject_report_command(
         click.echo("the evidence and the table by subject differ: run `accesstrail verify --store`", err=True)
         return EXIT_DIFFERENCES
     body = report.json() if as_json else report.text(lang)
-    _tell(settings, account, second, named, why, report, body)
+    _tell(settings, account, second, named, subject_ids(settings, tenant, named), why, report, body)
     if out is None:
         click.echo(body, nl=False)
     else:
@@ -131,14 +132,14 @@ def report_from(reader: SubjectReportReader, settings: Settings, asked: AskedRep
 
 
 def _tell(
-    settings: Settings, account: Account, second: Account | None, named: Named, why: str, report: SubjectReport,
-    body: str,
+    settings: Settings, account: Account, second: Account | None, named: Named, known: tuple[str, ...], why: str,
+    report: SubjectReport, body: str,
 ) -> None:  # fmt: skip
     """Returns when Kafka has the look. Raises: Away: nothing may be shown."""
     read = Read(
         look="subject_report", account=account.name, read_id=str(uuid.uuid4()), at_us=now_us(),
         rows=len(report.accesses), about=named.tokens[0], reason=why,
-        subject_ids=(named.identifier,) if named.identifier else (), channel="api",
+        subject_ids=known, channel="api",
         fingerprint=sha256(body.encode()).hexdigest(), case_ref=report.case_ref,
         approval_ref=second.name if second else "",
     )  # fmt: skip

@@ -36,6 +36,18 @@ REFUSALS: Mapping[str, Trouble] = {
         "A search cannot be asked: a token, a period or a word is none.", "correct what the message names.",
         "检索条件无效：假名、时间或取值有误。", "更正提示中指出的内容。",
     ),
+    "masked_text": Trouble(
+        "The words of a search hold a number or an address of a person, which stored texts have masked.",
+        "look for the person as a data subject or an account, or for words around the number.",
+        "检索文字中含个人号码或邮箱，而存储的文字已脱敏。",
+        "改为按个人信息主体或账号检索，或检索号码前后的文字。",
+    ),
+    "text_forgotten": Trouble(
+        "The words of a search are known only to the session that typed them.",
+        "search again.",
+        "检索的文字仅保存在输入它的会话中。",
+        "重新检索。",
+    ),
     "bad_cursor": Trouble(
         "The address of a search's page was cut or changed.", "search again.",
         "检索页的网址不完整或被改动。", "重新检索。",

@@ -1,7 +1,8 @@
 """Search: a form whose names become tokens in this process, and the accesses that answer, page by page.
 
 Place in the flow: the form is posted, since what is typed into it may name people; what follows is an address of tokens
-that may be kept and passed on. What was typed stays in the viewer's session only, for the audit event of the look.
+that may be kept and passed on. What was typed stays in the viewer's session only: names for the audit event of the
+look, words of a text for the question, of which an address holds a mark that only this session can read.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from dashboards.console.errors import refusal
 from dashboards.console.rendering import zone_of
 from dashboards.console.visit import Answer, Download, Evidence, Fields, Page, Redirect, Visit
 from pipeline.audit.export import FORMATS, MOST_EXPORTED, exported
-from pipeline.audit.search import TOKEN_KINDS, Cursor, Question, checked, token_of
+from pipeline.audit.search import TOKEN_KINDS, VERDICTS, Cursor, Question, checked, token_of
+from pipeline.audit.text_search import LONGEST_TEXT
 from pipeline.errors import UsageError
-from pipeline.events import ACTIONS, EXPLAINED, OUTCOMES
+from pipeline.events import ACTIONS, OUTCOMES
 
 ROWS = 50
 DAY_US = 86_400_000_000
@@ -29,7 +31,7 @@ SPANS = (1, 7, 30, 90, 365, 1095)
 DEFAULT_SPAN = 7
 _LONGEST_ID, _LONGEST_TICKET = 512, 128
 _TEXTS = ("purpose", "resource_type")
-_WORDS = {"action": ACTIONS, "outcome": OUTCOMES, "explained": EXPLAINED}
+_WORDS = {"action": ACTIONS, "outcome": OUTCOMES, "explained": VERDICTS}
 
 
 def form_page(visit: Visit, refused: str = "") -> Page:
@@ -43,7 +45,7 @@ def form_page(visit: Visit, refused: str = "") -> Page:
 
 
 def _words(visit: Visit) -> dict[str, object]:
-    return {"words": _WORDS, "kinds": TOKEN_KINDS, "ticket": visit.kept.ticket}
+    return {"words": _WORDS, "kinds": TOKEN_KINDS, "ticket": visit.kept.ticket, "longest_text": LONGEST_TEXT}
 
 
 def ask(visit: Visit) -> Answer:
@@ -53,7 +55,7 @@ def ask(visit: Visit) -> Answer:
     except UsageError as exc:
         return form_page(visit, refused=refusal(exc, visit.language))
     visit.kept.ticket = visit.form.text("ticket", longest=_LONGEST_TICKET)
-    return Redirect(address_of(question))
+    return Redirect(address_of(question, **_mark(visit, question)))
 
 
 def _asked(visit: Visit) -> Question:
@@ -74,8 +76,24 @@ def _asked(visit: Visit) -> Question:
             resource_type=visit.form.text("resource_type", longest=256),
             actions=_one(words["action"]), outcomes=_one(words["outcome"]), explained=_one(words["explained"]),
             least_risk=round(number(visit.form.text("least_risk", "0", longest=8)) * 100),
+            text=visit.form.text("text", longest=LONGEST_TEXT),
         )
     )  # fmt: skip
+
+
+def _mark(visit: Visit, question: Question) -> dict[str, str]:
+    """What stands in an address for the words that are looked for."""
+    return {"text": visit.kept.mark_of(question.text)} if question.text else {}
+
+
+def _marked(visit: Visit, fields: Fields) -> str:
+    """The words behind the mark of an address. Raises: UsageError: another session, or one long ago, typed them."""
+    mark = fields.text("text", longest=64)
+    if mark and mark not in visit.kept.texts:
+        raise UsageError(
+            "the words of this search are known to the session that typed them: search again", code="text_forgotten"
+        )
+    return visit.kept.texts.get(mark, "")
 
 
 def _one(word: str) -> tuple[str, ...]:
@@ -121,7 +139,10 @@ def typed_time(visit: Visit, text: str) -> int:
 
 
 def address_of(question: Question, path: str = "/search/results", **more: str) -> str:
-    """The address under which a question's answer stands: tokens, words and times, never a name."""
+    """The address under which a question's answer stands: tokens, words of ours and times, never a name.
+
+    `more`: further fields; among them `text`, the mark of the question's words, which an address cannot hold.
+    """
     given = [(kind, token) for kind, tokens in question.tokens().items() for token in tokens]
     given += [(name, getattr(question, name)) for name in _TEXTS if getattr(question, name)]
     given += [
@@ -150,7 +171,8 @@ def question_of(visit: Visit, fields: Fields) -> Question:
             **tokens, purpose=fields.text("purpose", longest=256),
             resource_type=fields.text("resource_type", longest=256),
             actions=fields.all("action", len(ACTIONS)), outcomes=fields.all("outcome", len(OUTCOMES)),
-            explained=fields.all("explained", len(EXPLAINED)), least_risk=whole(fields, "risk"),
+            explained=fields.all("explained", len(VERDICTS)), least_risk=whole(fields, "risk"),
+            text=_marked(visit, fields),
         )
     )  # fmt: skip
 
@@ -163,9 +185,9 @@ def whole(fields: Fields, name: str) -> int:
     return int(text)
 
 
-def hidden(question: Question) -> list[tuple[str, str]]:
-    """The question as a form's hidden fields."""
-    query = address_of(question).partition("?")[2]
+def hidden(question: Question, **more: str) -> list[tuple[str, str]]:
+    """The question as a form's hidden fields; `more` as in `address_of`."""
+    query = address_of(question, **more).partition("?")[2]
     return parse_qsl(query)
 
 
@@ -184,10 +206,12 @@ def results(visit: Visit) -> Answer:
     question = question_of(visit, visit.query)
     after = visit.query.text("after", longest=1000)
     page = visit.parts.evidence.found(question, ROWS, Cursor.from_text(after) if after else None)
+    mark = _mark(visit, question)
     values = {
         "title": "search.title", "question": question, "rows": page.rows, "is_first": not after,
-        "first": address_of(question), "next": address_of(question, after=page.after.text()) if page.after else "",
-        "hidden": hidden(question), "formats": tuple(FORMATS), "most": MOST_EXPORTED, **_words(visit),
+        "first": address_of(question, **mark),
+        "next": address_of(question, after=page.after.text(), **mark) if page.after else "",
+        "hidden": hidden(question, **mark), "formats": tuple(FORMATS), "most": MOST_EXPORTED, **_words(visit),
     }  # fmt: skip
     return Evidence(
         page=Page("search_results.html", values), look="search", rows=len(page.rows), about=_about(question),

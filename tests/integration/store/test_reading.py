@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import events
+from pipeline.adapters import access_reading
 from pipeline.adapters.access_reading import AccessReader
 from pipeline.adapters.actor_reading import ActorReader
 from pipeline.adapters.clickhouse import ClickHouse
@@ -19,7 +20,7 @@ from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.store import RAW, ClickHouseStore
 from pipeline.adapters.subject_reading import SubjectReader
 from pipeline.audit.actor import USUAL_DAYS
-from pipeline.audit.search import Question
+from pipeline.audit.search import VERDICTS, Question
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, EXPLANATION_COLUMNS
 from pipeline.directory.snapshot import SourceRow
@@ -41,6 +42,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 PURPOSES = ("", "support", "billing", "客服")
 TYPES = ("customer_profile", "order", "{{7*7}}")
+WRITTEN = ("", "", "Nightly batch 7", "处理客户投诉", "complaint of a customer, 138****5678", "night shift, no batch")
+DENIED = ("", "", "", "outside the shift", "投诉未受理")
 
 
 def _tokens(chance: np.random.Generator, count: int, known: int) -> np.ndarray[Any, np.dtype[np.void]]:
@@ -72,6 +75,8 @@ def _life(rows: ColumnBatch, tenant: str, seed: int) -> None:
     rows.columns["subject_tokens"] = ArrayColumn(
         np.cumsum(sizes).astype(np.int64), FixedColumn(_tokens(chance, int(sizes.sum()), 8))
     )
+    rows.columns["justification"] = _texts([WRITTEN[place] for place in chance.integers(0, len(WRITTEN), count)])
+    rows.columns["denial_reason"] = _texts([DENIED[place] for place in chance.integers(0, len(DENIED), count)])
 
 
 class World:
@@ -161,6 +166,76 @@ def test_each_condition_finds_what_plain_python_finds(reader: ClickHouse, world:
         expected = [row["offset"] for row in rows if holds(row) and FROM_US <= row["event_time"] < NOW_US]
         assert _offsets(reader, world.question(**given)) == expected, given
         assert expected or given.get("actors") == ("ab" * 16,), given
+
+
+def _written(row: dict[str, Any]) -> str:
+    return f"{row['justification']} | {row['denial_reason']}".lower()
+
+
+def test_words_are_found_in_what_people_wrote_and_never_leave_the_process(
+    reader: ClickHouse, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = world.rows
+    subject = next(row for row in rows if row["subject_tokens"] and "batch" in row["justification"])["subject_tokens"][
+        0
+    ]
+    actor = rows[0]["actor_token"]
+    asked: list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = [
+        ({"text": "BATCH"}, lambda row: "batch" in _written(row)),
+        ({"text": "batch night"}, lambda row: "batch" in _written(row) and "night" in _written(row)),
+        ({"text": "投诉"}, lambda row: "投诉" in _written(row)),
+        ({"text": "shift 投诉"}, lambda row: "shift" in _written(row) and "投诉" in _written(row)),
+        ({"text": "138****5678"}, lambda row: "138****5678" in _written(row)),
+        ({"text": "nobody wrote this"}, lambda row: False),
+        ({"text": "batch", "actors": (actor,)}, lambda row: "batch" in _written(row) and row["actor_token"] == actor),
+        (
+            {"text": "batch", "subjects": (subject,)},
+            lambda row: "batch" in _written(row) and subject in row["subject_tokens"],
+        ),
+        (
+            {"text": "batch", "subjects": (subject,), "resource_type": "order"},
+            lambda row: (
+                "batch" in _written(row) and subject in row["subject_tokens"] and row["resource_type"] == "order"
+            ),
+        ),
+    ]  # fmt: skip
+    sent: list[str] = []
+    ordinary = reader.query
+
+    def watched(sql: str, given: Mapping[str, object] | None = None, settings: Any = None) -> list[tuple[Any, ...]]:
+        sent.append(f"{sql} {given}".lower())
+        return ordinary(sql, given, settings)
+
+    monkeypatch.setattr(reader, "query", watched)
+    for most_texts in (access_reading.MOST_TEXTS, 3):  # of so few, windows are halved again and again
+        monkeypatch.setattr(access_reading, "MOST_TEXTS", most_texts)
+        for given, holds in asked:
+            expected = [row["offset"] for row in rows if holds(row)]
+            assert _offsets(reader, world.question(**given)) == expected, given
+            assert _offsets(reader, world.question(**given), page=7) == expected, given
+            assert expected or "nobody" in given["text"], given
+    assert not any(word in text for text in sent for word in ("batch", "投诉", "5678", "nobody", "shift"))
+
+
+def test_what_explains_an_access_goes_by_the_verdict_of_a_day_later(
+    reader: ClickHouse, world: World, connect_as: Callable[[str], ClickHouse]
+) -> None:
+    rows = world.rows
+    late = [row for row in rows if row["explained"] != "explained"]
+    judged = {"unexplained": late[:60:2], "explained": late[1:60:2]}
+    for verdict, of in judged.items():
+        _verdicts(connect_as("writer"), world, of, verdict)
+    final = {row["offset"]: verdict for verdict, of in judged.items() for row in of}
+    subject = Counter(one for row in judged["unexplained"] for one in row["subject_tokens"]).most_common(1)[0][0]
+    for words in (*((word,) for word in VERDICTS), ("unexplained", "not_yet_explained"), ("explained", "claimed")):
+        expected = [row["offset"] for row in rows if final.get(row["offset"], row["explained"]) in words]
+        assert _offsets(reader, world.question(explained=words)) == expected, words
+        of_subject = {row["offset"] for row in rows if subject in row["subject_tokens"]}
+        mine = [offset for offset in expected if offset in of_subject]
+        assert _offsets(reader, world.question(explained=words, subjects=(subject,)), page=5) == mine, words
+        assert expected, words
+    found = AccessReader(reader).found(world.question(), 1000).rows
+    assert {row.offset: row.verdict for row in found} == {row["offset"]: final.get(row["offset"], "") for row in rows}
 
 
 def test_pages_one_after_the_other_are_the_whole_also_where_many_accesses_share_a_moment(

@@ -51,8 +51,9 @@ def test_a_cursor_of_other_values_is_refused(values: str) -> None:
     [
         {"actors": ("zhang.wei",)}, {"subjects": ("AB" * 16,)}, {"resources": ("ab" * 16,) * 5},
         {"actions": ("steal",)},
-        {"outcomes": ("maybe",)}, {"explained": ("unexplained",)}, {"least_risk": 10_001}, {"least_risk": -1},
+        {"outcomes": ("maybe",)}, {"explained": ("perhaps",)}, {"least_risk": 10_001}, {"least_risk": -1},
         {"from_us": 5, "until_us": 5}, {"purpose": "x" * 257}, {"tenant": ""},
+            {"text": "zhang " * 50}, {"text": "zhang 13812345678"},
     ],
 )  # fmt: skip
 def test_a_question_that_cannot_be_asked_is_refused_without_its_values(wrong: dict[str, Any]) -> None:
@@ -63,9 +64,13 @@ def test_a_question_that_cannot_be_asked_is_refused_without_its_values(wrong: di
     assert "steal" not in str(told.value)
 
 
-@given(st.integers(0, 2**50), st.integers(1, 2**50), st.booleans())
-def test_windows_cover_the_period_once(from_us: int, length: int, is_whole: bool) -> None:
-    pieces = list(windows(from_us, from_us + length, is_whole=is_whole))
+def test_a_question_shows_no_text_that_was_typed() -> None:
+    assert "zhang" not in repr(checked(Question(tenant="default", from_us=1, until_us=2, text="zhang")))
+
+
+@given(st.integers(0, 2**50), st.integers(1, 2**50), st.booleans(), st.none() | st.integers(0, 2**51))
+def test_windows_cover_the_period_once(from_us: int, length: int, is_whole: bool, ahead_us: int | None) -> None:
+    pieces = list(windows(from_us, from_us + length, is_whole=is_whole, ahead_us=ahead_us))
     assert pieces[0][1] == from_us + length
     assert pieces[-1][0] == from_us
     assert all(later[0] == earlier[1] for later, earlier in itertools.pairwise(pieces))

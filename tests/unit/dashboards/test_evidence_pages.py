@@ -58,6 +58,76 @@ def test_what_is_typed_stands_in_no_address_and_no_log(world: World, caplog: pyt
     assert question.cases == (token("case", "INC-4711"),)
 
 
+def test_words_people_wrote_are_looked_for_and_stand_in_no_address_and_no_log(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    for number in range(3):
+        world.looked.rows[number] = replace(
+            world.looked.rows[number],
+            justification="Frau Krause rief an",
+            denial_reason="not her adviser",
+            outcome="denied",
+        )
+    client, address = _search(world, subject=SUBJECT, text="KRAUSE adviser")
+    page = client.get(address)  # type: ignore[attr-defined]
+    assert page.text.count("<q>Frau Krause rief an</q>") == page.text.count("<q>not her adviser</q>") == 3
+    assert "<q>KRAUSE adviser</q>" in page.text
+    assert not re.search("krause|adviser", f"{unquote(address)} {caplog.text}", re.IGNORECASE)
+    [read] = world.trail.told
+    assert read.rows == 3
+    assert "krause" not in repr(read).lower()
+    hidden = dict(
+        re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text.split("/search/export")[1])
+    )
+    answer = post(client, "/search/export", {**hidden, "reason": "audit 2026", "format": "jsonl"})  # type: ignore[arg-type]
+    assert [json.loads(line)["justification"] for line in answer.text.splitlines()] == ["Frau Krause rief an"] * 3
+
+
+def test_words_are_known_to_the_session_that_typed_them_only(world: World) -> None:
+    client, address = _search(world, text="krause")
+    assert client.get(address).status_code == 200  # type: ignore[attr-defined]
+    other = world.signed_in("dpo").get(address)
+    assert other.status_code == 400
+    assert "search again" in other.text
+    assert len(world.trail.told) == 1
+
+
+def test_of_many_words_the_first_are_forgotten_and_the_same_words_have_one_address(world: World) -> None:
+    client, first = _search(world, text="word 0")
+    for number in range(1, 51):
+        post(client, "/search", {"span": "30", "text": f"word {number}"})  # type: ignore[arg-type]
+    assert client.get(first).status_code == 400  # type: ignore[attr-defined]
+    again = [post(client, "/search", {"from": "2026-11-01", "until": "2026-11-02", "text": "word 9"})  # type: ignore[arg-type]
+             .headers["location"] for _ in range(2)]  # fmt: skip
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_number_that_is_masked_wherever_it_is_stored_is_not_looked_for(world: World, language: str) -> None:
+    client = world.signed_in("auditor")
+    client.cookies.set("accesstrail_language", language)
+    answer = post(client, "/search", {"span": "7", "text": "rief 13812345678 an"})
+    assert answer.status_code == 400
+    assert ("脱敏，无法按其检索" if language == "zh" else "masked in stored texts") in answer.text
+    assert "13812345678" not in answer.text
+    assert world.looked.asked == []
+
+
+def test_an_access_is_shown_as_the_verdict_of_a_day_later_has_it(world: World) -> None:
+    world.looked.rows = [
+        access(number, world.now_us - number * 1_000_000, explained="not_yet_explained", verdict=verdict)
+        for number, verdict in enumerate(("", "explained", "unexplained"), 1)
+    ]
+    _, address = _search(world, explained="unexplained")
+    text = world.signed_in("auditor").get(address).text
+    assert text.count('<span class="badge high">unexplained</span>') == 1
+    assert "not explained yet</span>" not in text
+    everything = world.signed_in("auditor").get(_search(world)[1]).text
+    for said in ("not explained yet", "work item", "unexplained"):
+        assert f">{said}</span>" in everything
+
+
 def test_a_token_is_taken_as_it_is_and_a_name_that_looks_so_behind_a_mark(world: World) -> None:
     known = token("subject", SUBJECT)
     _, address = _search(world, subject=known.upper())
