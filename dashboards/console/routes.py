@@ -110,6 +110,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/subjects/{token}", "search_evidence", subject.subject_page, shows_evidence=True),
     Route("GET", "/subjects/{token}/check", "search_evidence", subject.check, shows_evidence=True),
     Route("GET", "/actors/{token}", "search_evidence", actor.actor_page, shows_evidence=True),
+    Route("POST", "/masked", "see_masked_identity", reveal.show_masked, shows_evidence=True),
     Route("POST", "/reveal", "reveal_identity", reveal.reveal, shows_evidence=True),
     Route("GET", "/rules", "search_evidence", rules.rules_page, shows_evidence=True),
     Route("POST", "/rules/preview", "search_evidence", rules.preview, shows_evidence=True),

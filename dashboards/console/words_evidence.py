@@ -242,16 +242,26 @@ _ACTOR: Mapping[str, tuple[str, str]] = {
 }
 
 _LEAVING: Mapping[str, tuple[str, str]] = {
+    "masked.title": ("Part of the identity", "部分身份"),
+    "masked.lead": (
+        "Do you know this person? Part of the id, as your role may see it; that you looked is recorded.",
+        "认识此人吗？按您的角色显示部分标识，查看行为会被记录。",
+    ),
+    "masked.go": ("Show part of the id", "显示部分标识"),
+    "masked.told.responder": (
+        "Masked as for responders. This look has been recorded.", "按处置人员规则脱敏。本次查看已记录。",
+    ),
+    "masked.told.auditor": ("Masked as for auditors. This look has been recorded.", "按审计人员规则脱敏。本次查看已记录。"),
     "reveal.title": ("Reveal the identity", "还原身份"),
     "reveal.lead.actor": (
         "Who is behind this token is shown to you alone, after the reveal is recorded. Accounts are known if the "
-        "directory lists them.",
-        "还原行为被记录后，仅向您显示该假名对应的身份。目录中登记的账号可以还原。",
+        "vault holds them or the directory lists them.",
+        "还原行为被记录后，仅向您显示该假名对应的身份。身份保险库或目录中登记的账号可以还原。",
     ),
     "reveal.lead.subject": (
-        "Who is behind this token is shown to you alone, after the reveal is recorded. Data subjects are known only "
-        "where the directory lists them (flags, region, or as somebody's own record).",
-        "还原行为被记录后，仅向您显示该假名对应的身份。仅当目录中列有该主体（标记、地区或本人记录）时才能还原。",
+        "Who is behind this token is shown to you alone, after the reveal is recorded. Data subjects are known if the "
+        "vault holds them, or the directory lists them (flags, region, or as somebody's own record).",
+        "还原行为被记录后，仅向您显示该假名对应的身份。身份保险库中有，或目录中列有该主体（标记、地区或本人记录）时可以还原。",
     ),
     "reveal.reason": ("Why", "理由"),
     "reveal.go": ("Reveal and record", "记录并还原"),

@@ -83,6 +83,10 @@ ACTIONS: Mapping[str, Action] = {
     "close_breach_unnotified": Action(
         ("dpo",), "Close a suspected breach without notifying.", "不作通知而结束疑似泄露。", ALWAYS, ("dpo", "responder")
     ),
+    "see_masked_identity": Action(
+        ("soc", "responder", "auditor", "dpo"),
+        "See part of one identity, as the role's mask has it.", "按角色的脱敏规则查看一个身份的部分内容。",
+    ),
     "reveal_identity": Action(("dpo",), "Reveal one identity, with reason.", "附理由还原一个身份。"),
     "reveal_identities": Action(
         ("dpo",), "Reveal more than one identity.", "还原一个以上身份。", ALWAYS, ("dpo", "responder")

@@ -52,6 +52,7 @@ LOOKS: Mapping[str, Look] = {
     "search": Look(QUERY, RESOURCE_PREFIX + "search"),
     "actor": Look(QUERY, RESOURCE_PREFIX + "actor"),
     "subject": Look(QUERY, RESOURCE_PREFIX + "subject"),
+    "masked": Look(QUERY, RESOURCE_PREFIX + "masked_identity"),
     "sql": Look(QUERY, RESOURCE_PREFIX + "sql"),
     # What leaves
     "export": Look(EXPORT, RESOURCE_PREFIX + "search"),

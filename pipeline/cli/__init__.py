@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scan": ("pipeline.cli.scan", "Look for identifiers where none may be: tables, logs, topics, files."),
     "erase": ("pipeline.cli.erase", "Take a person's identity out of the vault for good; a signed certificate."),
     "reveal": ("pipeline.cli.reveal", "Say who is behind one token, with a reason."),
+    "reveal-masked": ("pipeline.cli.reveal", "Show part of who is behind one token, as your role may see it."),
     "sql": ("pipeline.cli.store", "Run one read-only query as the role reader."),
     "versions": ("pipeline.cli.versions", "Show which version set is in force; put another one in force."),
     "models": ("pipeline.cli.models", "Show, compare and sign models; put another one in force or go back."),

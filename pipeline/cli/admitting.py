@@ -26,6 +26,7 @@ from pipeline.errors import Forbidden
 Result = TypeVar("Result")
 LOOK_OF: Mapping[str, str] = {
     "search_evidence": "search", "query_evidence": "sql", "read_incidents": "alerts", "reveal_identity": "reveal",
+    "see_masked_identity": "masked",
     "subject_report": "subject_report", "report_actors": "subject_report", "export_evidence": "export",
     "export_bulk": "export", "export_incident": "incident_export", "audit_report": "audit_report",
 }  # fmt: skip

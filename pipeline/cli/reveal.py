@@ -1,7 +1,8 @@
-"""`accesstrail reveal`: one identity behind one token, with a reason; printed when its access event is acknowledged.
+"""`accesstrail reveal`, `reveal-masked`: who is behind one token, whole or in part; printed when Kafka has the look.
 
 Place in the flow: what the console's page does, for people who work with commands. How many somebody revealed within
-the hour is counted in the evidence itself, where page and command have left their trace.
+the hour is counted in the evidence itself, where page and command have left their trace. What part is shown goes by the
+account's roles (`display_masks.py`).
 """
 
 from __future__ import annotations
@@ -22,17 +23,22 @@ from pipeline.audit.search import token_of
 from pipeline.cli.acting import now_us
 from pipeline.cli.admitting import admitted_as
 from pipeline.cli.announcing import announce_look
+from pipeline.cli.looking import Looker, Seen, looking_as
 from pipeline.cli.options import settings_options
 from pipeline.cli.revealing import reading_vault
 from pipeline.config import Settings
-from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, UsageError
+from pipeline.errors import EXIT_DIFFERENCES, EXIT_OK, Forbidden, UsageError
 from pipeline.events import DEFAULT_TENANT
+from pipeline.privacy.display_masks import masked, policy_of
 from pipeline.privacy.keys import Keyring
 
 _REVEALED = (
     "SELECT count() FROM accesstrail.access_events WHERE tenant_id = {tenant:String} AND hex(actor_token) IN "
     "{actor:Array(String)} AND action = 'unmask' AND source_system = {source:String} AND event_time > now() - 3600"
 )
+
+
+_NOBODY = "nobody here knows it: it is not in the vault (never kept here, or erased) nor listed"
 
 
 @click.command("reveal")
@@ -79,8 +85,51 @@ def reveal_command(
     elif identity is not None:
         click.echo(identity)
     else:
-        click.echo("nobody here knows it: it is not in the vault (never kept here, or erased) nor listed", err=True)
+        click.echo(_NOBODY, err=True)
     return EXIT_OK if identity is not None else EXIT_DIFFERENCES
+
+
+@click.command("reveal-masked")
+@click.argument("token")
+@click.option("--kind", type=click.Choice(KINDS), help="What the token stands for.  [default: whichever is known]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
+@settings_options
+@looking_as("see_masked_identity", "masked", always_named=True)
+def reveal_masked_command(settings: Settings, token: str, kind: str | None, *, as_json: bool, looker: Looker) -> int:
+    """Show part of who is behind one TOKEN (32 hexadecimal digits): enough to recognise somebody known already.
+
+    It takes a personal token; which part is shown goes by your roles: soc and responder see less than auditor and dpo.
+    At least four characters stay hidden. Nothing is printed before Kafka has acknowledged the look.
+
+    \b
+    Examples:
+      accesstrail reveal-masked 5f2a…e1 --token-file me.token --state ./state
+      accesstrail reveal-masked 5f2a…e1 --kind subject --json --token-file me.token --state ./state
+
+    Exit codes: 0 shown, 1 nobody here knows it, 2 wrong use, 69 store or Kafka unreachable, 77 not allowed.
+    """
+    digits = token_of(token.strip())
+    if digits is None:
+        raise UsageError("a token is 32 hexadecimal digits")
+    policy = policy_of(looker.account.roles) if looker.account else None
+    if policy is None:
+        raise Forbidden("none of your roles sees part of an identity")
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    found, identity = _look(settings, keyring, digits, (kind,) if kind else KINDS)
+    looker.tell(
+        Seen(
+            look="masked", rows=1 if identity else 0, question={"command": "reveal-masked", "token": digits},
+            about=f"{found}:{digits}", subject_ids=(identity,) if identity and found == "subject" else (),
+        )
+    )  # fmt: skip
+    shown = masked(identity, policy) if identity else None
+    if as_json:
+        click.echo(json.dumps({"token": digits, "kind": found, "masked": shown, "policy": policy}, ensure_ascii=False))
+    elif shown is not None:
+        click.echo(shown)
+    else:
+        click.echo(_NOBODY, err=True)
+    return EXIT_OK if shown is not None else EXIT_DIFFERENCES
 
 
 def _look(settings: Settings, keyring: Keyring, token: str, kinds: tuple[str, ...]) -> tuple[str, str | None]:

@@ -141,6 +141,29 @@ def test_lists_of_incidents_holds_and_exceptions_are_looks_in_the_ledger(office:
     assert found == [(f"evidence.{name}", "read", REASON) for name in ("holds", "incidents", "rules")]
 
 
+def test_part_of_an_identity_is_shown_by_role_and_is_a_look_in_the_ledger(office: Office) -> None:
+    office.access()
+    token, who = office.token("subject", office.subject), f"soc.{uuid.uuid4().hex[:12]}"
+    soc = ["--token-file", str(token_file(office.system.folder, who, "soc"))]
+    code, shown, _ = office.run("reveal-masked", token, "--reason", REASON, own=soc)
+    assert (code, shown) == (0, f"{office.subject[:1]}****{office.subject[-2:]}\n")
+    code, shown, _ = office.run("reveal-masked", token, "--kind", "subject", "--json")
+    assert (code, json.loads(shown)["policy"]) == (0, "auditor")
+    assert json.loads(shown)["masked"] == f"{office.subject[:2]}****{office.subject[-2:]}"
+    assert office.run("reveal-masked", office.token("subject", "nobody"))[0] == 1
+    assert office.run("reveal-masked", token, own=[])[0] == EXIT_FORBIDDEN
+    analyst = ["--token-file", str(token_file(office.system.folder, f"analyst.{uuid.uuid4().hex[:8]}", "analyst"))]
+    assert office.run("reveal-masked", token, own=analyst)[0] == EXIT_FORBIDDEN
+    sql = (
+        "SELECT action, records_returned, justification FROM accesstrail.access_events "
+        "WHERE hex(actor_token) = {who:String} AND resource_type = 'evidence.masked_identity'"
+    )
+    with office.system.worker():
+        told = {"who": office.token("actor", who).upper()}
+        until(lambda: bool(office.system.reader.query(sql, told)), "the look's access event")
+    assert office.system.reader.query(sql, told) == [("audit_query", 1, REASON)]
+
+
 def test_who_may_not_reveal_or_erase_does_not(office: Office) -> None:
     others = ["--token-file", str(token_file(office.system.folder, f"soc.{uuid.uuid4().hex[:12]}", "soc"))]
     token = office.token("subject", office.subject)

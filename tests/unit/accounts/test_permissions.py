@@ -28,7 +28,7 @@ from pipeline.errors import EXIT_FORBIDDEN, Forbidden, UsageError
 ROLE_SETS = st.frozensets(st.sampled_from(sorted(ROLES)))
 READS_EVIDENCE = {
     "read_incidents", "search_evidence", "query_evidence", "export_evidence", "export_incident", "export_bulk",
-    "audit_report",
+    "audit_report", "see_masked_identity",
 }  # fmt: skip
 REVEALS = {"reveal_identity", "reveal_identities", "subject_report"}
 LOOKS_ONLY = {

@@ -70,6 +70,7 @@ def test_pages_of_daily_work_name_no_action_that_questions_about_somebody_have()
         "actor",
         "subject",
         "sql",
+        "masked",
     }
     exports = {name for name, action in actions.items() if action == "audit_export"}
     assert exports == {"export", "incident_export", "audit_report", "subject_report"}

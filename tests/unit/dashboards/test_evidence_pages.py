@@ -420,6 +420,49 @@ def test_reveals_need_a_reason_and_are_few_an_hour(world: World) -> None:
     assert post(world.signed_in("dpo"), "/reveal", form | {"reason": "asked by the works council"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("role", "seen"), [("soc", "z****ei"), ("responder", "z****ei"), ("auditor", "zh****ei"), ("dpo", "zh****ei")]
+)
+def test_part_of_an_identity_is_shown_as_the_role_has_it_and_told(world: World, role: str, seen: str) -> None:
+    client = world.signed_in(role)
+    page = post(client, "/masked", {"kind": "actor", "token": token("actor", ACTOR)})
+    assert f'<b class="identity">{seen}</b>' in page.text
+    assert ACTOR not in page.text
+    [read] = world.trail.told
+    assert (read.look, read.rows, read.about, read.unmasked) == ("masked", 1, f"actor:{token('actor', ACTOR)}", ())
+
+
+def test_a_masked_subject_is_named_to_the_log_and_one_nobody_knows_stays_a_token(world: World) -> None:
+    client = world.signed_in("soc")
+    for subject in (LISTED_SUBJECT, SUBJECT):
+        page = post(client, "/masked", {"kind": "subject", "token": token("subject", subject)}).text
+        assert subject not in page
+    assert "it is not in the vault (never kept here, or erased)" in page
+    assert [(read.rows, read.subject_ids) for read in world.trail.told] == [(1, (LISTED_SUBJECT,)), (0, ())]
+
+
+@pytest.mark.parametrize("role", ["analyst", "operator", "admin"])
+def test_other_roles_see_no_part_of_an_identity(world: World, role: str) -> None:
+    page = post(world.signed_in(role), "/masked", {"kind": "actor", "token": token("actor", ACTOR)})
+    assert page.status_code == 403
+    assert "z****" not in page.text
+    assert world.trail.told == []
+
+
+def test_part_of_an_identity_is_not_shown_while_it_cannot_be_told(world: World) -> None:
+    client = world.signed_in("soc")
+    world.trail.is_away = True
+    page = post(client, "/masked", {"kind": "actor", "token": token("actor", ACTOR)})
+    assert page.status_code == 503
+    assert "z****" not in page.text
+
+
+@pytest.mark.parametrize("form", [{"kind": "actor"}, {"kind": "case", "token": "ab" * 16}, {"token": "ab" * 16}])
+def test_part_of_what_is_no_token_of_a_person_is_not_asked_for(world: World, form: dict[str, str]) -> None:
+    assert post(world.signed_in("soc"), "/masked", form).status_code == 400
+    assert world.trail.told == []
+
+
 def test_an_account_of_its_own_is_known_by_the_identities(world: World) -> None:
     identities = world.looked.identities
     assert identities.of("actor", token("actor", ACTOR)) == ACTOR
