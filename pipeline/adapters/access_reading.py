@@ -71,6 +71,7 @@ _SELECTED = ", ".join(f"{_expression(name)} AS said_{name}" for name in _STORED)
 _VERDICTS = (
     f"SELECT {PLACE}, verdict FROM accesstrail.access_explanations WHERE tenant_id = {{tenant:String}} "
     f"AND event_time >= {moment('since')} AND event_time <= {moment('until')} AND topic IN {{topics:Array(String)}} "
+    "AND incarnation IN {lives:Array(String)} AND partition IN {partitions:Array(UInt32)} "
     "AND offset IN {offsets:Array(UInt64)}"
 )
 
@@ -209,11 +210,9 @@ class AccessReader:
         if not open_rows:
             return {}
         times = [row["event_time_us"] for row in open_rows]
-        given = {
-            "tenant": tenant, "since": min(times), "until": max(times),
-            "topics": sorted({row["topic"] for row in open_rows}),
-            "offsets": sorted({row["offset"] for row in open_rows}),
-        }  # fmt: skip
+        names = {"topics": "topic", "lives": "incarnation", "partitions": "partition", "offsets": "offset"}
+        given = {"tenant": tenant, "since": min(times), "until": max(times)}
+        given |= {name: sorted({row[column] for row in open_rows}) for name, column in names.items()}
         return {tuple(place): verdict for *place, verdict in self._reader.query(_VERDICTS, given)}
 
 
