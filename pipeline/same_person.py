@@ -30,6 +30,16 @@ def tokens_in(column: str, name: str) -> str:
     return f"{column} IN ({same_person(given(name))})"
 
 
+def one_of(column: str, name: str) -> str:
+    """Whether a token column holds one of a parameter's tokens (hex), which are all of the persons' already."""
+    return f"{column} IN ({given(name)})"
+
+
+def has_one_of(column: str, name: str) -> str:
+    """The same of a column of lists of tokens."""
+    return f"hasAny({column}, arrayMap(one -> toFixedString(unhex(one), {TOKEN_BYTES}), {{{name}:Array(String)}}))"
+
+
 def any_of(column: str, name: str) -> str:
     """The same of a column of lists of tokens."""
     return any_of_query(column, given(name))

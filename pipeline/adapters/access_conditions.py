@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipeline.audit.search import UNEXPLAINED, Question
 from pipeline.events import EXPLAINED
-from pipeline.same_person import any_of, tokens_in
+from pipeline.same_person import has_one_of, one_of
 
 EVENTS, BY_SUBJECT = "access_events", "subject_access"
 PLACE = "topic, incarnation, partition, offset"
@@ -43,15 +43,15 @@ def is_by_subject(question: Question) -> bool:
 
 
 def conditions_of(question: Question) -> Conditions:
-    """A question's conditions."""
+    """A question's conditions; its tokens are all of the persons' (`person_tokens.py`)."""
     by_subject = is_by_subject(question)
     conditions, given = [PERIOD], dict[str, object](tenant=question.tenant)
     for kind, tokens in question.tokens().items():
         given[f"{kind}_tokens"] = list(tokens)
         if kind == "subject" and not by_subject:
-            conditions.append(any_of("subject_tokens", "subject_tokens"))
+            conditions.append(has_one_of("subject_tokens", "subject_tokens"))
         else:
-            conditions.append(tokens_in(f"{kind}_token", f"{kind}_tokens"))
+            conditions.append(one_of(f"{kind}_token", f"{kind}_tokens"))
     for name, column in (("actions", "action"), ("outcomes", "outcome")):
         words = getattr(question, name)
         if words:

@@ -206,6 +206,29 @@ class AccessRow:
         return Cursor(self.event_time_us, self.topic, self.incarnation, self.partition, self.offset)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessBrief:
+    """What the table by subject knows of one access too; names and meanings as in `AccessRow`."""
+
+    event_time_us: int
+    topic: str
+    incarnation: str
+    partition: int
+    offset: int
+    event_id: str
+    tenant_id: str
+    actor_token: str
+    actor_dept: str
+    action: str
+    outcome: str
+    resource_type: str
+    purpose: str
+    explained: str
+    verdict: str
+    risk: int
+
+
+BRIEF_FIELDS = tuple(one.name for one in fields(AccessBrief))
 ROW_FIELDS = tuple(one.name for one in fields(AccessRow))
 """Names of an access's values, in the order of a row of `adapters/access_reading.py`."""
 

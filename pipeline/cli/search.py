@@ -15,10 +15,10 @@ from typing import Any
 import click
 
 from pipeline.adapters.access_conditions import is_by_subject
-from pipeline.adapters.access_reading import AccessReader
+from pipeline.adapters.access_reading import AccessReader, is_listed
 from pipeline.adapters.subject_reading import SubjectReader
 from pipeline.audit.identifiers import TokenMaker
-from pipeline.audit.search import MOST_ROWS, VERDICTS, AccessRow, Cursor, Question, checked
+from pipeline.audit.search import MOST_ROWS, VERDICTS, AccessBrief, AccessRow, Cursor, Question, checked
 from pipeline.audit.subject import CrossCheck
 from pipeline.cli.looked_at import subject_ids
 from pipeline.cli.looking import Looker, Seen, looking_as
@@ -130,11 +130,14 @@ def _wanted(settings: Settings, limit: int, given: dict[str, Any]) -> Wanted:
     return Wanted(question, limit, subject_ids(settings, tenant, named["subject"]) if "subject" in named else ())
 
 
-def _answer(settings: Settings, wanted: Wanted) -> tuple[Sequence[AccessRow], CrossCheck | None]:
+def _answer(
+    settings: Settings, wanted: Wanted
+) -> tuple[Sequence[AccessRow] | Sequence[AccessBrief], CrossCheck | None]:
     """The newest accesses that answer, and the count of the evidence where the answer is whole and can be checked."""
     question = wanted.question
     with as_role(settings, "reader") as client:
-        rows = _newest(AccessReader(client), wanted)
+        reader = AccessReader(client)
+        rows = reader.listed(question, wanted.limit) if is_listed(question) else _newest(reader, wanted)
         if not _is_checked(wanted, len(rows)):
             return rows, None
         period = question.from_us, question.until_us
@@ -158,7 +161,7 @@ def _is_checked(wanted: Wanted, rows: int) -> bool:
     return is_by_subject(wanted.question) and rows < wanted.limit
 
 
-def _shown(row: AccessRow, names: Sequence[str]) -> list[Any]:
+def _shown(row: AccessRow | AccessBrief, names: Sequence[str]) -> list[Any]:
     values = {"event_time": _EPOCH + timedelta(microseconds=row.event_time_us), "risk": row.risk / 100}
     return [values[name] if name in values else getattr(row, name) for name in names]
 

@@ -3,7 +3,7 @@
 `make bench-store`, or `python -m tests.bench.store --events 1000000 --state FOLDER`. Events go through `Chain.form` and
 `commit_batch` into a real local ClickHouse; Kafka is left out. The folder keeps the data: a second run goes on where
 the ledger ends. Size is measured after merges (`OPTIMIZE … FINAL`); lookups as role reader through the views, before
-and after merges, each subject twice in a row, with the server's query condition cache off.
+and after merges, each subject twice in a row.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ import numpy as np
 
 from deploy.local.configuration import settings as state_settings
 from detectors.profile import Profiles
+from pipeline.adapters.access_reading import AccessReader
 from pipeline.adapters.activations import open_activations
 from pipeline.adapters.clickhouse import ClickHouse, connect
 from pipeline.adapters.store import open_store
+from pipeline.audit.search import Question
 from pipeline.batch import FormedBatch, PartitionMemory
 from pipeline.cli.stack_run import StackOptions, end, launch
 from pipeline.column_batch import ColumnBatch
@@ -41,6 +43,7 @@ PARTITIONS = 8
 _INCARNATION = "bench-life"
 _COMMITTERS = 2
 _LOOKUPS = 40
+_LATEST_US = 4_102_444_800_000_000
 
 
 class _NoPublisher:
@@ -172,20 +175,14 @@ def merge(migrator: ClickHouse) -> None:
         migrator.query(f"OPTIMIZE TABLE {RAW}.{name} FINAL")
 
 
-HISTORY = (
-    "SELECT event_time, tenant_id, actor_token, actor_dept, action, outcome, resource_type, purpose, explained, "
-    "risk / 100 AS risk, event_id, topic, partition, offset FROM accesstrail.subject_access "
-    "WHERE tenant_id = {tenant:String} "
-    "AND subject_token IN (SELECT toFixedString(unhex(arrayJoin({tokens:Array(String)})), 16)) "
-    "ORDER BY event_time DESC, topic, partition, offset DESC LIMIT {limit:UInt64}"
-)
-"""What `accesstrail search --subject` asks."""
-
-
 def lookups(settings: Settings) -> dict[str, object]:
-    """Milliseconds of a subject's newest 100 accesses: subjects of every popularity, each asked once, then again."""
+    """Milliseconds of a subject's newest 100 accesses: subjects of every popularity, each asked once, then again.
+
+    What `accesstrail search --subject` asks: links of the token, the accesses, verdicts of those nothing explained.
+    """
     keyring = Keyring.load(settings.protection.token_keys_file)
-    reader = connect(settings.clickhouse, "reader")
+    reader = AccessReader(connect(settings.clickhouse, "reader"))
+    anytime = Question(tenant="default", from_us=0, until_us=_LATEST_US)
     ranks = np.unique(np.geomspace(1, SUBJECTS - 1, _LOOKUPS).astype(int))
     first: list[float] = []
     again: list[float] = []
@@ -194,9 +191,7 @@ def lookups(settings: Settings) -> dict[str, object]:
         token = keyring.token("default", "subject", f"c-{100_000 + rank}").hex()
         for spent in (first, again):
             begun = time.perf_counter()
-            found = reader.query(
-                HISTORY, {"tenant": "default", "tokens": [token], "limit": 100}, {"use_query_condition_cache": 0}
-            )
+            found = reader.listed(replace(anytime, subjects=(token,)), 100)
             spent.append((time.perf_counter() - begun) * 1000)
         rows += len(found)
     reader.close()

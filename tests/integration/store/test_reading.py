@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from pipeline.adapters.health_reading import HealthReader
 from pipeline.adapters.store import RAW, ClickHouseStore
 from pipeline.adapters.subject_reading import SubjectReader
 from pipeline.audit.actor import USUAL_DAYS
-from pipeline.audit.search import VERDICTS, Question
+from pipeline.audit.search import BRIEF_FIELDS, VERDICTS, Question
 from pipeline.column_batch import ArrayColumn, ColumnBatch, FixedColumn, Interner, TextColumn
 from pipeline.columns import ACCESS_EVENT_COLUMNS, DEAD_LETTER_COLUMNS, EXPLANATION_COLUMNS
 from pipeline.directory.snapshot import SourceRow
@@ -236,6 +237,36 @@ def test_what_explains_an_access_goes_by_the_verdict_of_a_day_later(
         assert expected, words
     found = AccessReader(reader).found(world.question(), 1000).rows
     assert {row.offset: row.verdict for row in found} == {row["offset"]: final.get(row["offset"], "") for row in rows}
+
+
+@pytest.mark.parametrize("most_entries", [0, 200_000], ids=["large ledger", "small ledger"])
+def test_what_the_table_by_subject_lists_is_what_the_evidence_says(
+    reader: ClickHouse, world: World, connect_as: Callable[[str], ClickHouse], monkeypatch: pytest.MonkeyPatch,
+    most_entries: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(access_reading, "_MOST_ENTRIES", most_entries)
+    _verdicts(
+        connect_as("writer"), world, [row for row in world.rows if row["explained"] != "explained"][:40], "unexplained"
+    )
+    subject = Counter(one for row in world.rows for one in row["subject_tokens"]).most_common(1)[0][0]
+    question = world.question(subjects=(subject,))
+    listed = AccessReader(reader).listed(question, 1000)
+    whole = AccessReader(reader).found(question, 1000).rows
+    assert [asdict(one) for one in listed] == [{name: getattr(row, name) for name in BRIEF_FIELDS} for row in whole]
+    assert any(one.verdict == "unexplained" for one in listed)
+    assert AccessReader(reader).listed(question, 7) == listed[:7]
+    narrowed = world.question(subjects=(subject,), purpose="客服", least_risk=3000)
+    expected = [one for one in listed if one.purpose == "客服" and one.risk >= 3000]
+    assert AccessReader(reader).listed(narrowed, 1000) == expected
+    assert expected
+
+
+@pytest.mark.parametrize("more", [{"text": "batch"}, {"explained": ("explained",)}, {"cases": ("ab" * 16,)}])
+def test_the_table_by_subject_lists_nothing_that_it_does_not_know(
+    reader: ClickHouse, world: World, more: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="does not answer"):
+        AccessReader(reader).listed(world.question(subjects=("ab" * 16,), **more), 10)
 
 
 def test_pages_one_after_the_other_are_the_whole_also_where_many_accesses_share_a_moment(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from pipeline.accounts.model import Account
 from pipeline.audit.quota import LOOK_QUOTA, Quota, Used
 from pipeline.audit.reads import DENIED, read_event
-from pipeline.audit.search import AccessPage, Cursor, Question, page_of
+from pipeline.audit.search import AccessPage, AccessRow, Cursor, Question, page_of
 from pipeline.audit.subject import CrossCheck
 from pipeline.audit_settings import AuditSettings
 from pipeline.cli import looked_at, search, store
@@ -80,6 +80,9 @@ class FakeAccesses:
         said = {"actor_dept": MARK, "justification": "night batch"}
         rows = [access(one, 1_795_000_000_000_000 - one, **said) for one in range(begun, self._desk.store.rows)]
         return page_of(rows, limit)
+
+    def listed(self, question: Question, limit: int) -> Sequence[AccessRow]:
+        return self.found(question, limit).rows
 
 
 class Desk:
