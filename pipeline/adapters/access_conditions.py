@@ -26,7 +26,10 @@ def moment(name: str) -> str:
 
 
 PERIOD = f"tenant_id = {{tenant:String}} AND event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
-_JUDGED_LATER = f"SELECT {PLACE} FROM accesstrail.access_explanations WHERE {PERIOD}"  # noqa: S608  our own text
+# A number in place of four columns: sets of millions of places take a third of the time and of the memory. Two places
+# of one number among ten million of each: one chance in two hundred thousand.
+_PLACE_DIGEST = f"sipHash64({PLACE})"
+_JUDGED_LATER = f"SELECT {_PLACE_DIGEST} FROM accesstrail.access_explanations WHERE {PERIOD}"  # noqa: S608  our own text
 
 
 class Conditions(NamedTuple):
@@ -72,11 +75,11 @@ def conditions_of(question: Question) -> Conditions:
 def _explained(words: tuple[str, ...], given: dict[str, object]) -> str:
     """What is said by now is one of the words: the verdict of a day later, else what the stream said."""
     given["explained"] = list(words)
-    found = [f"({PLACE}) IN ({_JUDGED_LATER} AND verdict IN {{explained:Array(String)}})"]
+    found = [f"{_PLACE_DIGEST} IN ({_JUDGED_LATER} AND verdict IN {{explained:Array(String)}})"]
     if FINAL in words:
         found.append(f"explained = '{FINAL}'")
     passing = [word for word in words if word not in (FINAL, UNEXPLAINED)]
     if passing:
         given["passing"] = passing
-        found.append(f"(toString(explained) IN {{passing:Array(String)}} AND ({PLACE}) NOT IN ({_JUDGED_LATER}))")
+        found.append(f"(toString(explained) IN {{passing:Array(String)}} AND {_PLACE_DIGEST} NOT IN ({_JUDGED_LATER}))")
     return f"({' OR '.join(found)})"

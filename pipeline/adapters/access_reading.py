@@ -44,6 +44,8 @@ from pipeline.audit.text_search import holds, words_of
 from pipeline.columns import NO_TOKEN
 from pipeline.config import ClickHouseSettings
 
+_Place = tuple[Any, ...]
+"""Actor token (hex), event time, topic, incarnation, partition, offset: where evidence lies, as a question finds it."""
 SHOWN_SUBJECTS = 20
 MOST_TEXTS = 50_000
 """Different texts looked through at once; of a window with more of them each half is asked for itself."""
@@ -135,19 +137,26 @@ class AccessReader:
         checked(question)
         if is_by_subject(question) and not is_listed(question):
             return self._sifted(question, limit, after)
-        places = self._places(question, limit + 1, after)
-        at = {place.cursor: place for place in self._rows(question.tenant, places)}
-        rows = [at[Cursor(*place[1:])] for place in places if Cursor(*place[1:]) in at]
-        return page_of(rows, limit)
+        return page_of(self._in_order(question.tenant, self._places(question, limit + 1, after)), limit)
+
+    def _in_order(self, tenant: str, places: Sequence[_Place]) -> list[AccessRow]:
+        """The accesses at the places, in their order."""
+        at = {row.cursor: row for row in self._rows(tenant, places)}
+        return [at[cursor] for _, *place in places if (cursor := Cursor(*place)) in at]
 
     def listed(self, question: Question, limit: int) -> Sequence[AccessBrief]:
-        """The newest accesses to a subject as the table by subject has them, in one question: a fraction of `found`.
+        """The newest accesses to a subject as the table by subject has them: a fraction of the time of `found`.
 
         Raises: UsageError: the question cannot be asked; ValueError: this table does not answer it.
         """
         if not is_listed(checked(question)):
             raise ValueError("the table by subject does not answer this")
+        return self._briefs(question, limit, None)
+
+    def _briefs(self, question: Question, limit: int, after: Cursor | None) -> list[AccessBrief]:
         asked = self._asked(question)
+        if after is not None:
+            _go_on(asked, after)
         sql = (
             f"SELECT {_BRIEF} FROM accesstrail.{asked.view} WHERE {' AND '.join(asked.conditions)} "
             f"ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {PLACE} LIMIT {{limit:UInt64}}"
@@ -159,20 +168,26 @@ class AccessReader:
         return [AccessBrief(**row, verdict=verdicts.get(_place_of(row), "")) for row in rows]
 
     def _sifted(self, question: Question, limit: int, after: Cursor | None) -> AccessPage:
-        """Of all accesses to a subject those that hold the words and are explained as asked."""
-        rows, words = list[AccessRow](), words_of(question.text)
-        every = replace(question, text="", explained=())
-        while len(rows) <= limit:
-            page = self.found(every, MOST_ROWS, after)
-            rows += (
-                row for row in page.rows
-                if (not question.explained or row.said in question.explained)
-                and holds(words, row.justification, row.denial_reason)
-            )  # fmt: skip
-            after = page.after
-            if after is None:
+        """Of all accesses to a subject those that are explained as asked and hold the words."""
+        words, every, found = words_of(question.text), replace(question, text="", explained=()), list[_Place]()
+        while len(found) <= limit:
+            page = self._briefs(every, MOST_ROWS, after)
+            kept = [
+                (one.actor_token, *one.cursor) for one in page
+                if not question.explained or one.said in question.explained
+            ]  # fmt: skip
+            found += self._of_words(question.tenant, kept, words) if words else kept
+            if len(page) < MOST_ROWS:
                 break
-        return page_of(rows, limit)
+            after = page[-1].cursor
+        return page_of(self._in_order(question.tenant, found[: limit + 1]), limit)
+
+    def _of_words(self, tenant: str, places: Sequence[_Place], words: Sequence[str]) -> list[_Place]:
+        """Those places whose texts hold the words."""
+        columns = f"toUnixTimestamp64Micro(event_time), {PLACE}, {_TEXTS}"
+        written = self._standing(columns, tenant, places, f" AND {_WRITTEN}")
+        held = {tuple(place) for *place, justification, denial in written if holds(words, justification, denial)}
+        return [place for place in places if place[1:] in held]
 
     def _asked(self, question: Question) -> Conditions:
         """A question's conditions, with all tokens of whom it names."""
@@ -191,14 +206,14 @@ class AccessReader:
             self._counted_s = time.monotonic()
         return {"query_plan_optimize_join_order_limit": 0} if self._entries <= _MOST_ENTRIES else {}
 
-    def _places(self, question: Question, limit: int, after: Cursor | None) -> list[tuple[Any, ...]]:
-        """Actor token and position of each, in order."""
+    def _places(self, question: Question, limit: int, after: Cursor | None) -> list[_Place]:
+        """Where each lies, in order."""
         asked, words = self._asked(question), words_of(question.text)
         if after is not None:
             _go_on(asked, after)
         newest_us = question.until_us if after is None else min(question.until_us, after.event_time_us + 1)
         tomorrow_us = time.time_ns() // 1000 + _DAY_US
-        found: list[tuple[Any, ...]] = []
+        found: list[_Place] = []
         for window in windows(question.from_us, newest_us, is_whole=asked.view == BY_SUBJECT, ahead_us=tomorrow_us):
             left = limit - len(found)
             found += self._holding(words, asked, window, left) if words else self._within(asked, window, left)
@@ -206,9 +221,7 @@ class AccessReader:
                 break
         return found
 
-    def _holding(
-        self, words: Sequence[str], asked: Conditions, window: tuple[int, int], limit: int
-    ) -> list[tuple[Any, ...]]:
+    def _holding(self, words: Sequence[str], asked: Conditions, window: tuple[int, int], limit: int) -> list[_Place]:
         """What answers within one window and holds the words."""
         from_us, until_us = window
         is_divisible = until_us - from_us > _SHORTEST_US
@@ -230,7 +243,7 @@ class AccessReader:
         held = asked._replace(conditions=[*asked.conditions, _HELD], given={**asked.given, "digests": digests})
         return self._within(held, window, limit)
 
-    def _within(self, asked: Conditions, window: tuple[int, int], limit: int) -> list[tuple[Any, ...]]:
+    def _within(self, asked: Conditions, window: tuple[int, int], limit: int) -> list[_Place]:
         """What answers within one window of time."""
         sql = (
             f"SELECT lower(hex(actor_token)), toUnixTimestamp64Micro(event_time), {PLACE} "
@@ -241,14 +254,23 @@ class AccessReader:
         settings = self._join_settings() if asked.view == BY_SUBJECT else None
         return [tuple(row) for row in self._reader.query(sql, given, settings)]
 
-    def _rows(self, tenant: str, places: Sequence[tuple[Any, ...]]) -> Iterator[AccessRow]:
-        """What stands at the positions, and perhaps others with the same offsets in other partitions."""
+    def _rows(self, tenant: str, places: Sequence[_Place]) -> Iterator[AccessRow]:
+        """What stands at the places, and perhaps others with the same offsets in other partitions."""
+        rows = [dict(zip(_STORED, row, strict=True)) for row in self._standing(_SELECTED, tenant, places)]
+        verdicts = self._verdicts(tenant, rows)
+        for row in rows:
+            yield _access(row, verdicts.get(_place_of(row), ""))
+
+    def _standing(
+        self, columns: str, tenant: str, places: Sequence[_Place], more: str = ""
+    ) -> Sequence[tuple[Any, ...]]:
+        """Columns of the evidence at the places."""
         if not places:
-            return
+            return ()
         sql = (
-            f"SELECT {_SELECTED} FROM accesstrail.access_events WHERE tenant_id = {{tenant:String}} "
+            f"SELECT {columns} FROM accesstrail.access_events WHERE tenant_id = {{tenant:String}} "
             f"AND event_time >= {moment('since')} AND event_time <= {moment('until')} "
-            f"AND (toDate(event_time), actor_token) IN ({_PAIRS}) AND offset IN {{offsets:Array(UInt64)}}"
+            f"AND (toDate(event_time), actor_token) IN ({_PAIRS}) AND offset IN {{offsets:Array(UInt64)}}{more}"
         )
         times = [place[1] for place in places]
         pairs = sorted({(place[1] // _DAY_US, place[0]) for place in places})
@@ -256,10 +278,7 @@ class AccessReader:
             "tenant": tenant, "since": min(times), "until": max(times), "days": [day for day, _ in pairs],
             "actors": [actor for _, actor in pairs], "offsets": sorted({place[-1] for place in places}),
         }  # fmt: skip
-        rows = [dict(zip(_STORED, row, strict=True)) for row in self._reader.query(sql, given)]
-        verdicts = self._verdicts(tenant, rows)
-        for row in rows:
-            yield _access(row, verdicts.get(_place_of(row), ""))
+        return self._reader.query(sql, given)
 
     def _verdicts(self, tenant: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[tuple[Any, ...], str]:
         """What is said for good of accesses that were not explained when they happened."""

@@ -146,8 +146,32 @@ def _faults_of_tokens(question: Question) -> list[str]:
     ]
 
 
+class _Placed:
+    """What every answer knows of its place and of what explains it."""
+
+    __slots__ = ()
+
+    event_time_us: int
+    topic: str
+    incarnation: str
+    partition: int
+    offset: int
+    explained: str
+    verdict: str
+
+    @property
+    def said(self) -> str:
+        """Whether it is explained, as far as it is known by now: one of `VERDICTS`, "" where nobody asked."""
+        return self.verdict or self.explained
+
+    @property
+    def cursor(self) -> Cursor:
+        """Its place in the order of answers."""
+        return Cursor(self.event_time_us, self.topic, self.incarnation, self.partition, self.offset)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccessRow:
+class AccessRow(_Placed):
     """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were.
 
     `explained`: what the stream said; `verdict`: what is said for good a day later, "" before.
@@ -195,19 +219,9 @@ class AccessRow:
     reasons: Sequence[str]
     is_duplicate: bool
 
-    @property
-    def said(self) -> str:
-        """Whether it is explained, as far as it is known by now: one of `VERDICTS`, "" where nobody asked."""
-        return self.verdict or self.explained
-
-    @property
-    def cursor(self) -> Cursor:
-        """Its place in the order of answers."""
-        return Cursor(self.event_time_us, self.topic, self.incarnation, self.partition, self.offset)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccessBrief:
+class AccessBrief(_Placed):
     """What the table by subject knows of one access too; names and meanings as in `AccessRow`."""
 
     event_time_us: int
