@@ -49,7 +49,7 @@ _Place = tuple[Any, ...]
 SHOWN_SUBJECTS = 20
 MOST_TEXTS = 50_000
 """Different texts looked through at once; of a window with more of them each half is asked for itself."""
-_MOST_ENTRIES, _COUNT_HOLDS_S = 200_000, 60.0
+_MOST_ENTRIES, _COUNT_HOLDS_S = 100_000, 60.0
 _DAY_US, _GROWTH, _SHORTEST_US = 86_400_000_000, 4, 1_000_000
 # Days and accounts together are the order in which evidence lies: only their granules are read.
 _PAIRS = (
@@ -144,16 +144,20 @@ class AccessReader:
         at = {row.cursor: row for row in self._rows(tenant, places)}
         return [at[cursor] for _, *place in places if (cursor := Cursor(*place)) in at]
 
-    def listed(self, question: Question, limit: int) -> Sequence[AccessBrief]:
+    def listed(self, question: Question, limit: int, *, with_verdicts: bool = False) -> Sequence[AccessBrief]:
         """The newest accesses to a subject as the table by subject has them: a fraction of the time of `found`.
+
+        `with_verdicts`: also what is said for good, for which another table is read all over; else "" each.
 
         Raises: UsageError: the question cannot be asked; ValueError: this table does not answer it.
         """
         if not is_listed(checked(question)):
             raise ValueError("the table by subject does not answer this")
-        return self._briefs(question, limit, None)
+        return self._briefs(question, limit, None, with_verdicts=with_verdicts)
 
-    def _briefs(self, question: Question, limit: int, after: Cursor | None) -> list[AccessBrief]:
+    def _briefs(
+        self, question: Question, limit: int, after: Cursor | None, *, with_verdicts: bool
+    ) -> list[AccessBrief]:
         asked = self._asked(question)
         if after is not None:
             _go_on(asked, after)
@@ -164,14 +168,14 @@ class AccessReader:
         given = {**asked.given, "from_us": question.from_us, "until_us": question.until_us, "limit": limit}
         answer = self._reader.query(sql, given, self._join_settings())
         rows = [dict(zip(_STORED_BRIEF, row, strict=True)) for row in answer]
-        verdicts = self._verdicts(question.tenant, rows)
+        verdicts = self._verdicts(question.tenant, rows) if with_verdicts else {}
         return [AccessBrief(**row, verdict=verdicts.get(_place_of(row), "")) for row in rows]
 
     def _sifted(self, question: Question, limit: int, after: Cursor | None) -> AccessPage:
         """Of all accesses to a subject those that are explained as asked and hold the words."""
         words, every, found = words_of(question.text), replace(question, text="", explained=()), list[_Place]()
         while len(found) <= limit:
-            page = self._briefs(every, MOST_ROWS, after)
+            page = self._briefs(every, MOST_ROWS, after, with_verdicts=bool(question.explained))
             kept = [
                 (one.actor_token, *one.cursor) for one in page
                 if not question.explained or one.said in question.explained

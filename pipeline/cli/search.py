@@ -34,7 +34,7 @@ _LATEST_US = 4_102_444_800_000_000
 """2100-01-01: nothing is kept with a later time."""
 _COLUMNS = (
     "event_time", "tenant_id", "actor_token", "actor_dept", "action", "outcome", "resource_type", "purpose",
-    "explained", "verdict", "risk", "event_id", "topic", "partition", "offset",
+    "explained", "risk", "event_id", "topic", "partition", "offset",
 )  # fmt: skip
 _WRITTEN = ("justification", "denial_reason")
 _IDS = {"actor": "actor", "subject": "subject", "resource": "resource", "work_item": "case"}
@@ -48,6 +48,7 @@ class Wanted:
     question: Question
     limit: int
     subject_ids: tuple[str, ...]
+    with_verdicts: bool
 
     def seen(self, rows: int) -> Seen:
         """The look as it is told: an account and a data subject are kinds of their own, as in the console."""
@@ -75,6 +76,7 @@ class Wanted:
 @click.option(
     "--explained", multiple=True, type=click.Choice(VERDICTS), help="What explains it by now; any of several."
 )
+@click.option("--verdicts", is_flag=True, help="Show the verdict of a day later, too.")
 @click.option("--min-risk", default=0.0, show_default=True, type=click.FloatRange(0, 100), help="Smallest risk.")
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="Tenant the ids belong to.")
 @click.option("--from", "since", callback=moment, help="First event time, included.")
@@ -88,9 +90,9 @@ def search_command(settings: Settings, limit: int, *, as_json: bool, looker: Loo
 
     Everything given must hold. An id may be given as its token of 32 digits, copied from a page or an answer; an id
     that itself looks so is written behind `id:`. --text takes no numbers or addresses of people: they are masked in
-    what is stored. --explained goes by the verdict of a day later where there is one (`verdict` in the answer), else by
-    what was known when the access happened. With a personal token the look is recorded before anything is printed. An
-    answer about a subject that --limit did not cut is counted in the evidence itself, too.
+    what is stored. --explained goes by the verdict of a day later where there is one (shown then, or with --verdicts),
+    else by what was known when the access happened. With a personal token the look is recorded before anything is
+    printed. An answer about a subject that --limit did not cut is counted in the evidence itself, too.
 
     \b
     Examples:
@@ -106,15 +108,15 @@ def search_command(settings: Settings, limit: int, *, as_json: bool, looker: Loo
     wanted = _wanted(settings, limit, given)
     rows, check = _answer(settings, wanted)
     looker.tell(wanted.seen(len(rows)))
-    names = _COLUMNS + (_WRITTEN if wanted.question.text else ())
+    names = _COLUMNS + (("verdict",) if wanted.with_verdicts else ()) + (_WRITTEN if wanted.question.text else ())
     print_rows([_shown(row, names) for row in rows], names, ["String"] * len(names), as_json=as_json)
     return _checked(check) if _is_checked(wanted, len(rows)) else EXIT_OK
 
 
 def _wanted(settings: Settings, limit: int, given: dict[str, Any]) -> Wanted:
     """The question of the options, tokens in place of ids. Raises: UsageError: nothing is asked, or it cannot be."""
-    times = given.pop("since"), given.pop("until")
-    tenant = given.pop("tenant")
+    times, tenant = (given.pop("since"), given.pop("until")), given.pop("tenant")
+    with_verdicts = bool(given.pop("verdicts") or given["explained"])
     if not any(given.values()) and times == (None, None):
         raise UsageError("say what to look for: an account, a data subject, a purpose, words, a time … (see --help)")
     maker = TokenMaker(Keyring.load(settings.protection.token_keys_file), tenant)
@@ -127,7 +129,8 @@ def _wanted(settings: Settings, limit: int, given: dict[str, Any]) -> Wanted:
             least_risk=round(given["min_risk"] * 100),
         )
     )  # fmt: skip
-    return Wanted(question, limit, subject_ids(settings, tenant, named["subject"]) if "subject" in named else ())
+    known = subject_ids(settings, tenant, named["subject"]) if "subject" in named else ()
+    return Wanted(question, limit, known, with_verdicts)
 
 
 def _answer(
@@ -137,7 +140,11 @@ def _answer(
     question = wanted.question
     with as_role(settings, "reader") as client:
         reader = AccessReader(client)
-        rows = reader.listed(question, wanted.limit) if is_listed(question) else _newest(reader, wanted)
+        rows: Sequence[AccessRow] | Sequence[AccessBrief]
+        if is_listed(question):
+            rows = reader.listed(question, wanted.limit, with_verdicts=wanted.with_verdicts)
+        else:
+            rows = _newest(reader, wanted)
         if not _is_checked(wanted, len(rows)):
             return rows, None
         period = question.from_us, question.until_us

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -250,14 +250,14 @@ def test_what_the_table_by_subject_lists_is_what_the_evidence_says(
     )
     subject = Counter(one for row in world.rows for one in row["subject_tokens"]).most_common(1)[0][0]
     question = world.question(subjects=(subject,))
-    listed = AccessReader(reader).listed(question, 1000)
+    listed = AccessReader(reader).listed(question, 1000, with_verdicts=True)
     whole = AccessReader(reader).found(question, 1000).rows
     assert [asdict(one) for one in listed] == [{name: getattr(row, name) for name in BRIEF_FIELDS} for row in whole]
     assert any(one.verdict == "unexplained" for one in listed)
-    assert AccessReader(reader).listed(question, 7) == listed[:7]
+    assert AccessReader(reader).listed(question, 7) == [replace(one, verdict="") for one in listed[:7]]
     narrowed = world.question(subjects=(subject,), purpose="客服", least_risk=3000)
     expected = [one for one in listed if one.purpose == "客服" and one.risk >= 3000]
-    assert AccessReader(reader).listed(narrowed, 1000) == expected
+    assert AccessReader(reader).listed(narrowed, 1000, with_verdicts=True) == expected
     assert expected
 
 
@@ -328,6 +328,49 @@ def _verdicts(writer: ClickHouse, world: World, rows: list[dict[str, Any]], verd
     ]  # fmt: skip
     columns = rows_from(values, EXPLANATION_COLUMNS)
     writer.insert(f"{RAW}.access_explanations", columns, EXPLANATION_COLUMNS, token=f"{world.tenant}:{verdict}")
+
+
+class _Frugal:
+    """Role `Questions`: a server that has little memory for each."""
+
+    def __init__(self, reader: ClickHouse, most_bytes: int) -> None:
+        self._reader, self._most_bytes = reader, most_bytes
+
+    def query(
+        self, sql: str, parameters: Mapping[str, object] | None = None, settings: Mapping[str, object] | None = None
+    ) -> list[tuple[Any, ...]]:
+        return self._reader.query(sql, parameters, {**(settings or {}), "max_memory_usage": self._most_bytes})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def test_verdicts_about_others_take_no_memory_of_a_subjects_history(
+    reader: ClickHouse, world: World, connect_as: Callable[[str], ClickHouse]
+) -> None:
+    # The place of each is in the subject's period; no access stands there.
+    connect_as("writer").query(
+        f"INSERT INTO {RAW}.access_explanations (partition, offset, event_id, event_time, actor_token, tenant_id, "
+        "topic, incarnation, stream_verdict, verdict, versions_id) SELECT 9, number, generateUUIDv4(), "
+        "fromUnixTimestamp64Micro({at:Int64}, 'UTC'), unhex(repeat('ab', 16)), {tenant:String}, {topic:String}, "
+        "{life:String}, 'claimed', 'explained', unhex(repeat('00', 32)) FROM numbers(500000)",
+        {
+            "at": NOW_US - DAY_US,
+            "tenant": world.tenant,
+            "topic": world.position.topic,
+            "life": world.position.incarnation,
+        },
+    )
+    subject = (
+        world.rows[0]["subject_tokens"][0] if world.rows[0]["subject_tokens"] else world.rows[1]["subject_tokens"][0]
+    )
+    history = SubjectReader(_Frugal(reader, 40_000_000)).history(world.tenant, [subject], FROM_US, NOW_US)
+    assert history.accesses == sum(subject in row["subject_tokens"] and row["duplicate_of"] < 0 for row in world.rows)
+    assert sum(one.accesses for one in history.touchers) == history.accesses
+    connect_as("migrator").query(
+        f"ALTER TABLE {RAW}.access_explanations DELETE WHERE tenant_id = {{tenant:String}} SETTINGS mutations_sync = 2",
+        {"tenant": world.tenant},
+    )
 
 
 def test_who_touched_a_subject_equals_the_counts_of_plain_python(

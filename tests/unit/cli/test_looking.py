@@ -72,6 +72,7 @@ class FakeAccesses:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self.asked = desk, list[tuple[Question, int]]()
+        self.with_verdicts: bool | None = None
 
     def found(self, question: Question, limit: int, after: Cursor | None = None) -> AccessPage:
         self.asked.append((question, limit))
@@ -81,7 +82,8 @@ class FakeAccesses:
         rows = [access(one, 1_795_000_000_000_000 - one, **said) for one in range(begun, self._desk.store.rows)]
         return page_of(rows, limit)
 
-    def listed(self, question: Question, limit: int) -> Sequence[AccessRow]:
+    def listed(self, question: Question, limit: int, *, with_verdicts: bool) -> Sequence[AccessRow]:
+        self.with_verdicts = with_verdicts
         return self.found(question, limit).rows
 
 
@@ -418,8 +420,17 @@ def test_what_was_written_is_shown_where_words_were_looked_for(desk: Desk) -> No
         json.loads(desk.run(search.search_command, *words, *more).stdout) for more in ((), ("--text", "batch"))
     )
     assert plain["event_time"] == "2026-11-18T11:06:40Z"
-    assert (plain["risk"], plain["explained"], plain["verdict"]) == (12.34, "explained", "")
+    assert (plain["risk"], plain["explained"]) == (12.34, "explained")
     assert texts == plain | {"justification": "night batch", "denial_reason": ""}
+
+
+def test_verdicts_are_shown_where_they_are_asked_for(desk: Desk) -> None:
+    said = [
+        json.loads(desk.run(*command, *words, "--json").stdout)
+        for command, *words in ((BY_SUBJECT,), (BY_SUBJECT, "--verdicts"), (LOOKS[1], "--explained", "unexplained"))
+    ]
+    assert ["verdict" in one for one in said] == [False, True, True]
+    assert desk.accesses.with_verdicts is True
 
 
 def test_more_rows_than_one_page_holds_come_page_by_page(desk: Desk) -> None:
