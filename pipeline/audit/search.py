@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from pipeline.audit.text_search import LONGEST_TEXT, refuse_identifiers
+from pipeline.audit.text_search import LONGEST_TEXT, refuse_identifiers, words_of
 from pipeline.columns import TOKEN_BYTES
 from pipeline.errors import UsageError
 from pipeline.events import ACTIONS, EXPLAINED, OUTCOMES
@@ -118,6 +118,8 @@ def checked(question: Question) -> Question:
     ]
     if len(question.text) > LONGEST_TEXT:
         faults.append(f"the text may have {LONGEST_TEXT} characters")
+    if question.text and not words_of(question.text):
+        faults.append("the text has no words")
     if not question.tenant or len(question.tenant) > _LONGEST_TEXT:
         faults.append("the tenant has no name")
     if question.from_us >= question.until_us:

@@ -53,7 +53,7 @@ def test_a_cursor_of_other_values_is_refused(values: str) -> None:
         {"actions": ("steal",)},
         {"outcomes": ("maybe",)}, {"explained": ("perhaps",)}, {"least_risk": 10_001}, {"least_risk": -1},
         {"from_us": 5, "until_us": 5}, {"purpose": "x" * 257}, {"tenant": ""},
-            {"text": "zhang " * 50}, {"text": "zhang 13812345678"},
+            {"text": "zhang " * 50}, {"text": " \u3000"}, {"text": "zhang 13812345678"},
     ],
 )  # fmt: skip
 def test_a_question_that_cannot_be_asked_is_refused_without_its_values(wrong: dict[str, Any]) -> None:
