@@ -30,6 +30,8 @@ _KNOTS = 257
 _PRESSED_FROM = 15.0
 ACCOUNTED_WEIGHT = 0.8
 _DAYS_TOP = 0.98
+_DECADE_A_DECADE = 1.0
+"""The steepest tail of what is itself told in decades: few days of history make tails that end too soon."""
 _ROUNDING = 1e-9
 """What a sum of weights may lack of a share that it reaches."""
 
@@ -56,14 +58,14 @@ class Tail:
         return np.where(score > self.values[-1], pressed, inside)
 
 
-def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP) -> Tail:
-    """The tail of a score on history: empirical to the quantile `top`, exponential above."""
+def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP, steepest: float = math.inf) -> Tail:
+    """The tail of a score on history: empirical to the quantile `top`, exponential above, at most so steep."""
     levels = np.linspace(0.0, -math.log10(1.0 - top), _KNOTS)
     values = np.quantile(score, 1.0 - 10.0**-levels, method="higher").astype(np.float64)
-    return _tail(values, levels, score, np.ones(len(score)))
+    return _tail(values, levels, score, np.ones(len(score)), steepest)
 
 
-def fit_tail_of_days(score: F64, days: I64, top: float = _TOP) -> Tail:
+def fit_tail_of_days(score: F64, days: I64, top: float = _TOP, steepest: float = math.inf) -> Tail:
     """The same where each day of an account weighs alike, its events share the weight; `days` as in `calibrate`."""
     levels = np.linspace(0.0, -math.log10(1.0 - top), _KNOTS)
     _, place, counts = np.unique(days, return_inverse=True, return_counts=True)
@@ -71,10 +73,10 @@ def fit_tail_of_days(score: F64, days: I64, top: float = _TOP) -> Tail:
     order = np.argsort(score, kind="stable")
     reached = np.cumsum(weight[order]) / len(counts)
     values = score[order[np.minimum(np.searchsorted(reached, 1.0 - 10.0**-levels - _ROUNDING), len(order) - 1)]]
-    return _tail(values, levels, score, weight)
+    return _tail(values, levels, score, weight, steepest)
 
 
-def _tail(values: F64, levels: F64, score: npt.NDArray[np.floating[Any]], weight: F64) -> Tail:
+def _tail(values: F64, levels: F64, score: npt.NDArray[np.floating[Any]], weight: F64, steepest: float) -> Tail:
     """Knots made increasing, and beyond the last of them the exponential tail of the mean excess."""
     values = np.maximum.accumulate(values + np.arange(_KNOTS) * 1e-12)  # np.interp wants increasing knots
     above = score > values[-1]
@@ -82,7 +84,7 @@ def _tail(values: F64, levels: F64, score: npt.NDArray[np.floating[Any]], weight
         scale = float((weight[above] * (score[above] - values[-1])).sum() / weight[above].sum())
     else:
         scale = max(float(score.std()) * 0.1, 1e-6)
-    return Tail(values, levels, 1.0 / (math.log(10.0) * max(scale, 1e-9)))
+    return Tail(values, levels, min(steepest, 1.0 / (math.log(10.0) * max(scale, 1e-9))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,10 @@ def _scores(forest_score: F64, surprisals: F32) -> list[F64]:
 
 def calibrate(forest_score: F64, surprisals: F32, days: I64) -> Calibration:
     """Fits the tails to history; `days` (n,): one number for each account and day."""
-    witnesses = tuple(fit_tail(daily_largest(score, days)[0], _DAYS_TOP) for score in _scores(forest_score, surprisals))
-    unfinished = Calibration(witnesses, witnesses[0])
-    return Calibration(witnesses, fit_tail_of_days(unfinished.fuse(forest_score, surprisals), days))
+    of_forest, *sums = (daily_largest(score, days)[0] for score in _scores(forest_score, surprisals))
+    witnesses = (fit_tail(of_forest, _DAYS_TOP), *(fit_tail(one, _DAYS_TOP, _DECADE_A_DECADE) for one in sums))
+    fused = Calibration(witnesses, witnesses[0]).fuse(forest_score, surprisals)
+    return Calibration(witnesses, fit_tail_of_days(fused, days, steepest=_DECADE_A_DECADE))
 
 
 def top3(surprisals: F32) -> F64:

@@ -89,6 +89,16 @@ def test_a_burst_in_the_history_weighs_as_one_day() -> None:
     assert once.slope == pytest.approx(often.slope)
 
 
+def test_a_tail_of_decades_falls_no_faster_than_a_decade_a_decade() -> None:
+    """Few days of history that end at one value say little of what comes after it; the forest's score is no decades."""
+    history = np.append(np.random.default_rng(10).gamma(1.0, 0.1, 400), 1.0)
+    assert fit_tail(history).slope > 1.0
+    assert fit_tail(history, steepest=1.0).slope == 1.0
+    assert fit_tail_of_days(history, np.arange(401), steepest=1.0).slope == 1.0
+    _, _, calibration = fitted()
+    assert all(tail.slope <= 1.0 for tail in (*calibration.witnesses[1:], calibration.fused))
+
+
 def test_where_days_are_alike_their_tail_is_that_of_the_events() -> None:
     history = np.random.default_rng(9).gamma(1.0, 1.0, 4000)
     one, other = fit_tail_of_days(history, np.arange(4000) // 8), fit_tail(history)
