@@ -2,12 +2,12 @@
 
 Place in the flow: between features and forest. The unit is a day of one account: P(the largest value of a peer's day >=
 x), because a strange day shows in hundreds of its events and would pass for hundreds of witnesses. Of features that
-look back over a week and more it is a week of one account, for the same reason: told by days, 15 times as many ordinary
-days as promised lay beyond three decades. Peer groups are frozen arrays of a model (quantiles by group and feature),
-never live shared state. A group needs enough days of its own; smaller ones use the global table. Values beyond the last
-quantile are extended by an exponential tail, two decades at most: one day in 5,000 is about what a history can know.
-Order columns (largest, sums of the 3 and 5 largest) are taken over *kinds* of features: what shows one thing from
-several sides counts once.
+look back over a week and more it is a week of one account, for the same reason: told by days, 6 to 20 times as many
+ordinary days as promised lay beyond three decades. Peer groups are frozen arrays of a model (quantiles by group and
+feature), never live shared state. A group needs enough days of its own; smaller ones use the global table. Values
+beyond the last quantile are extended by an exponential tail, two decades at most: one day in 5,000 is about what a
+history can know. Order columns (largest, sums of the 3 and 5 largest) are taken over *kinds* of features: what shows
+one thing from several sides counts once.
 """
 
 from __future__ import annotations
