@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from detectors.strength import strength_of
+from detectors.strength import pressed, strength_of
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ class Assessment:
     status: U8  # code of events.SCORE_STATUSES
     anomaly_score: U32  # millionths
     top3_surprisal: U16  # hundredths
-    risk: U16  # hundredths, 0–10000
+    risk: U16  # hundredths, below 10000
     level: U16  # the model's, hundredths of risk without its upper end, 0 where excepted; not evidence
     floor: U16  # the highest floor of the rules that hold and are not excepted, hundredths; not evidence
     reason_ends: I64
@@ -137,11 +137,11 @@ class Assessment:
 
     def told_risk(self, row: int) -> int:
         """The risk (hundredths) that an alert tells: the event's own, less where an exception takes its cause away."""
-        return min(int(self.risk[row]), strength_of(int(self.level[row]), int(self.floor[row])))
+        return min(int(self.risk[row]), pressed(strength_of(int(self.level[row]), int(self.floor[row]))))
 
     def gravest(self, row: int) -> int:
         """The risk (hundredths) of the graver cause alone, as `told_risk`: how grave, not how sure."""
-        return min(int(self.risk[row]), max(int(self.level[row]), int(self.floor[row])))
+        return min(int(self.risk[row]), pressed(max(int(self.level[row]), int(self.floor[row]))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """From surprisals to risk: several witnesses, fused, calibrated to a tail probability, raised by rules.
 
-Place in the flow: second half of `assess`. Witnesses are the isolation forest, the single most surprising kind of
-feature and each pattern; each is a −log10 tail probability among days of an account. Fusion: the strongest plus half
-the second; the sum is calibrated again among events. level = 20 × −log10 p in hundredths, without an upper end: 60 is
-one event in 1,000, 80 one in 10,000. Rules are floors; `strength.py` says what both come to, and the risk. What a work
-item explains or an approval covers counts eight tenths. `anomaly_score` = s / (s + 2) with s = −log10 p: monotone in
-the calibrated tail, never saturates, breaks ties of risk. The top-3 sum of surprisals is kept beside it: the baseline
-that this must match.
+Place in the flow: second half of `assess`. Witnesses are the isolation forest, the sum of the three most surprising
+kinds of features and each pattern; each is a −log10 tail probability among days of an account. Fusion: the strongest
+plus half the second; the sum is calibrated again among events, where each day of an account weighs as much as any
+other: one burst of a thousand events in the history must not stand for a thousand days. level = 20 × −log10 p in
+hundredths, without an upper end: 60 is one event in 1,000, 80 one in 10,000. Rules are floors; `strength.py` says what
+both come to, and the risk. What a work item explains or an approval covers counts eight tenths. `anomaly_score` =
+s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never saturates, breaks ties of risk. The top-3 sum of
+surprisals is kept beside it too: the baseline that all of this must match.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _KNOTS = 257
 _PRESSED_FROM = 15.0
 ACCOUNTED_WEIGHT = 0.8
 _DAYS_TOP = 0.98
-
+_DECADE_A_DECADE = 1.0
+"""The steepest tail of what is itself told in decades: few days of history make tails that end too soon."""
+_ROUNDING = 1e-9
+"""What a sum of weights may lack of a share that it reaches."""
 
 B = npt.NDArray[np.bool_]
 
@@ -54,19 +58,38 @@ class Tail:
         return np.where(score > self.values[-1], pressed, inside)
 
 
-def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP) -> Tail:
-    """The tail of a score on history: empirical to the quantile `top`, exponential above."""
+def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP, steepest: float = math.inf) -> Tail:
+    """The tail of a score on history: empirical to the quantile `top`, exponential above, at most so steep."""
     levels = np.linspace(0.0, -math.log10(1.0 - top), _KNOTS)
     values = np.quantile(score, 1.0 - 10.0**-levels, method="higher").astype(np.float64)
+    return _tail(values, levels, score, np.ones(len(score)), steepest)
+
+
+def fit_tail_of_days(score: F64, days: I64, top: float = _TOP, steepest: float = math.inf) -> Tail:
+    """The same where each day of an account weighs alike, its events share the weight; `days` as in `calibrate`."""
+    levels = np.linspace(0.0, -math.log10(1.0 - top), _KNOTS)
+    _, place, counts = np.unique(days, return_inverse=True, return_counts=True)
+    weight = 1.0 / counts[place]
+    order = np.argsort(score, kind="stable")
+    reached = np.cumsum(weight[order]) / len(counts)
+    values = score[order[np.minimum(np.searchsorted(reached, 1.0 - 10.0**-levels - _ROUNDING), len(order) - 1)]]
+    return _tail(values, levels, score, weight, steepest)
+
+
+def _tail(values: F64, levels: F64, score: npt.NDArray[np.floating[Any]], weight: F64, steepest: float) -> Tail:
+    """Knots made increasing, and beyond the last of them the exponential tail of the mean excess."""
     values = np.maximum.accumulate(values + np.arange(_KNOTS) * 1e-12)  # np.interp wants increasing knots
-    beyond = score[score > values[-1]] - values[-1]
-    scale = float(beyond.mean()) if len(beyond) else max(float(score.std()) * 0.1, 1e-6)
-    return Tail(values, levels, 1.0 / (math.log(10.0) * max(scale, 1e-9)))
+    above = score > values[-1]
+    if above.any():
+        scale = float((weight[above] * (score[above] - values[-1])).sum() / weight[above].sum())
+    else:
+        scale = max(float(score.std()) * 0.1, 1e-6)
+    return Tail(values, levels, min(steepest, 1.0 / (math.log(10.0) * max(scale, 1e-9))))
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The tails of the witnesses (forest, largest kind, then the patterns in their order) and of their fusion."""
+    """The tails of the witnesses (forest, top-3 sum, then the patterns in their order) and of their fusion."""
 
     witnesses: tuple[Tail, ...]
     fused: Tail
@@ -85,7 +108,7 @@ class Calibration:
         return first + SECOND_WEIGHT * second
 
     def leading(self, forest_score: F64, surprisals: F32) -> I64:
-        """The strongest witness of each event, (n,): 0 the forest, 1 the largest kind, then the patterns.
+        """The strongest witness of each event, (n,): 0 the forest, 1 the top-3 sum, then the patterns.
 
         Compared in millionths, so that it is the same one on every machine; of equals it is the first.
         """
@@ -97,15 +120,15 @@ class Calibration:
 
 def _scores(forest_score: F64, surprisals: F32) -> list[F64]:
     """What each witness says, in their order."""
-    largest = surprisals[:, surprisals.shape[1] - N_ORDER].astype(np.float64)
-    return [forest_score, largest, *pattern_scores(surprisals).T.astype(np.float64)]
+    return [forest_score, top3(surprisals), *pattern_scores(surprisals).T.astype(np.float64)]
 
 
 def calibrate(forest_score: F64, surprisals: F32, days: I64) -> Calibration:
     """Fits the tails to history; `days` (n,): one number for each account and day."""
-    witnesses = tuple(fit_tail(daily_largest(score, days)[0], _DAYS_TOP) for score in _scores(forest_score, surprisals))
-    unfinished = Calibration(witnesses, witnesses[0])
-    return Calibration(witnesses, fit_tail(unfinished.fuse(forest_score, surprisals)))
+    of_forest, *sums = (daily_largest(score, days)[0] for score in _scores(forest_score, surprisals))
+    witnesses = (fit_tail(of_forest, _DAYS_TOP), *(fit_tail(one, _DAYS_TOP, _DECADE_A_DECADE) for one in sums))
+    fused = Calibration(witnesses, witnesses[0]).fuse(forest_score, surprisals)
+    return Calibration(witnesses, fit_tail_of_days(fused, days, steepest=_DECADE_A_DECADE))
 
 
 def top3(surprisals: F32) -> F64:

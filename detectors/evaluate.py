@@ -45,6 +45,7 @@ def evaluate(
         "precision": round(hits / alerts, 4) if alerts else None,
         **recall(evidence),
         "pr_auc_actor_day": actor_day_curve(evidence),
+        "pr_auc_actor_day_of_events": actor_day_curve(evidence, with_alerts=False),
         "median_minutes_to_detect": minutes["all"]["median_minutes"] if minutes else None,
         "minutes_to_detect": minutes,
         "twins": twins(evidence) if len(evidence.twins) else None,

@@ -17,7 +17,7 @@ import numpy as np
 from detectors.attribution import of_features
 from detectors.base import Assessment, EventArrays, Reason
 from detectors.coverage import SCENARIOS
-from detectors.features import INDEX, KIND_OF, N_FEATURES, NAMES
+from detectors.features import INDEX, KIND_OF, LOOK_BACK, N_FEATURES, NAMES
 from detectors.group_words import group_in_words
 from detectors.isolation_forest import scores
 from detectors.model import Model
@@ -212,12 +212,9 @@ def _notes(seen: Measure) -> list[Text]:
     if seen.own is not None:
         notes.append(Text(f"own usual {_range(seen.own)}", f"本人平常 {_range(seen.own)}"))
     if seen.peers is not None:
-        whose = (
-            Text("colleagues' daily peak", "同事单日峰值")
-            if seen.of_group
-            else Text("any account's daily peak", "各账号单日峰值")
-        )
-        notes.append(Text(f"{whose.en} {_range(seen.peers)}", f"{whose.zh} {_range(seen.peers)}"))
+        peak = Text("weekly peak", "单周峰值") if seen.name in LOOK_BACK else Text("daily peak", "单日峰值")
+        whose = Text("colleagues'", "同事") if seen.of_group else Text("any account's", "各账号")
+        notes.append(Text(f"{whose.en} {peak.en} {_range(seen.peers)}", f"{whose.zh}{peak.zh} {_range(seen.peers)}"))
     rarity = rounded(10**seen.surprisal)
     if rarity > 1:
         notes.append(_rarity(seen, rarity))
@@ -225,17 +222,18 @@ def _notes(seen: Measure) -> list[Text]:
 
 
 def _rarity(seen: Measure, rarity: int) -> Text:
-    """Beside a range the words "as much" do; without one it is said whose days are counted."""
-    days = Text("days of all accounts", "每个账号")
+    """Beside a range the words "as much" do; without one it is said whose days (or weeks) are counted."""
+    unit = Text("weeks", "周") if seen.name in LOOK_BACK else Text("days", "天")
+    of = Text(f"{unit.en} of all accounts", "每个账号")
     if seen.of_group:
-        days = Text("of colleagues' days", "每名同事")
+        of = Text(f"of colleagues' {unit.en}", "每名同事")
     what = Text("", "出现")
     if seen.peers is not None:
-        days, what = Text("days", ""), Text("such a rise ", "有此增幅") if seen.is_rise else Text("as much ", "达到")
+        of, what = Text(unit.en, ""), Text("such a rise ", "有此增幅") if seen.is_rise else Text("as much ", "达到")
     if rarity > RAREST:
-        about = f"{days.zh} {RAREST:,} 天中不到 1 天{what.zh}".strip()
-        return Text(f"{what.en}on fewer than 1 in {RAREST:,} {days.en}", about)
-    return Text(f"{what.en}on 1 in {rarity:,} {days.en}", f"{days.zh}约 {rarity:,} 天中有 1 天{what.zh}")
+        about = f"{of.zh} {RAREST:,} {unit.zh}中不到 1 {unit.zh}{what.zh}".strip()
+        return Text(f"{what.en}on fewer than 1 in {RAREST:,} {of.en}", about)
+    return Text(f"{what.en}on 1 in {rarity:,} {of.en}", f"{of.zh}约 {rarity:,} {unit.zh}中有 1 {unit.zh}{what.zh}")
 
 
 def _range(usual: Range) -> str:

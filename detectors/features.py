@@ -124,6 +124,9 @@ KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("audit", ("audit_day",)),
 )
 """Features that show the same thing from different sides: one cause counts once, a new kind of reason reopens an alert."""
+LOOK_BACK = ("records_week", "subjects_week", "unexplained_2w", "subjects_2w", "slow_rise")
+"""Features that sum up a week and more: whoever is high today is high tomorrow, so an account's days are no separate
+observations of them. Their rarity is counted in weeks of an account, that of all others in days."""
 KIND_OF = {name: number for number, (_, names) in enumerate(KINDS) for name in names}
 assert set(KIND_OF) == set(NAMES)  # noqa: S101  every feature has one kind
 

@@ -37,12 +37,12 @@ from detectors.policy import RULE_THRESHOLD, Policy
 from detectors.surprisal import PeerStatistics, surprisals
 from pipeline.errors import ModelRejected
 
-MODEL_VERSION = 3
+MODEL_VERSION = 4
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 FILES = ("forest.npz", "golden.npz", "tables.npz")
 _SEAL = "manifest_sha256"
-_WITNESSES = ("forest", "largest", *(f"pattern_{pattern.name}" for pattern in PATTERNS))
+_WITNESSES = ("forest", "top3", *(f"pattern_{pattern.name}" for pattern in PATTERNS))
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 

@@ -97,6 +97,11 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     Pattern("audit", (("audit_day",), ("vip_day", "rare_action")), "the audit log read for other purposes"),
     Pattern(
+        "collecting",
+        (("subjects_1h", "subjects_1h_own"), ("unexplained_day", "unexplained_day_own", "unexplained_2w")),
+        "one customer after the other, with nothing to explain it",
+    ),
+    Pattern(
         "leaving",
         (("exported_day_own", "records_day_own"), ("records_week", "subjects_week")),
         "a rising week, and then much at once",

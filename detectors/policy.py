@@ -54,7 +54,7 @@ _DAY_US = 86_400_000_000
 class Policy:
     """The numbers alerts are decided by; immutable, part of the version set. Levels in hundredths of risk.
 
-    `threshold` is compared with the strength, which has no upper end (10,000 is risk 100, more is rarer still).
+    `threshold` is compared with the strength, which has no upper end (risk is pressed together from 9,800 on).
     """
 
     threshold: int

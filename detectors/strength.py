@@ -5,6 +5,10 @@ and the model has a level; both are on one scale, hundredths of risk (20 for eve
 event in different ways, so two who agree weigh more than one, as among the model's own witnesses (`combine`). On nine
 simulated companies this lifts the area under the precision-recall curve by actor-day from 0.43 to 0.47 over the larger
 of the two. A floor that history lowered to nothing adds nothing.
+
+Risk is the strength up to 98, from where on severity no longer changes; above, it is pressed together towards 100,
+which nothing reaches. A plain end at 100 made a quarter of all attacks' days equal to the strangest ordinary ones: who
+ranks by risk alone lost 0.04 of that area.
 """
 
 from __future__ import annotations
@@ -13,6 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 MAX_RISK = 10_000
+PRESSED_FROM = 9_800
+"""Risk equals the strength up to here: above every rule's floor, and where the gravest severity begins."""
+_ROOM = MAX_RISK - PRESSED_FROM
+_HALF_WAY = 2_000
+"""So much strength beyond takes half of the room that is left."""
 
 Hundredths = npt.NDArray[np.uint16] | npt.NDArray[np.int64]
 
@@ -30,5 +39,15 @@ def strength_of(level: int, floor: int) -> int:
 
 
 def risk_of(level: Hundredths, floor: Hundredths) -> npt.NDArray[np.uint16]:
-    """Risk of each event, (n,) hundredths, 0–10000."""
-    return np.minimum(strength(level, floor), MAX_RISK).astype(np.uint16)
+    """Risk of each event, (n,) hundredths, 0–9,992."""
+    together = strength(level, floor)
+    beyond = np.maximum(together - PRESSED_FROM, 0)
+    risk = np.minimum(together, PRESSED_FROM) + _ROOM * beyond // (beyond + _HALF_WAY)
+    hundredths: npt.NDArray[np.uint16] = risk.astype(np.uint16)
+    return hundredths
+
+
+def pressed(together: int) -> int:
+    """The risk (hundredths) of one strength."""
+    beyond = max(together - PRESSED_FROM, 0)
+    return min(together, PRESSED_FROM) + _ROOM * beyond // (beyond + _HALF_WAY)

@@ -1,11 +1,13 @@
 """How rare a feature's value is among the actor's peers: −log10 of the upper-tail probability of a day.
 
-Place in the flow: between features and forest. The unit is a day of one account: P(the largest value of a peer's day
->= x), because a strange day shows in hundreds of its events and would pass for hundreds of witnesses. Peer groups are
-frozen arrays of a model (quantiles by group and feature), never live shared state. A group needs enough days of its
-own; smaller ones use the global table. Values beyond the last quantile are extended by an exponential tail, three
-decades at most. Order columns (largest, sums of the 3 and 5 largest) are taken over *kinds* of features: what shows one
-thing from several sides counts once.
+Place in the flow: between features and forest. The unit is a day of one account: P(the largest value of a peer's day >=
+x), because a strange day shows in hundreds of its events and would pass for hundreds of witnesses. Of features that
+look back over a week and more it is a week of one account, for the same reason: told by days, 6 to 20 times as many
+ordinary days as promised lay beyond three decades. Peer groups are frozen arrays of a model (quantiles by group and
+feature), never live shared state. A group needs enough days of its own; smaller ones use the global table. Values
+beyond the last quantile are extended by an exponential tail, two decades at most: one day in 5,000 is about what a
+history can know. Order columns (largest, sums of the 3 and 5 largest) are taken over *kinds* of features: what shows
+one thing from several sides counts once.
 """
 
 from __future__ import annotations
@@ -19,19 +21,25 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32
-from detectors.features import KIND_OF, NAMES
+from detectors.features import INDEX, KIND_OF, LOOK_BACK, NAMES
 from pipeline.compiled import compiled
 
 KNOTS = 129
 N_ORDER = 3
 """Order columns appended to the surprisals: over kinds, the largest, the sum of the 3 and of the 5 largest."""
 _TOP = 0.98
-_CAP = 3.0
+_CAP = 2.0
 _FLOOR = 0.5
-_MIN_GROUP_DAYS = 150
+_MIN_GROUP_DAYS, _MIN_GROUP_WEEKS = 150, 60
 _STEEPEST = 2.0
 """A group's tail is at most so many times steeper than everybody's: few days make tails that end too soon."""
 GLOBAL_GROUP = "*"
+BY_WEEK = np.array([INDEX[name] for name in LOOK_BACK], np.int64)
+"""Columns whose unit is a week of one account."""
+DAYS_OF_WEEK = 7
+_FIRST_WEEKDAY = 3
+"""1970-01-01, day 0, was a Thursday; weeks begin on Mondays."""
+_MANY_WEEKS = 1 << 20
 _KINDS = np.array([KIND_OF[name] for name in NAMES], np.int64)
 
 
@@ -69,19 +77,65 @@ def daily_largest(
     return np.maximum.reduceat(values[order], starts, axis=0), order[starts]
 
 
-def fit(features: F32, groups: Sequence[str], group_ids: npt.NDArray[np.int32]) -> PeerStatistics:
-    """Quantile tables of history: each day's largest features (d, k), `group_ids` (d,) into `groups`."""
-    steps = levels()
-    chances = 1.0 - 10.0 ** (-steps.astype(np.float64))
-    everybody = _slopes(features)
-    names, tables, slopes = [GLOBAL_GROUP], [_table(features, chances)], [everybody]
+def fit(
+    features: F32, groups: Sequence[str], group_ids: npt.NDArray[np.int32], weeks: Weeks | None = None
+) -> PeerStatistics:
+    """Quantile tables of history: each day's largest features (d, k), `group_ids` (d,) into `groups`.
+
+    `weeks`: what the columns `BY_WEEK` are told by; without it days serve for them too.
+    """
+    known = {GLOBAL_GROUP: _Tails.of(features)}
     for index, name in enumerate(groups):
         own = features[group_ids == index]
         if len(own) >= _MIN_GROUP_DAYS:
-            names.append(name)
-            tables.append(_table(own, chances))
-            slopes.append(np.minimum(_slopes(own), everybody * _STEEPEST))
-    return PeerStatistics(tuple(names), np.stack(tables), steps, np.stack(slopes))
+            known[name] = _Tails.of(own, known[GLOBAL_GROUP])
+    if weeks is not None:
+        everybody = _Tails.of(weeks.largest)
+        for name, tails in known.items():
+            own = weeks.largest[weeks.group_ids == groups.index(name)] if name != GLOBAL_GROUP else weeks.largest
+            enough = name != GLOBAL_GROUP and len(own) >= _MIN_GROUP_WEEKS
+            tails.take(BY_WEEK, _Tails.of(own, everybody) if enough else everybody)
+    tables = list(known.values())
+    return PeerStatistics(
+        tuple(known), np.stack([one.values for one in tables]), levels(), np.stack([one.slopes for one in tables])
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """Weeks of accounts: the largest values of the columns `BY_WEEK` (w, b), and `group_ids` (w,) as in `fit`."""
+
+    largest: F32
+    group_ids: npt.NDArray[np.int32]
+
+
+def weeks_of(
+    features: F32, actors: npt.NDArray[np.int64], local_days: npt.NDArray[np.int64], group_ids: npt.NDArray[np.int32]
+) -> Weeks:
+    """The weeks of history's events (n, k): each has its actor, local day and group, (n,) each."""
+    week = actors * _MANY_WEEKS + (local_days + _FIRST_WEEKDAY) // DAYS_OF_WEEK
+    largest, begins = daily_largest(features[:, BY_WEEK], week)
+    return Weeks(largest.astype(np.float32), group_ids[begins])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tails:
+    """One group's tails: `values` (k, KNOTS), `slopes` (k,)."""
+
+    values: npt.NDArray[np.float32]
+    slopes: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, rows: F32, everybody: _Tails | None = None) -> _Tails:
+        """Those of these rows (d, k); at most so much steeper than everybody's."""
+        slopes = _slopes(rows)
+        if everybody is not None:
+            slopes = np.minimum(slopes, everybody.slopes * _STEEPEST)
+        return cls(_table(rows, 1.0 - 10.0 ** (-levels().astype(np.float64))), slopes)
+
+    def take(self, columns: npt.NDArray[np.int64], others: _Tails) -> None:
+        """Replaces these columns by the others', in their order."""
+        self.values[columns], self.slopes[columns] = others.values, others.slopes
 
 
 def _table(rows: F32, chances: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -5,8 +5,8 @@ warms profiles up, the rest is what the model is fitted to. Deterministic: rows 
 
 What an attacker could teach the model is bounded four ways: events named as excluded teach nothing at all; where the
 model in use (the *champion*) is given, the strangest account-days by its judgement are not fitted to: a cluster of
-anomalies in the history hides its like (masking); no account gives the forest more than its share of rows; tables
-and calibration count days of accounts, so that a thousand events of one day weigh as much as one. The budget's
+anomalies in the history hides its like (masking); no account gives the forest more than its share of rows; tables and
+calibration count days (or weeks) of accounts, so that a thousand events of one day weigh as much as one. The budget's
 thresholds are set over all that was not excluded, because all of it would have alerted.
 """
 
@@ -117,7 +117,9 @@ def _fitted(
     strange = _strangest_days(champion, features, group_names, groups, days, accounted)
     learnt = np.flatnonzero(~strange)
     largest, begins = surprisal.daily_largest(features[learnt], days[learnt])
-    peers = surprisal.fit(largest.astype(np.float32), group_names, groups[learnt][begins])
+    account, local_day = np.divmod(days[learnt], _MANY_DAYS)
+    weeks = surprisal.weeks_of(features[learnt], account, local_day, groups[learnt])
+    peers = surprisal.fit(largest.astype(np.float32), group_names, groups[learnt][begins], weeks)
     table = peers.index(group_names, groups)
     surprise = surprisal.surprisals(features, table, peers)
     step = max(1, -(-len(learnt) // SAMPLE_ROWS))

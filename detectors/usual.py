@@ -2,8 +2,8 @@
 
 Place in the flow: read by `explain`. Ranges hold eight days of ten: the account's own is its mean ± 1.28 deviations on
 the logarithmic scale it is kept on, clipped at 0 (p10–p90 of a normal distribution); colleagues' is the model's frozen
-quantiles of a day's largest value, as they are stored (none is interpolated), hence "daily peak". What is "more than
-usual" is decided on the numbers as they are shown, so that no text contradicts itself.
+quantiles of a day's (or week's) largest value, as they are stored (none is interpolated), hence "daily peak". What is
+"more than usual" is decided on the numbers as they are shown, so that no text contradicts itself.
 """
 
 from __future__ import annotations

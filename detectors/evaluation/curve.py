@@ -1,8 +1,11 @@
 """Precision and recall over all thresholds, by actor-day.
 
-An actor-day is one actor on one UTC day; it ranks by its largest risk, ties by its largest anomaly score, and is bad
-when an event of an attack falls on it. The area is average precision: precision at each threshold, weighted by the
-recall it adds. AUC-ROC is left out on purpose: at one attack in a thousand events it flatters everything.
+An actor-day is one actor on one UTC day; it ranks by its largest risk, of its events and of the alerts that name one of
+them, ties by the anomaly score, and is bad when an event of an attack falls on it. Alerts of the stream tell their
+event's own risk and change nothing; those of scheduled detectors are all that is known of what no single event shows.
+The same of the events' risk alone is reported beside it. The area is average precision: precision at each threshold,
+weighted by the recall it adds. AUC-ROC is left out on purpose: at one attack in a thousand events it flatters
+everything.
 """
 
 from __future__ import annotations
@@ -14,19 +17,22 @@ from detectors.base import F64
 from detectors.evaluation.evidence import DAY_US, Evidence
 
 
-def actor_day_curve(evidence: Evidence) -> float | None:
+def actor_day_curve(evidence: Evidence, *, with_alerts: bool = True) -> float | None:
     """PR-AUC by actor-day to four digits; None where no event's actor is known."""
-    rows = evidence.placed
-    if not len(rows):
+    placed = evidence.placed
+    if not len(placed):
         return None
+    risk, rows = evidence.risk[placed], placed
+    if with_alerts:
+        known = evidence.actor[evidence.named_row] >= 0
+        rows = np.concatenate((placed, evidence.named_row[known]))
+        risk = np.concatenate((risk, evidence.named_risk[known]))
     day = evidence.time_us[rows] // DAY_US
     key = evidence.actor[rows] * (day.max() + 1 - day.min()) + day - day.min()
-    order = np.lexsort((evidence.anomaly[rows], evidence.risk[rows], key))
-    last = np.flatnonzero(np.diff(key[order], append=key.max() + 1))
-    best = rows[order[last]]
+    order = np.lexsort((evidence.anomaly[rows], risk, key))
+    best = order[np.flatnonzero(np.diff(key[order], append=key.max() + 1))]
     bad = np.unique(key[evidence.attacks.of_event[rows] >= 0])
-    is_bad = np.isin(key[order[last]], bad)
-    return round(average_precision(evidence.risk[best], evidence.anomaly[best], is_bad), 4)
+    return round(average_precision(risk[best], evidence.anomaly[rows[best]], np.isin(key[best], bad)), 4)
 
 
 def average_precision(first: F64, second: F64, is_bad: npt.NDArray[np.bool_]) -> float:

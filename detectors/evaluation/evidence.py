@@ -44,11 +44,16 @@ class ScoreRecord:
 
 @dataclass(frozen=True, slots=True)
 class AlertRecord:
-    """One fired alert: the event that raised it, and that event's actor and time (UTC µs)."""
+    """One fired alert: the event that it hits, and the actor and time (UTC µs) of the one that raised it.
+
+    `named`: the event that raised it where that is another one (alerts about a source); `risk`: 0–100, as it tells.
+    """
 
     event_id: str
     actor_id: str
     time_us: int
+    risk: float = 0.0
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,10 @@ class Evidence:
     twins: Stories
     strengths: Mapping[str, str] = field(default_factory=dict)
     """Attack id → strength."""
+    named_row: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(a,) the event that each alert names, of alerts that name a scored one."""
+    named_risk: F64 = field(default_factory=lambda: np.zeros(0))
+    """(a,) what that alert tells, 0–100."""
 
     @property
     def placed(self) -> I64:
@@ -155,15 +164,18 @@ def gather(
             yield score.risk, score.anomaly_score, actor, score.time_us
 
     columns = np.fromiter(rows(), _SCORED)
+    kept = list(alerts)
     fired = [
         (row_of.get(alert.event_id, NONE), actor_of.setdefault(alert.actor_id, len(actor_of)), alert.time_us)
-        for alert in alerts
+        for alert in kept
     ]
     alert_table = np.array(fired, np.int64).reshape(-1, 3)
+    named = [(row_of.get(alert.named or alert.event_id, NONE), alert.risk) for alert in kept]
+    told = np.array([pair for pair in named if pair[0] != NONE], np.float64).reshape(-1, 2)
     return Evidence(
         columns["risk"], columns["anomaly"], columns["actor"], columns["time_us"], alert_table[:, 0],
         alert_table[:, 1], alert_table[:, 2], tuple(actor_of), stories(labels, row_of), stories(twins, row_of),
-        dict(strengths or {}),
+        dict(strengths or {}), told[:, 0].astype(np.int64), told[:, 1],
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def _summary(report: Report) -> Iterator[str]:
             ("precision · 精确率", report["precision"]),
             ("recall · 召回率", f"{_text(report['recall'])} ({low:.2f}–{high:.2f})"),
             ("PR-AUC by actor-day · 账号日 PR-AUC", report["pr_auc_actor_day"]),
+            ("… of events' risk alone, alerts left out · 仅按事件风险", report["pr_auc_actor_day_of_events"]),
             *(
                 (f"median minutes to detect, {name} · {chinese}", minutes[key]["median_minutes"])
                 for key, name, chinese in (

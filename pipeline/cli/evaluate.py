@@ -102,13 +102,13 @@ def read_evidence(scores: Path, alerts: Path, truth: Truth, progress: Progress |
     )
 
 
-def _fired(alerts: Sequence[tuple[Sighting, str]], labels: Sequence[Label], places: _Places) -> Iterator[AlertRecord]:
+def _fired(alerts: Sequence[_Alert], labels: Sequence[Label], places: _Places) -> Iterator[AlertRecord]:
     """The alerts; one about a source stands for the labelled event of the same instance that it hits, if any."""
     labelled = [places.sighting(label.scenario, label.event_id) for label in labels if label.event_id in places.row_of]
-    hits = hits_by_source([alert for alert, _ in alerts], labelled)
-    for (alert, actor_id), hit in zip(alerts, hits, strict=True):
+    hits = hits_by_source([alert for alert, _, _ in alerts], labelled)
+    for (alert, actor_id, risk), hit in zip(alerts, hits, strict=True):
         time_us = max(alert.time_us, hit.time_us) if hit else alert.time_us
-        yield AlertRecord(hit.event_id if hit else alert.event_id, actor_id, time_us)
+        yield AlertRecord(hit.event_id if hit else alert.event_id, actor_id, time_us, risk, named=alert.event_id)
 
 
 def labels_of(truth: Truth) -> Iterable[Label]:
@@ -204,9 +204,14 @@ def _score(line: Mapping[str, Any], places: _Places) -> ScoreRecord:
     return ScoreRecord(event_id, float(line["risk"]), float(line["anomaly_score"]), *place)
 
 
-def _alert(line: Mapping[str, Any], places: _Places) -> tuple[Sighting, str]:
+_Alert = tuple[Sighting, str, float]
+"""Where it was seen, its actor, its risk (0–100)."""
+
+
+def _alert(line: Mapping[str, Any], places: _Places) -> _Alert:
     seen = places.sighting(str(line.get("detector", "")), str(line["event_id"]))
-    return replace(seen, time_us=utc_us(line["event_time"])), str(line["actor_id"])
+    risk = float(line.get("risk", 0.0))  # an alert that tells none ranks no day
+    return replace(seen, time_us=utc_us(line["event_time"])), str(line["actor_id"]), risk
 
 
 def _labels(path: Path, story: str) -> Iterable[Label]:

@@ -6,7 +6,7 @@ is (a tail of history's events), gets the thresholds that keep the same budget, 
     naive                 scikit-learn's IsolationForest as it comes, on raw columns of the event
     top-3 surprisal       no forest
     forest                the forest on surprisals
-    forest + largest      fused with the single most surprising kind
+    forest + top-3        fused with the sum of the three most surprising kinds
     all witnesses         the same with the patterns: the model without rules
     with rules            the model and the rules; scheduled detectors, which look at many actors, are not in it
 """
@@ -45,7 +45,6 @@ from detectors.policy import (
     policy_for_budget,
 )
 from detectors.strength import risk_of
-from detectors.surprisal import N_ORDER
 from detectors.train import SAMPLE_ROWS, WARM_UP_SHARE
 from pipeline.adapters.directory import read_directory
 from pipeline.cli.evaluate import Truth, labels_of, strengths_of
@@ -54,12 +53,12 @@ from pipeline.offline import EventFile, JudgedBatch, OfflineChain, read_events
 from pipeline.privacy.keys import Keyring
 from pipeline.stages.assess import reasons_of
 
-NAIVE, TOP3, FOREST, LARGEST, WITNESSES, RULES = VARIANTS = (
-    "naive", "top-3 surprisal", "forest", "forest + largest", "all witnesses", "with rules",
+NAIVE, TOP3, FOREST, FUSED, WITNESSES, RULES = VARIANTS = (
+    "naive", "top-3 surprisal", "forest", "forest + top-3", "all witnesses", "with rules",
 )  # fmt: skip
 OF_NO_ACCOUNT = ("silent_source", "sequence_hole", "vip_crowd")
 """Scenarios whose events are ordinary ones of many accounts: only the source or the subject stands out."""
-_OTHERS = (TOP3, FOREST, LARGEST)
+_OTHERS = (TOP3, FOREST, FUSED)
 _WATCHED = 10_000
 """A risk at which reasons are always given."""
 
@@ -76,12 +75,12 @@ def raw_columns(events: EventArrays) -> F32:
 def other_scores(model: Model, surprisals: F32) -> dict[str, F64]:
     """The scores that the model's parts would give alone, before calibration, (n,) each."""
     of_forest = scores(model.forest, surprisals)
-    largest = surprisals[:, surprisals.shape[1] - N_ORDER].astype(np.float64)
+    summed = top3(surprisals)
     heard = [
-        tail.surprisal(score) for tail, score in zip(model.calibration.witnesses[:2], (of_forest, largest), strict=True)
+        tail.surprisal(score) for tail, score in zip(model.calibration.witnesses[:2], (of_forest, summed), strict=True)
     ]
     fused = np.maximum(*heard) + SECOND_WEIGHT * np.minimum(*heard)
-    return {TOP3: top3(surprisals), FOREST: of_forest, LARGEST: fused}
+    return {TOP3: summed, FOREST: of_forest, FUSED: fused}
 
 
 @dataclass(slots=True)

@@ -144,7 +144,12 @@ _MEASURES: tuple[tuple[str, str, Callable[[Sequence[Result]], object]], ...] = (
     ("recall, medium and strong · 中强", "≥ 0.90", lambda some: share(*pooled(some, ("medium", "strong")))),
     ("PR-AUC by actor-day, mean", "≥ 0.52", lambda some: _mean(one["report"]["pr_auc_actor_day"] for one in some)),
     (
-        "PR-AUC, attacks of an account, mean",
+        "PR-AUC, of events' risk without alerts, mean",
+        "",
+        lambda some: _mean(one["report"]["pr_auc_actor_day_of_events"] for one in some),
+    ),
+    (
+        "PR-AUC, likewise, attacks of an account, mean",
         "",
         lambda some: _mean(one["variants"][RULES]["pr_auc_of_accounts"] for one in some),
     ),
@@ -178,7 +183,9 @@ def _sets(groups: Groups) -> Iterator[str]:
     yield (
         f"Days by account are the wrong question about {', '.join(OF_NO_ACCOUNT)}:\n"
         "there a source or a customer stands out, and each account's own events are ordinary. *Attacks of an account*\n"
-        "leaves these events out; recall counts all.\n"
+        "leaves these events out; recall counts all. A day ranks by the largest risk of its events and of the alerts\n"
+        "that name one of them; *without alerts* by its events alone. Every day of an attack counts as one to be\n"
+        "found, of a slow drip's three weeks the first and quietest ones too.\n"
     )
     for name, some in groups.items():
         yield f"Scenarios below 0.4 in strong form, {name} (bar: none): {_weakest(some)}.\n"

@@ -83,9 +83,15 @@ def test_a_burst_is_found_by_a_model_of_ordinary_history() -> None:
     assert of(fired(clean_model(), again), again)
 
 
-def test_without_a_guard_three_days_of_bursts_hide_the_next_one() -> None:
-    """Why there are guards: nobody named the bursts, and no model in use was given."""
+def test_without_a_guard_three_days_of_bursts_weigh_as_three_days_and_do_not_hide_the_next_one() -> None:
+    """A day weighs as any other day of an account, however many events it has."""
     before, again = _bursts(3), company().looks(AGAIN, BURST)
+    assert of(fired(trained(before), again, before), again)
+
+
+def test_without_a_guard_five_days_of_bursts_hide_the_next_one() -> None:
+    """Why there are guards: nobody named the bursts, and no model in use was given."""
+    before, again = _bursts(5), company().looks(AGAIN, BURST)
     assert not of(fired(trained(before), again, before), again)
 
 

@@ -99,7 +99,7 @@ def judgements() -> tuple[Judgement, ...]:
         model = small_model(seed=seed)
         made.append(
             Judgement(
-                versions, directory, model, all_rules(), Policy(4500), "Asia/Shanghai",
+                versions, directory, model, all_rules(), Policy(4500, rise=500, rise_percent=10), "Asia/Shanghai",
                 exceptions=() if name == "a" else quiet,
             )
         )  # fmt: skip

@@ -122,3 +122,18 @@ def test_a_missing_file_or_folder_is_a_usage_error(files: Path) -> None:
     (files / "directory/sites.csv").unlink()
     (files / "directory").rmdir()
     assert run(*words(files)) == UsageError.exit_code
+
+
+def test_days_rank_by_what_alerts_tell_too_and_the_events_alone_are_told_beside_it(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both events have the same risk; a scheduled detector tells more of the attack's account."""
+    alerts = [json.loads(line) for line in (files / "alerts.ndjson").read_text(encoding="utf-8").splitlines()]
+    alerts[0] |= {"risk": 95.0, "detector": "slow_drip"}
+    (files / "alerts.ndjson").write_text("".join(json.dumps(one) + "\n" for one in alerts), encoding="utf-8")
+    assert run(*words(files, "--json", "--report", str(files / "report.md"))) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["pr_auc_actor_day"], report["pr_auc_actor_day_of_events"]) == (1.0, 0.5)
+    assert "| … of events' risk alone, alerts left out · 仅按事件风险 | 0.5 |" in (files / "report.md").read_text(
+        "utf-8"
+    )

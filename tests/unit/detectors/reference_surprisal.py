@@ -79,12 +79,12 @@ def surprisal(value: float, known: Tail) -> float:
     """Decades of rarity: 0 up to the smallest value, then the level of the first knot the value does not exceed.
 
     Between two knots the upper one's level counts, without interpolation. Beyond the last knot the tail is exponential,
-    at most three decades more; below half a decade nothing counts.
+    at most two decades more; below half a decade nothing counts.
     """
     if value <= known.knots[0]:
         return 0.0
     if value > known.knots[-1]:
-        return LEVELS[-1] + min(3.0, (value - known.knots[-1]) * known.slope)
+        return LEVELS[-1] + min(2.0, (value - known.knots[-1]) * known.slope)
     level = next(step for step, knot in zip(LEVELS, known.knots, strict=True) if knot >= value)
     return level if level >= 0.5 else 0.0
 

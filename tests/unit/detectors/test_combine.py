@@ -12,12 +12,22 @@ from hypothesis import strategies as st
 
 from detectors import isolation_forest
 from detectors.base import F32
-from detectors.combine import ACCOUNTED_WEIGHT, Calibration, Judged, calibrate, fit_tail, judge, lowered, top3
+from detectors.combine import (
+    ACCOUNTED_WEIGHT,
+    Calibration,
+    Judged,
+    calibrate,
+    fit_tail,
+    fit_tail_of_days,
+    judge,
+    lowered,
+    top3,
+)
 from detectors.features import N_FEATURES, NAMES
 from detectors.isolation_forest import Forest
 from detectors.patterns import PATTERNS, pattern_scores
 from detectors.policy import NEVER
-from detectors.strength import MAX_RISK, risk_of
+from detectors.strength import MAX_RISK, PRESSED_FROM, risk_of
 from detectors.surprisal import N_ORDER, PeerStatistics, fit, surprisals
 
 DAYS = 4000
@@ -59,10 +69,40 @@ def test_no_level_reaches_the_threshold_that_nothing_reaches() -> None:
     assert level.max() < NEVER - 1
 
 
-def test_risk_ends_at_a_hundred_and_the_level_does_not() -> None:
+def test_risk_is_the_level_up_to_98_and_keeps_its_order_below_a_hundred_where_the_level_has_no_end() -> None:
     one = judged(surprise_of(features(2000, 3, scale=3.0)))
-    assert (risk_of(one.level, np.zeros_like(one.level)) == np.minimum(one.level, MAX_RISK)).all()
-    assert len(set(one.level[one.level > MAX_RISK].tolist())) > 1
+    risk = risk_of(one.level, np.zeros_like(one.level))
+    low = one.level <= PRESSED_FROM
+    assert (risk[low] == one.level[low]).all()
+    assert (risk[~low] >= PRESSED_FROM).all()
+    assert risk.max() < MAX_RISK < one.level.max()
+    assert (np.diff(risk[np.argsort(one.level, kind="stable")].astype(int)) >= 0).all()
+
+
+def test_a_burst_in_the_history_weighs_as_one_day() -> None:
+    """A thousand events of one strange day move the tail of the fusion no further than one event of it."""
+    history = np.random.default_rng(8).gamma(1.0, 1.0, 3000)
+    days = np.arange(3000) // 10
+    once = fit_tail_of_days(np.append(history, 40.0), np.append(days, 900))
+    often = fit_tail_of_days(np.append(history, np.full(1000, 40.0)), np.append(days, np.full(1000, 900)))
+    assert np.array_equal(once.values, often.values)
+    assert once.slope == pytest.approx(often.slope)
+
+
+def test_a_tail_of_decades_falls_no_faster_than_a_decade_a_decade() -> None:
+    """Few days of history that end at one value say little of what comes after it; the forest's score is no decades."""
+    history = np.append(np.random.default_rng(10).gamma(1.0, 0.1, 400), 1.0)
+    assert fit_tail(history).slope > 1.0
+    assert fit_tail(history, steepest=1.0).slope == 1.0
+    assert fit_tail_of_days(history, np.arange(401), steepest=1.0).slope == 1.0
+    _, _, calibration = fitted()
+    assert all(tail.slope <= 1.0 for tail in (*calibration.witnesses[1:], calibration.fused))
+
+
+def test_where_days_are_alike_their_tail_is_that_of_the_events() -> None:
+    history = np.random.default_rng(9).gamma(1.0, 1.0, 4000)
+    one, other = fit_tail_of_days(history, np.arange(4000) // 8), fit_tail(history)
+    assert one.surprisal(history) == pytest.approx(other.surprisal(history), abs=0.1)
 
 
 def test_anomaly_orders_events_as_the_level_does_and_breaks_its_ties() -> None:

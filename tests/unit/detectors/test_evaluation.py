@@ -198,6 +198,39 @@ def test_look_alikes_are_counted_over_local_days_and_only_by_false_alerts() -> N
     assert (found[ORDINARY]["actor_days"], found[ORDINARY]["alerted_days"]) == (1, 0)
 
 
+def of_two_days() -> Case:
+    """An attack that no single event shows, and a stranger ordinary day."""
+    return Case().event("x", "a", risk=10, attack="drip:1").event("o", "b", risk=50).event("p", "c", risk=5)
+
+
+def test_a_day_ranks_by_its_largest_risk_or_by_what_an_alert_tells_of_one_of_its_events() -> None:
+    case = of_two_days()
+    assert actor_day_curve(case.evidence()) == 0.5
+    case.alerts.append(AlertRecord("x", "a", START_US, risk=70))
+    assert actor_day_curve(case.evidence()) == 1.0
+    assert actor_day_curve(case.evidence(), with_alerts=False) == 0.5
+
+
+def test_an_alert_lifts_ordinary_days_too_and_lowers_none() -> None:
+    case = of_two_days()
+    case.alerts += [AlertRecord("p", "c", START_US, risk=90), AlertRecord("o", "b", START_US, risk=1)]
+    assert actor_day_curve(case.evidence()) == round(1 / 3, 4)
+
+
+def test_an_alert_about_a_source_ranks_the_day_of_the_event_that_it_names() -> None:
+    """Which labelled event it hits is known from the labels only: the ranking must not know it."""
+    case = of_two_days()
+    case.alerts.append(AlertRecord("x", "c", START_US, risk=70, named="p"))
+    assert recall(case.evidence())["recall"] == 1.0
+    assert actor_day_curve(case.evidence()) == round(1 / 3, 4)
+
+
+def test_alerts_on_events_that_were_not_scored_rank_nothing() -> None:
+    case = of_two_days()
+    case.alerts.append(AlertRecord("elsewhere", "a", START_US, risk=99))
+    assert actor_day_curve(case.evidence()) == 0.5
+
+
 def test_calibration_compares_the_tail_of_ordinary_events_with_ten_to_the_minus_risk_by_20() -> None:
     case = Case().event("x", attack="export:1", risk=100)
     for number in range(100):

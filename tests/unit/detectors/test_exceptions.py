@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detectors.base import MODEL_DETECTOR
@@ -183,12 +183,14 @@ def test_each_rule_is_taken_once_and_by_an_exception_that_names_it(
     assert sorted(name for _, name in taken) == sorted(set(causes.floors) - set(found.causes.floors))
 
 
+@example(Causes(2, {"log_tampering": 7999}), [model_exception(up_to=4000)])
 @given(CAUSES, EXCEPTIONS)
 def test_without_effect_an_exception_is_no_evidence(causes: Causes, exceptions: list[AlertException]) -> None:
-    """An exception that is listed named a rule that holds, or the model at a level that reaches the threshold."""
+    """An exception that is listed named a rule that holds, or the model without which the threshold is not reached."""
     for one, _ in left_of(causes, THRESHOLD, exceptions).taken:
         of_rules = set(one.detectors) & set(causes.floors)
-        assert of_rules or (MODEL_DETECTOR in one.detectors and causes.level >= THRESHOLD)
+        of_model = causes.level >= THRESHOLD or causes.strength >= THRESHOLD > causes.floor
+        assert of_rules or (MODEL_DETECTOR in one.detectors and of_model)
 
 
 def test_kinds_narrow_the_model_to_findings_that_such_a_feature_leads() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from detectors.attribution import of_features
 from detectors.explain import MAX_TOLD, Context, explain, rounded
-from detectors.features import INDEX, KIND_OF, NAMES
+from detectors.features import INDEX, KIND_OF, LOOK_BACK, NAMES
 from detectors.group_words import group_in_words
 from detectors.phrases import AMOUNT_OF, NEXT_STEPS, PHRASES
 from detectors.surprisal import KNOTS
@@ -151,6 +151,15 @@ def test_seen_own_usual_and_peers_usual_stand_side_by_side() -> None:
     assert "colleagues' daily peak 9–90, as much on 1 in 1,000 days)" in found.text.en
     assert f"：今日无工单查阅 412 名客户，高于同事平常水平（本人平常 {own}，同事单日峰值 9–90，" in found.text.zh
     assert "，约 1,000 天中有 1 天达到）" in found.text.zh
+
+
+@pytest.mark.parametrize("name", LOOK_BACK)
+def test_what_looks_back_over_weeks_is_told_in_weeks(name: str) -> None:
+    found = told(seen={name: 412}, rare={name: 3.0})
+    assert re.search(r"colleagues' weekly peak \S+, as much on 1 in 1,000 weeks\)", found.text.en)
+    assert "同事单周峰值" in found.text.zh
+    assert "，约 1,000 周中有 1 周达到）" in found.text.zh
+    assert "on fewer than 1 in 10,000 weeks)" in told(seen={name: 412}, rare={name: 4.5}).text.en
 
 
 def test_an_own_range_ends_at_zero() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.strength import MAX_RISK, risk_of, strength, strength_of
+from detectors.strength import MAX_RISK, PRESSED_FROM, pressed, risk_of, strength, strength_of
+from pipeline.stages.decide import severity
 
 LEVELS, FLOORS = st.integers(0, 60_000), st.integers(0, 9500)
 
@@ -16,12 +17,13 @@ def arrays(level: int, floor: int) -> tuple[np.ndarray, np.ndarray]:
 @given(LEVELS, FLOORS)
 def test_arrays_and_single_events_agree_and_nothing_overflows(level: int, floor: int) -> None:
     assert strength(*arrays(level, floor)).tolist() == [strength_of(level, floor)]
+    assert risk_of(*arrays(level, floor)).tolist() == [pressed(strength_of(level, floor))]
 
 
 @given(LEVELS, FLOORS)
 def test_neither_a_rule_nor_the_model_lowers_what_the_other_says(level: int, floor: int) -> None:
     assert strength_of(level, floor) >= max(level, floor)
-    assert risk_of(*arrays(level, floor))[0] >= min(MAX_RISK, max(level, floor))
+    assert risk_of(*arrays(level, floor))[0] >= pressed(max(level, floor)) >= min(PRESSED_FROM, max(level, floor))
 
 
 @given(LEVELS, FLOORS, st.integers(0, 500))
@@ -34,3 +36,22 @@ def test_two_who_agree_weigh_more_than_one() -> None:
     assert strength_of(8000, 0) == strength_of(0, 8000) == 8000
     assert strength_of(8000, 3000) == strength_of(3000, 8000) == 9500
     assert strength_of(4000, 1) == 4000, "a floor that history lowered to the least adds nothing"
+
+
+def test_risk_is_the_strength_until_severity_has_no_more_steps() -> None:
+    assert [pressed(together) for together in (0, 3500, 9500, PRESSED_FROM)] == [0, 3500, 9500, PRESSED_FROM]
+    assert severity(pressed(PRESSED_FROM), 2, explained=False) == severity(9999, 2, explained=False)
+    assert severity(pressed(PRESSED_FROM - 1), 2, explained=False) != severity(9999, 2, explained=False)
+
+
+def test_of_two_beyond_the_strangest_of_a_hundred_thousand_the_stronger_has_the_higher_risk() -> None:
+    """Nothing ends at 100: what ranks by risk alone keeps the order of the strongest."""
+    risks = [pressed(together) for together in (9_800, 10_000, 10_500, 11_000, 12_000, 15_000, 20_000, 30_000, 64_750)]
+    assert risks == sorted(set(risks))
+    assert risks[-1] < MAX_RISK
+
+
+@given(st.integers(0, 64_750), st.integers(0, 2000))
+def test_risk_never_falls_where_the_strength_rises(together: int, more: int) -> None:
+    assert pressed(together) <= pressed(together + more) < MAX_RISK
+    assert pressed(together) <= together

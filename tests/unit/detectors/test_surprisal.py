@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from detectors.base import F32
 from detectors.features import INDEX, KIND_OF, KINDS, N_FEATURES, NAMES
-from detectors.surprisal import GLOBAL_GROUP, KNOTS, N_ORDER, PeerStatistics, daily_largest, fit, levels, surprisals
+from detectors.surprisal import (
+    BY_WEEK,
+    GLOBAL_GROUP,
+    KNOTS,
+    N_ORDER,
+    PeerStatistics,
+    daily_largest,
+    fit,
+    levels,
+    surprisals,
+    weeks_of,
+)
 
 _COLUMNS = 7
 _DRAW = np.random.default_rng(4)
@@ -67,9 +78,9 @@ def test_shared_values_are_as_rare_as_all_who_share_them() -> None:
     assert of(rows)[0, 1] <= true + float(levels()[1])
 
 
-def test_the_tail_ends_three_decades_beyond_the_last_knot() -> None:
+def test_the_tail_ends_two_decades_beyond_the_last_knot() -> None:
     rows = np.full((1, _COLUMNS), 1e9, np.float32)
-    assert of(rows)[0, :_COLUMNS] == pytest.approx(float(levels()[-1]) + 3.0, rel=1e-6)
+    assert of(rows)[0, :_COLUMNS] == pytest.approx(float(levels()[-1]) + 2.0, rel=1e-6)
 
 
 def test_a_feature_that_never_moved_surprises_at_the_first_move() -> None:
@@ -146,6 +157,44 @@ def test_a_day_is_one_witness_however_many_events_show_it() -> None:
     assert once[0].tobytes() == often[0].tobytes()
     assert once[1].tolist() == often[1].tolist()
     assert len(once[0]) == 201
+
+
+def of_weeks(accounts: int, weeks: int) -> tuple[F32, np.ndarray, np.ndarray, np.ndarray]:
+    """Accounts that differ and hardly change from day to day: values of every feature, account, local day, group."""
+    actors, days = np.repeat(np.arange(accounts), weeks * 7), np.tile(np.arange(4, 4 + weeks * 7), accounts)
+    level = np.random.default_rng(5).gamma(1.0, 2.0, (accounts, weeks)).astype(np.float32)
+    values = np.repeat(level[actors, (days - 4) // 7][:, None], N_FEATURES, axis=1)
+    return values, actors, days, np.zeros(len(days), np.int32)
+
+
+def test_what_looks_back_over_weeks_is_as_rare_as_the_weeks_that_show_it() -> None:
+    """One account high for a week is one week of many, not seven days; all other features stay counted by days."""
+    values, actors, days, groups = of_weeks(60, 6)
+    by_days = fit(values, ["all"], groups)
+    peers = fit(values, ["all"], groups, weeks_of(values, actors, days, groups))
+    plain = fit(weeks_of(values, actors, days, groups).largest, [], np.zeros(360, np.int32))
+    assert peers.values[0, BY_WEEK].tolist() == plain.values[0].tolist()
+    assert peers.slopes[0, BY_WEEK].tolist() == plain.slopes[0].tolist()
+    others = np.setdiff1d(np.arange(N_FEATURES), BY_WEEK)
+    assert peers.values[:, others].tobytes() == by_days.values[:, others].tobytes()
+    assert peers.slopes[:, others].tobytes() == by_days.slopes[:, others].tobytes()
+
+
+def test_a_week_runs_from_monday_to_sunday_and_belongs_to_one_account() -> None:
+    values, actors, days, groups = of_weeks(3, 2)
+    weeks = weeks_of(values, actors, days, groups)
+    assert len(weeks.largest) == 6
+    assert weeks.largest[:, 0].tolist() == values[::7, 0].tolist()
+
+
+def test_a_group_with_fewer_than_60_weeks_is_measured_by_everybodys_weeks() -> None:
+    values, actors, days, groups = of_weeks(40, 6)
+    groups[actors >= 31] = 1  # 9 accounts: 378 days are enough for a table, 54 weeks are not
+    peers = fit(values, ["many", "few"], groups, weeks_of(values, actors, days, groups))
+    assert peers.groups == (GLOBAL_GROUP, "many", "few")
+    assert peers.values[2, BY_WEEK].tolist() == peers.values[0, BY_WEEK].tolist()
+    assert peers.values[1, BY_WEEK].tolist() != peers.values[0, BY_WEEK].tolist()
+    assert (peers.slopes[1] <= 2 * peers.slopes[0]).all()
 
 
 def test_groups_with_fewer_than_150_days_get_no_table() -> None:

@@ -10,7 +10,7 @@ from detectors.combine import Calibration
 from detectors.policy import NEVER, Findings, Policy, count_fired, policy_for_budget
 from detectors.surprisal import surprisals
 from tests.arrays import event_arrays
-from tests.evaluate.ablation import FOREST, LARGEST, TOP3, fired_rows, other_scores, raw_columns
+from tests.evaluate.ablation import FOREST, FUSED, TOP3, fired_rows, other_scores, raw_columns
 from tests.models import small_model
 
 HOUR_US = 3_600_000_000
@@ -54,13 +54,13 @@ def test_raw_columns_are_one_row_an_event_and_finite() -> None:
     assert np.isfinite(columns).all()
 
 
-def test_forest_and_largest_are_fused_as_the_product_fuses_its_witnesses() -> None:
+def test_forest_and_top_3_are_fused_as_the_product_fuses_its_witnesses() -> None:
     model = small_model()
     rows = surprisals(model.golden, np.zeros(len(model.golden), np.int32), model.peers)
     found = other_scores(model, rows)
     silent = rows.copy()
-    silent[:, :-3] = 0  # no pattern says anything: only forest and largest are heard
+    silent[:, :-3] = 0  # no pattern says anything: only forest and top-3 are heard
     parts = other_scores(model, silent)
     calibration = Calibration(model.calibration.witnesses, model.calibration.fused)
     assert np.array_equal(found[TOP3], rows[:, -2].astype(np.float64))
-    np.testing.assert_allclose(parts[LARGEST], calibration.fuse(parts[FOREST], silent), rtol=1e-12)
+    np.testing.assert_allclose(parts[FUSED], calibration.fuse(parts[FOREST], silent), rtol=1e-12)

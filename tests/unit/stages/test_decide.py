@@ -15,6 +15,7 @@ from detectors.features import N_FEATURES, NAMES
 from detectors.policy import Policy
 from detectors.profile import Profiles
 from detectors.rules import all_rules
+from detectors.strength import pressed
 from pipeline.column_batch import ArrayColumn, Column, ColumnBatch, FixedColumn, Interner, MapColumn, TextColumn
 from pipeline.columns import ALERT_COLUMNS, ColumnSpec
 from pipeline.events import SEVERITIES, Alert
@@ -120,11 +121,11 @@ def test_that_model_and_rule_agree_makes_an_alert_surer_and_not_graver() -> None
     profiles.begin()
     profiles.slots(events.actor_keys)
     both = replace(
-        judged([10_000], [[ENUMERATION]]), level=np.array([5000], np.uint16), floor=np.array([8000], np.uint16)
+        judged([pressed(10_500)], [[ENUMERATION]]), level=np.array([5000], np.uint16), floor=np.array([8000], np.uint16)
     )
     (alert,) = decide(columns_of(1), events, both, profiles, Policy(6000), None, RULES)
-    assert (alert.risk, alert.severity) == (10_000, "medium")
-    assert "risk 100 of 100 by rule and by how unusual it is" in alert.explanation_en
+    assert (alert.risk, alert.severity) == (pressed(10_500), "medium") == (9851, "medium")
+    assert "risk 99 of 100 by rule and by how unusual it is" in alert.explanation_en
 
 
 def test_an_alert_carries_its_reasons_and_the_features_behind_them() -> None:
