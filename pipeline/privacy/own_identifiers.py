@@ -52,7 +52,7 @@ class OwnIdentifiers:
         if len(present) == len(texts):
             hits = self._mentioning(cast("Sequence[str]", texts))
         else:
-            hits = {row for row in present if _mentions(self._events[row], texts[row] or "")}
+            hits = {row for row in present if _mentions(self._events[row], texts[row] or "", self._object_types)}
         if not hits:
             return texts
         cleaned = list(texts)
@@ -68,7 +68,7 @@ class OwnIdentifiers:
                 [row for row, (text, one) in enumerate(zip(texts, ids, strict=True)) if one is not None and one in text]
             )
         held = [row for row, (text, one) in enumerate(zip(texts, self._resources, strict=True)) if one in text]
-        hits.update(row for row in held if _holds_digit(self._resources[row]))
+        hits.update(row for row in held if _names_somebody(self._events[row], self._object_types))
         hits.update(
             [row for row, one in zip(self._subject_rows, self._subjects, strict=True) if one in texts[row]],
         )
@@ -101,11 +101,11 @@ def _is_border(character: str) -> bool:
     return not (character.isascii() and character.isalnum())
 
 
-def _mentions(event: AccessEvent, text: str) -> bool:
+def _mentions(event: AccessEvent, text: str, object_types: frozenset[str]) -> bool:
     """Whether any identifier of the event occurs in the text at all; unrolled, because nearly always none does."""
     return (
         event.actor_id in text
-        or (event.resource_id in text and _holds_digit(event.resource_id))
+        or (event.resource_id in text and _names_somebody(event, object_types))
         or (event.session_id is not None and event.session_id in text)
         or (event.device_id is not None and event.device_id in text)
         or (event.case_ref is not None and event.case_ref in text)
@@ -118,12 +118,17 @@ def _mentions(event: AccessEvent, text: str) -> bool:
     )
 
 
+def _names_somebody(event: AccessEvent, object_types: frozenset[str]) -> bool:
+    """Whether its resource's id is taken out; an object's is its own text, and would be looked for in vain."""
+    return event.resource_type not in object_types and _holds_digit(event.resource_id)
+
+
 def _holds_digit(identifier: str) -> bool:
     return any(character.isdigit() for character in identifier)
 
 
 def _identifiers(event: AccessEvent, object_types: frozenset[str]) -> Iterator[tuple[str, str]]:
-    if event.resource_type not in object_types and _holds_digit(event.resource_id):
+    if _names_somebody(event, object_types):
         yield from _long_enough(event.resource_id, "resource")
     for name, kind in _NAMED:
         yield from _long_enough(getattr(event, name), kind)
