@@ -37,6 +37,10 @@ secret_file = "secrets/{channel}"
 allow_hosts = ["127.0.0.1"]
 allow_private = ["127.0.0.0/8"]
 
+# A whole day's messages come within a minute here; one of them in a digest, and the demo would wait for it in vain.
+[incidents.flood]
+per_minute = 60
+
 [incidents.severity.critical]
 channels = ["{channel}"]
 acknowledge_within_s = 300
