@@ -16,5 +16,5 @@ def test_the_demo_lets_no_message_of_its_story_end_in_a_digest(tmp_path: Path) -
         flood = tomllib.loads(desk.settings(18_080))["incidents"]["flood"]
     finally:
         desk.close()
-    # Nine came within the minute in which seven may: the resolve was told in a digest, and the demo ended with an error.
+    # Nine came within the minute in which seven may: the resolve was told in a digest, and the demo ended in an error.
     assert FloodLimits(**flood).per_minute - FloodLimits(**flood).reserved > 20
