@@ -26,7 +26,7 @@ import numpy.typing as npt
 from detectors.base import EXCEPTION_CODE, I64, U16, U64, Assessment, EventArrays
 from detectors.features import KIND_OF, KINDS
 from detectors.profile import Profiles
-from detectors.strength import strength
+from detectors.strength import pressed, strength
 from pipeline.compiled import compiled
 
 OPEN_US = 48 * 3600 * 1_000_000
@@ -65,6 +65,11 @@ class Policy:
     rise_percent: int = RISE_PERCENT
     max_a_day: int = MAX_A_DAY
     max_a_day_by_rule: int = MAX_A_DAY_BY_RULE
+
+    @property
+    def least_risk(self) -> int:
+        """The lowest risk (hundredths) of an event that could alert."""
+        return pressed(min(self.threshold, self.rule_threshold))
 
     def content(self) -> bytes:
         """Canonical JSON, kept as an artefact."""

@@ -40,14 +40,15 @@ def strength_of(level: int, floor: int) -> int:
 
 def risk_of(level: Hundredths, floor: Hundredths) -> npt.NDArray[np.uint16]:
     """Risk of each event, (n,) hundredths, 0–9,992."""
-    together = strength(level, floor)
-    beyond = np.maximum(together - PRESSED_FROM, 0)
-    risk = np.minimum(together, PRESSED_FROM) + _ROOM * beyond // (beyond + _HALF_WAY)
-    hundredths: npt.NDArray[np.uint16] = risk.astype(np.uint16)
-    return hundredths
+    return _pressed(strength(level, floor)).astype(np.uint16)
 
 
 def pressed(together: int) -> int:
     """The risk (hundredths) of one strength."""
-    beyond = max(together - PRESSED_FROM, 0)
-    return min(together, PRESSED_FROM) + _ROOM * beyond // (beyond + _HALF_WAY)
+    return int(_pressed(np.array([together], np.int64))[0])
+
+
+def _pressed(together: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    beyond = np.maximum(together - PRESSED_FROM, 0)
+    risk: npt.NDArray[np.int64] = np.minimum(together, PRESSED_FROM) + _ROOM * beyond // (beyond + _HALF_WAY)
+    return risk

@@ -39,15 +39,6 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "error.no_reason": ("Say why, in 1 to 2,000 characters.", "请填写理由（1 至 2,000 个字符）。"),
     "error.no_breach": ("No breach is suspected in this incident.", "该事件尚未标记疑似泄露。"),
     "error.no_duty": ("There is no such duty in this breach clock.", "泄露处置时钟中没有该项义务。"),
-    "error.masked_text": (
-        "Numbers and addresses of people are masked in stored texts: look for the person as a data subject or an "
-        "account, or for words around the number.",
-        "存储的文字中，号码与邮箱已脱敏，无法按其检索。请改为按个人信息主体或账号检索，或检索号码前后的文字。",
-    ),
-    "error.text_forgotten": (
-        "The words of this search are known only to the session that typed them: search again.",
-        "该检索的文字内容仅保存在输入它的会话中，请重新检索。",
-    ),
     "error.bad_field": ("A field holds something that it may not.", "表单中有字段的内容无效。"),
     "error.refused": ("Refused: {0}", "被拒绝：{0}"),
     "error.away.store": (

@@ -85,6 +85,11 @@ _STORED = tuple(name for name in ROW_FIELDS if name != "verdict")
 _SELECTED = ", ".join(f"{_expression(name)} AS said_{name}" for name in _STORED)
 _STORED_BRIEF = tuple(name for name in BRIEF_FIELDS if name != "verdict")
 _BRIEF = ", ".join(f"{_expression(name)} AS said_{name}" for name in _STORED_BRIEF)
+_WHERE = f"lower(hex(actor_token)), toUnixTimestamp64Micro(event_time), {PLACE}"
+_BEHIND = (
+    f"(event_time, {PLACE}) < ({moment('after_us')}, "
+    "{after_topic:String}, {after_life:String}, {after_partition:UInt32}, {after_offset:UInt64})"
+)
 _VERDICTS = (
     f"SELECT {PLACE}, verdict FROM accesstrail.access_explanations WHERE tenant_id = {{tenant:String}} "
     f"AND event_time >= {moment('since')} AND event_time <= {moment('until')} AND topic IN {{topics:Array(String)}} "
@@ -153,29 +158,22 @@ class AccessReader:
         """
         if not is_listed(checked(question)):
             raise ValueError("the table by subject does not answer this")
-        return self._briefs(question, limit, None, with_verdicts=with_verdicts)
+        asked, period = self._asked(question), (question.from_us, question.until_us)
+        return self._briefs(asked, period, limit, question.tenant if with_verdicts else "")
 
-    def _briefs(
-        self, question: Question, limit: int, after: Cursor | None, *, with_verdicts: bool
-    ) -> list[AccessBrief]:
-        asked = self._asked(question)
-        if after is not None:
-            _go_on(asked, after)
-        sql = (
-            f"SELECT {_BRIEF} FROM accesstrail.{asked.view} WHERE {' AND '.join(asked.conditions)} "
-            f"ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {PLACE} LIMIT {{limit:UInt64}}"
-        )
-        given = {**asked.given, "from_us": question.from_us, "until_us": question.until_us, "limit": limit}
-        answer = self._reader.query(sql, given, self._join_settings())
-        rows = [dict(zip(_STORED_BRIEF, row, strict=True)) for row in answer]
-        verdicts = self._verdicts(question.tenant, rows) if with_verdicts else {}
+    def _briefs(self, asked: Conditions, period: tuple[int, int], limit: int, judged_in: str) -> list[AccessBrief]:
+        """What the table by subject has; `judged_in`: the tenant whose verdicts are shown, "" for none."""
+        rows = [dict(zip(_STORED_BRIEF, row, strict=True)) for row in self._newest(_BRIEF, asked, period, limit)]
+        verdicts = self._verdicts(judged_in, rows) if judged_in else {}
         return [AccessBrief(**row, verdict=verdicts.get(_place_of(row), "")) for row in rows]
 
     def _sifted(self, question: Question, limit: int, after: Cursor | None) -> AccessPage:
         """Of all accesses to a subject those that are explained as asked and hold the words."""
-        words, every, found = words_of(question.text), replace(question, text="", explained=()), list[_Place]()
+        words, found = words_of(question.text), list[_Place]()
+        every, period = self._asked(replace(question, explained=())), (question.from_us, question.until_us)
+        judged_in = question.tenant if question.explained else ""
         while len(found) <= limit:
-            page = self._briefs(every, MOST_ROWS, after, with_verdicts=bool(question.explained))
+            page = self._briefs(_behind(every, after), period, MOST_ROWS, judged_in)
             kept = [
                 (one.actor_token, *one.cursor) for one in page
                 if not question.explained or one.said in question.explained
@@ -199,11 +197,23 @@ class AccessReader:
         named: dict[str, Any] = {f"{kind}s": every for kind, every in tokens.items()}
         return conditions_of(replace(question, **named))
 
+    def _newest(
+        self, columns: str, asked: Conditions, period: tuple[int, int], limit: int
+    ) -> Sequence[tuple[Any, ...]]:
+        """Columns of what answers within a period, the newest first, each access once."""
+        sql = (
+            f"SELECT {columns} FROM accesstrail.{asked.view} WHERE {' AND '.join(asked.conditions)} "
+            f"ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {PLACE} LIMIT {{limit:UInt64}}"
+        )
+        given = {**asked.given, "from_us": period[0], "until_us": period[1], "limit": limit}
+        return self._reader.query(sql, given, self._join_settings() if asked.view == BY_SUBJECT else None)
+
     def _join_settings(self) -> Mapping[str, object]:
         """What a question to the table by subject is asked with.
 
-        Nobody can know before how few of its rows stay, and the server, which guesses too many, keeps them in memory
-        rather than the ledger: 85 instead of 35 ms for a popular subject. With a large ledger it is right to.
+        The server keeps the smaller side of its join in memory. It guesses that few rows of a subject stay, and keeps a
+        popular one's many columns rather than a small ledger's numbers: 85 instead of 35 ms. With a large ledger its
+        order is the better one.
         """
         if time.monotonic() > self._counted_s + _COUNT_HOLDS_S:
             self._entries = int(self._reader.query("SELECT count() FROM accesstrail.ledger")[0][0])
@@ -212,9 +222,7 @@ class AccessReader:
 
     def _places(self, question: Question, limit: int, after: Cursor | None) -> list[_Place]:
         """Where each lies, in order."""
-        asked, words = self._asked(question), words_of(question.text)
-        if after is not None:
-            _go_on(asked, after)
+        asked, words = _behind(self._asked(question), after), words_of(question.text)
         newest_us = question.until_us if after is None else min(question.until_us, after.event_time_us + 1)
         tomorrow_us = time.time_ns() // 1000 + _DAY_US
         found: list[_Place] = []
@@ -249,14 +257,7 @@ class AccessReader:
 
     def _within(self, asked: Conditions, window: tuple[int, int], limit: int) -> list[_Place]:
         """What answers within one window of time."""
-        sql = (
-            f"SELECT lower(hex(actor_token)), toUnixTimestamp64Micro(event_time), {PLACE} "
-            f"FROM accesstrail.{asked.view} WHERE {' AND '.join(asked.conditions)} "
-            f"ORDER BY {_NEWEST_FIRST} LIMIT 1 BY {PLACE} LIMIT {{limit:UInt64}}"
-        )
-        given = {**asked.given, "from_us": window[0], "until_us": window[1], "limit": limit}
-        settings = self._join_settings() if asked.view == BY_SUBJECT else None
-        return [tuple(row) for row in self._reader.query(sql, given, settings)]
+        return [tuple(row) for row in self._newest(_WHERE, asked, window, limit)]
 
     def _rows(self, tenant: str, places: Sequence[_Place]) -> Iterator[AccessRow]:
         """What stands at the places, and perhaps others with the same offsets in other partitions."""
@@ -296,16 +297,15 @@ class AccessReader:
         return {tuple(place): verdict for *place, verdict in self._reader.query(_VERDICTS, given)}
 
 
-def _go_on(asked: Conditions, after: Cursor) -> None:
-    """Adds to the conditions: what lies behind the last access of the page before."""
-    asked.conditions.append(
-        f"(event_time, {PLACE}) < ({moment('after_us')}, "
-        "{after_topic:String}, {after_life:String}, {after_partition:UInt32}, {after_offset:UInt64})"
-    )
-    asked.given.update(
-        after_us=after.event_time_us, after_topic=after.topic, after_life=after.incarnation,
-        after_partition=after.partition, after_offset=after.offset,
-    )  # fmt: skip
+def _behind(asked: Conditions, after: Cursor | None) -> Conditions:
+    """The same, and what answers lies behind the last access of the page before."""
+    if after is None:
+        return asked
+    given = {
+        "after_us": after.event_time_us, "after_topic": after.topic, "after_life": after.incarnation,
+        "after_partition": after.partition, "after_offset": after.offset,
+    }  # fmt: skip
+    return asked._replace(conditions=[*asked.conditions, _BEHIND], given={**asked.given, **given})
 
 
 def _place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:

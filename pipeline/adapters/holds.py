@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.adapters.person_tokens import every_token
 from pipeline.adapters.reader_pool import Questions
 from pipeline.columns import NO_TOKEN
 from pipeline.errors import UsageError
 from pipeline.retention.holds import PLACED, RELEASED, Hold, condition_of
-from pipeline.same_person import tokens_in
 
 RAW, VIEWS = "accesstrail_raw", "accesstrail"
 _NO_ID = "00000000-0000-0000-0000-000000000000"
+_KINDS = ("actors", "subjects", "credentials")
 _TOKENS = ("actor_tokens", "subject_tokens", "credential_tokens")
 _HEX = ", ".join(f"arrayMap(one -> lower(hex(one)), {name})" for name in _TOKENS)
 _IN_FORCE = (
@@ -34,9 +35,6 @@ _ADD = (
     f"{{tenant:String}}, {{scope:String}}, {_BYTES}, {{incident_id:UUID}}, "
     "fromUnixTimestamp64Micro({from_us:Int64}, 'UTC'), fromUnixTimestamp64Micro({until_us:Int64}, 'UTC'), "
     "{reason:String}, toFixedString(unhex({by:String}), 16), fromUnixTimestamp64Micro({at_us:Int64}, 'UTC')"
-)
-_LINKS = (
-    f"SELECT lower(hex(token)), lower(hex(canonical)) FROM {VIEWS}.token_links WHERE {tokens_in('token', 'tokens')}"
 )
 _UNENDED = (
     f"SELECT count() FROM (SELECT run_id FROM {VIEWS}.retention_runs GROUP BY run_id "
@@ -56,24 +54,10 @@ class HoldReader:
 
     def _about_persons(self, holds: list[Hold]) -> list[Hold]:
         """A hold is placed on a person, whatever key signs afterwards."""
-        named = sorted({one for hold in holds for one in (*hold.actors, *hold.subjects, *hold.credentials)})
-        links = self._questions.query(_LINKS, {"tokens": named}) if named else []
-        canonical_of = {str(token): str(canonical) for token, canonical in links}
-        tokens_of: dict[str, list[str]] = {}
-        for token, canonical in canonical_of.items():
-            tokens_of.setdefault(canonical, [canonical]).append(token)
-
-        def everything(tokens: tuple[str, ...]) -> tuple[str, ...]:
-            found = (same for one in tokens for same in (one, *tokens_of.get(canonical_of.get(one, one), ())))
-            return tuple(dict.fromkeys(found))
-
-        return [
-            replace(
-                hold, actors=everything(hold.actors), subjects=everything(hold.subjects),
-                credentials=everything(hold.credentials),
-            )
-            for hold in holds
-        ]  # fmt: skip
+        named = {(hold.hold_id, kind): getattr(hold, kind) for hold in holds for kind in _KINDS}
+        every = every_token(self._questions, named)
+        everybody: list[dict[str, Any]] = [{kind: every[hold.hold_id, kind] for kind in _KINDS} for hold in holds]
+        return [replace(hold, **persons) for hold, persons in zip(holds, everybody, strict=True)]
 
     def one(self, name: str) -> Hold:
         """The hold in force of an id or its beginning. Raises: UsageError: none, or several."""

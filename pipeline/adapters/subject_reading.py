@@ -8,34 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.adapters.access_conditions import moment
+from pipeline.adapters.access_conditions import FINAL, PERIOD, PLACE
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.reader_pool import IT_ANSWERS, Questions
 from pipeline.audit.subject import MOST_ACTORS, CrossCheck, SubjectHistory, Toucher
 from pipeline.config import ClickHouseSettings
 from pipeline.errors import Away
-from pipeline.events import EXPLAINED
 from pipeline.same_person import any_of, tokens_in
 
 CHECK_LIMIT_S = 12
 """So long the evidence itself may be counted; it is read for the whole period, whoever the subject is."""
-_PLACE = "topic, incarnation, partition, offset"
-_PERIOD = f"event_time >= {moment('from_us')} AND event_time < {moment('until_us')}"
 _MINE = (
     "SELECT actor_token, actor_dept, action, outcome, purpose, risk, toString(explained) AS stream_verdict, "
-    f"event_time, duplicate_of, {_PLACE} FROM accesstrail.person_accesses WHERE tenant_id = {{tenant:String}} "
-    f"AND {tokens_in('stored_subject_token', 'tokens')} AND {_PERIOD} LIMIT 1 BY {_PLACE}"
+    f"event_time, duplicate_of, {PLACE} FROM accesstrail.person_accesses WHERE {PERIOD} "
+    f"AND {tokens_in('stored_subject_token', 'tokens')} LIMIT 1 BY {PLACE}"
 )
 # Of the accesses that were open alone: a join with every verdict of the period takes the server's memory.
 _VERDICTS = (
-    f"SELECT {_PLACE}, verdict FROM accesstrail.access_explanations WHERE tenant_id = {{tenant:String}} "
-    f"AND event_time >= {moment('from_us')} AND event_time < {moment('until_us')} "
-    f"AND ({_PLACE}) IN (SELECT {_PLACE} FROM ({_MINE}) WHERE stream_verdict != '{EXPLAINED[0]}')"
+    f"SELECT {PLACE}, verdict FROM accesstrail.access_explanations WHERE {PERIOD} "
+    f"AND ({PLACE}) IN (SELECT {PLACE} FROM ({_MINE}) WHERE stream_verdict != '{FINAL}')"
 )
 # An access without a verdict gets "" from the join.
 _JUDGED = (
     "SELECT mine.*, if(later.verdict = '', mine.stream_verdict, later.verdict) AS said "
-    f"FROM ({_MINE}) AS mine LEFT JOIN ({_VERDICTS}) AS later USING ({_PLACE})"
+    f"FROM ({_MINE}) AS mine LEFT JOIN ({_VERDICTS}) AS later USING ({PLACE})"
 )
 _COUNTED = "duplicate_of < 0"
 _TOUCHERS = (
@@ -52,7 +48,7 @@ _SUMS = f"SELECT uniqExactIf(actor_token, {_COUNTED}), countIf({_COUNTED}), coun
 _CHECK = (
     f"SELECT countIf({any_of('subject_tokens', 'tokens')}), "
     "countIf(subject_count > length(subject_tokens)) FROM accesstrail.access_events "
-    f"WHERE tenant_id = {{tenant:String}} AND {_PERIOD} AND {_COUNTED}"
+    f"WHERE {PERIOD} AND {_COUNTED}"
 )
 
 

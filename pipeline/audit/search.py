@@ -148,18 +148,29 @@ def _faults_of_tokens(question: Question) -> list[str]:
     ]
 
 
-class _Placed:
-    """What every answer knows of its place and of what explains it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessBrief:
+    """What the table by subject knows of one access, too; tokens are hex.
 
-    __slots__ = ()
+    `explained`: what the stream said; `verdict`: what is said for good a day later, "" before.
+    """
 
     event_time_us: int
     topic: str
     incarnation: str
     partition: int
     offset: int
+    event_id: str
+    tenant_id: str
+    actor_token: str
+    actor_dept: str
+    action: str
+    outcome: str
+    resource_type: str
+    purpose: str
     explained: str
     verdict: str
+    risk: int
 
     @property
     def said(self) -> str:
@@ -173,39 +184,21 @@ class _Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccessRow(_Placed):
-    """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were.
+class AccessRow(AccessBrief):
+    """One access as people read it. `subject_tokens`: the first of them, `subject_count`: how many there were."""
 
-    `explained`: what the stream said; `verdict`: what is said for good a day later, "" before.
-    """
-
-    event_time_us: int
     received_us: int
-    topic: str
-    incarnation: str
-    partition: int
-    offset: int
-    event_id: str
-    tenant_id: str
-    actor_token: str
     actor_type: str
     actor_org: str
-    actor_dept: str
     actor_role: str
     on_behalf_of_token: str
-    action: str
-    outcome: str
     channel: str
     app_id: str
     source_system: str
     endpoint: str
-    resource_type: str
     resource_token: str
     resource_id: str
-    purpose: str
     case_token: str
-    explained: str
-    verdict: str
     justification: str
     denial_reason: str
     src_country: str
@@ -216,37 +209,14 @@ class AccessRow(_Placed):
     subject_tokens: Sequence[str]
     data_categories: Sequence[str]
     fields_unmasked: Sequence[str]
-    risk: int
     score_status: str
     reasons: Sequence[str]
     is_duplicate: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessBrief(_Placed):
-    """What the table by subject knows of one access too; names and meanings as in `AccessRow`."""
-
-    event_time_us: int
-    topic: str
-    incarnation: str
-    partition: int
-    offset: int
-    event_id: str
-    tenant_id: str
-    actor_token: str
-    actor_dept: str
-    action: str
-    outcome: str
-    resource_type: str
-    purpose: str
-    explained: str
-    verdict: str
-    risk: int
-
-
 BRIEF_FIELDS = tuple(one.name for one in fields(AccessBrief))
 ROW_FIELDS = tuple(one.name for one in fields(AccessRow))
-"""Names of an access's values, in the order of a row of `adapters/access_reading.py`."""
+"""Names of an access's values, in the order of a row of `adapters/access_reading.py` and of an export."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from dashboards.console.evidence_ports import ExceptionDraft, Identities, Previe
 from detectors.exceptions import DAY_US, STATE_KEYS, AlertException, checked
 from detectors.policy import Policy
 from detectors.rules import all_rules
-from detectors.strength import pressed
 from pipeline.adapters.access_reading import AccessReader
 from pipeline.adapters.actor_reading import ActorReader
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
@@ -157,7 +156,7 @@ class ConsoleEvidence:
         scheduled = [name for name in one.detectors if name in STATE_KEYS]
         reader = ExceptionHistory(self._questions)
         since_us = reader.now_us() - draft.days * DAY_US
-        least = pressed(min(policy.threshold, policy.rule_threshold))
+        least = policy.least_risk
         events = reader.events(one.scope, since_us, least) if len(scheduled) < len(one.detectors) else ()
         alerted = reader.alerted(one.scope, since_us, scheduled) if scheduled else set()
         alerts = reader.alerts(since_us)

@@ -20,6 +20,7 @@ from dashboards.console.pages.reveal import LONGEST_REASON, SHORTEST_REASON
 from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.erasing import StoredHolds, VaultEraser
+from pipeline.adapters.person_tokens import every_token
 from pipeline.audit.identifiers import TokenMaker
 from pipeline.audit.reads import Read
 from pipeline.cli.acting import acting_as, now_us
@@ -34,7 +35,6 @@ from pipeline.ports import LegalHolds
 from pipeline.privacy.erasure import Erasure, certificate_text, confirmation
 from pipeline.privacy.keys import Keyring
 from pipeline.privacy.masks import mask_text
-from pipeline.same_person import given, same_person
 
 _ROLE = "dpo"
 _EVIDENCE = (
@@ -109,10 +109,8 @@ def erase_command(
 
 def _every_token(settings: Settings, tokens: tuple[str, ...]) -> tuple[str, ...]:
     """With those of the same person under other keys: the vault holds somebody once for each, and all of it must go."""
-    sql = f"SELECT DISTINCT lower(hex(token)) FROM ({same_person(given('tokens'))})"  # noqa: S608  our own text
     with closing(connect(settings.clickhouse, "reader")) as reader:
-        linked = sorted(str(token) for (token,) in reader.query(sql, {"tokens": list(tokens)}))
-    return tuple(dict.fromkeys((*tokens, *linked)))
+        return every_token(reader, {"who": tokens})["who"]
 
 
 def refuse_held(holds: LegalHolds, kind: str, tokens: tuple[str, ...]) -> None:

@@ -31,7 +31,6 @@ from detectors.exceptions import (
 from detectors.model import unpack
 from detectors.policy import HIGHEST_THRESHOLD
 from detectors.rules import all_rules
-from detectors.strength import pressed
 from pipeline.accounts.model import Account
 from pipeline.adapters.clickhouse import connect
 from pipeline.adapters.exceptions import MOST_ROWS, ExceptionHistory, Hits
@@ -371,7 +370,7 @@ def preview_command(
     with _history(settings) as history:
         since_us = history.now_us() - days * DAY_US
         in_stream = len(scheduled) < len(one.detectors)
-        least = pressed(min(policy.threshold, policy.rule_threshold))
+        least = policy.least_risk
         events = history.events(one.scope, since_us, least) if in_stream else ()
         alerted = history.alerted(one.scope, since_us, scheduled) if scheduled else set()
         alerts = history.alerts(since_us)

@@ -13,7 +13,7 @@ from pipeline.events import DEFAULT_TENANT
 from pipeline.privacy.keys import Keyring
 
 
-def subject_ids(settings: Settings, tenant: str, named: Named) -> tuple[str, ...]:
+def subject_ids(settings: Settings, keyring: Keyring, tenant: str, named: Named) -> tuple[str, ...]:
     """The data subject's own id, as typed or as the directory lists it; () where nobody here knows it.
 
     Raises: DirectoryError: the directory cannot be read.
@@ -23,6 +23,5 @@ def subject_ids(settings: Settings, tenant: str, named: Named) -> tuple[str, ...
         return ()
     if named.identifier:
         return (named.identifier,)
-    keyring = Keyring.load(settings.protection.token_keys_file)
     listed = DirectoryIdentities(settings.detection.directory, keyring, tenant)
     return tuple(known for token in named.tokens if (known := listed.of("subject", token)))

@@ -18,7 +18,7 @@ from pipeline.adapters.access_conditions import is_by_subject
 from pipeline.adapters.access_reading import AccessReader, is_listed
 from pipeline.adapters.subject_reading import SubjectReader
 from pipeline.audit.identifiers import TokenMaker
-from pipeline.audit.search import MOST_ROWS, VERDICTS, AccessBrief, AccessRow, Cursor, Question, checked
+from pipeline.audit.search import MOST_ROWS, VERDICTS, AccessBrief, Cursor, Question, checked
 from pipeline.audit.subject import CrossCheck
 from pipeline.cli.looked_at import subject_ids
 from pipeline.cli.looking import Looker, Seen, looking_as
@@ -119,7 +119,8 @@ def _wanted(settings: Settings, limit: int, given: dict[str, Any]) -> Wanted:
     with_verdicts = bool(given.pop("verdicts") or given["explained"])
     if not any(given.values()) and times == (None, None):
         raise UsageError("say what to look for: an account, a data subject, a purpose, words, a time … (see --help)")
-    maker = TokenMaker(Keyring.load(settings.protection.token_keys_file), tenant)
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    maker = TokenMaker(keyring, tenant)
     named = {kind: maker.named(kind, given[option]) for option, kind in _IDS.items() if given[option]}
     tokens: dict[str, Any] = {f"{kind}s": one.tokens for kind, one in named.items()}
     question = checked(
@@ -129,18 +130,16 @@ def _wanted(settings: Settings, limit: int, given: dict[str, Any]) -> Wanted:
             least_risk=round(given["min_risk"] * 100),
         )
     )  # fmt: skip
-    known = subject_ids(settings, tenant, named["subject"]) if "subject" in named else ()
+    known = subject_ids(settings, keyring, tenant, named["subject"]) if "subject" in named else ()
     return Wanted(question, limit, known, with_verdicts)
 
 
-def _answer(
-    settings: Settings, wanted: Wanted
-) -> tuple[Sequence[AccessRow] | Sequence[AccessBrief], CrossCheck | None]:
+def _answer(settings: Settings, wanted: Wanted) -> tuple[Sequence[AccessBrief], CrossCheck | None]:
     """The newest accesses that answer, and the count of the evidence where the answer is whole and can be checked."""
     question = wanted.question
     with as_role(settings, "reader") as client:
         reader = AccessReader(client)
-        rows: Sequence[AccessRow] | Sequence[AccessBrief]
+        rows: Sequence[AccessBrief]
         if is_listed(question):
             rows = reader.listed(question, wanted.limit, with_verdicts=wanted.with_verdicts)
         else:
@@ -151,9 +150,9 @@ def _answer(
         return rows, SubjectReader(client).check(question.tenant, question.subjects, *period)
 
 
-def _newest(reader: AccessReader, wanted: Wanted) -> Sequence[AccessRow]:
+def _newest(reader: AccessReader, wanted: Wanted) -> Sequence[AccessBrief]:
     """The newest accesses that answer, fetched page by page."""
-    rows: list[AccessRow] = []
+    rows: list[AccessBrief] = []
     after: Cursor | None = None
     while True:
         page = reader.found(wanted.question, min(MOST_ROWS, wanted.limit - len(rows)), after)
@@ -168,7 +167,7 @@ def _is_checked(wanted: Wanted, rows: int) -> bool:
     return is_by_subject(wanted.question) and rows < wanted.limit
 
 
-def _shown(row: AccessRow | AccessBrief, names: Sequence[str]) -> list[Any]:
+def _shown(row: AccessBrief, names: Sequence[str]) -> list[Any]:
     values = {"event_time": _EPOCH + timedelta(microseconds=row.event_time_us), "risk": row.risk / 100}
     return [values[name] if name in values else getattr(row, name) for name in names]
 

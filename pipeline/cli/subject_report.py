@@ -72,7 +72,8 @@ def subject_report_command(
         account, second = acting_together(settings.state_dir, token_file, second_token_file, "report_actors")
     if out is not None:
         refuse_existing(out)
-    named = TokenMaker(Keyring.load(settings.protection.token_keys_file), tenant).named("subject", subject)
+    keyring = Keyring.load(settings.protection.token_keys_file)
+    named = TokenMaker(keyring, tenant).named("subject", subject)
     period = (us_of(since), us_of(until, now_us()))
     if period[0] >= period[1]:
         raise UsageError("the period must end after it begins")
@@ -81,7 +82,7 @@ def subject_report_command(
         click.echo("the evidence and the table by subject differ: run `accesstrail verify --store`", err=True)
         return EXIT_DIFFERENCES
     body = report.json() if as_json else report.text(lang)
-    _tell(settings, account, second, named, subject_ids(settings, tenant, named), why, report, body)
+    _tell(settings, account, second, named, subject_ids(settings, keyring, tenant, named), why, report, body)
     if out is None:
         click.echo(body, nl=False)
     else:

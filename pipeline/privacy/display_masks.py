@@ -21,6 +21,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
 
+from pipeline.errors import Forbidden
 from pipeline.privacy.masks import is_identity_number, luhn_valid, mask_text
 
 HIDDEN = "****"
@@ -32,10 +33,12 @@ _GAPS = re.compile(r"[\s\-]+")
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
 
 
-def policy_of(roles: Collection[str]) -> str | None:
-    """The policy of somebody's roles, the wider one where they have several; None: these roles see no identity."""
+def policy_of(roles: Collection[str]) -> str:
+    """The policy of somebody's roles, the wider one of several. Raises: Forbidden: they see no identity."""
     found = {_POLICY_OF_ROLE[role] for role in roles if role in _POLICY_OF_ROLE}
-    return AUDITOR if AUDITOR in found else RESPONDER if found else None
+    if not found:
+        raise Forbidden("none of your roles sees part of an identity")
+    return AUDITOR if AUDITOR in found else RESPONDER
 
 
 def masked(identity: str, policy: str) -> str:
