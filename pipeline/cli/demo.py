@@ -128,7 +128,7 @@ def _story(state_dir: Path, accounts: Sequence[SignIn], clock: _Clock, say: _Say
     _tell(alerts, told, clock, sent, say)
     tell_links(console, told, say)
     harvest = next(one for one in told if one.chapter.scenario == HARVEST)
-    incident = handle_incident(desk, state_dir, incident_of(settings, harvest.actor_token), clock.mark, say)
+    incident = handle_incident(desk, state_dir, incident_of(settings, harvest), clock.mark, say)
     if as_json:
         chapters = [one.summary() for one in told]
         found = {"events": sent, **clock.marks, "alerts": alerts, "chapters": chapters, "incident": incident}

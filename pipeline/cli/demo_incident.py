@@ -16,28 +16,40 @@ from typing import Any
 
 from pipeline.adapters.incident_reading import open_incident_reader
 from pipeline.cli.demo_accounts import TOKEN_NAME
+from pipeline.cli.demo_chapters import Told
 from pipeline.cli.demo_desk import CHANNEL, Desk
 from pipeline.config import Settings
 from pipeline.errors import LocalStackError
+from pipeline.incidents.model import rank
 
 _VERDICT_REASON = "asked the team: nobody knows of a script; the session is ended"
 _PATIENCE_S = 60.0
 _MOST_INCIDENTS = 500
 
 
-def incident_of(settings: Settings, actor_token: str) -> str:
-    """The incident about an account, waited for. Raises: LocalStackError: there is none."""
+def incident_of(settings: Settings, about: Told) -> str:
+    """The incident about a chapter's account, waited for until it is as grave as the account's alerts.
+
+    An incident grows while the responder reads: whoever closes it sooner closes what nobody has seen yet. One that
+    stays below its alerts (an exception, a cap) is taken once patience has ended.
+    Raises: LocalStackError: there is none.
+    """
     deadline_s = time.monotonic() + _PATIENCE_S
+    gravest = max((rank(str(alert["severity"])) for alert in about.alerts), default=0)
+    found = ""
     reader = open_incident_reader(settings.clickhouse)
     try:
         while time.monotonic() < deadline_s:
-            for one in reader.listed(limit=_MOST_INCIDENTS):
-                if one.actor_token == actor_token:
-                    return one.incident_id
+            own = [one for one in reader.listed(limit=_MOST_INCIDENTS) if one.actor_token == about.actor_token]
+            found = own[0].incident_id if own else ""
+            if own and rank(own[0].severity) >= gravest:
+                return found
             time.sleep(0.5)
     finally:
         reader.close()
-    raise LocalStackError("no incident was opened: see logs/responder.log", code="demo_silent")
+    if not found:
+        raise LocalStackError("no incident was opened: see logs/responder.log", code="demo_silent")
+    return found
 
 
 def handle_incident(

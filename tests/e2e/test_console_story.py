@@ -141,11 +141,17 @@ def test_the_attack_is_watched_handled_asked_about_and_every_look_is_on_record(
         expect(now_of(page)).to_contain_text("No incident is open.")
         complete(page)
         complete(chinese)
+        for one in (page, chinese):
+            one.evaluate("window.untouched = true")
     reader = chromium.new_context().new_page()
     pair = {"en": page, "zh": chinese}
 
-    incident = watch_it_appear(page, chinese)
-    now_of(page).get_by_role("link", name=incident).click()
+    # The demo closes this incident itself, seconds after its story: it is held while somebody watches.
+    demo.await_told(r"The story: ", LONG_S)
+    with demo.held():
+        incident = watch_it_appear(page, chinese)
+        now_of(page).get_by_role("link", name=incident).click()
+        complete(page)
     see_the_evidence(page)
     chinese.goto(page.url)
     expect(chinese.get_by_text("异常之处")).to_be_visible(timeout=PAGE_MS)
@@ -185,8 +191,6 @@ def test_the_attack_is_watched_handled_asked_about_and_every_look_is_on_record(
 
 def watch_it_appear(page: Page, chinese: Page) -> str:
     """The eight digits of the partner's incident, which comes to pages that nobody touches."""
-    for one in (page, chinese):
-        one.evaluate("window.untouched = true")
     attack = now_of(page).get_by_role("listitem").filter(has_text="partner agent").first
     expect(attack).to_be_visible(timeout=LONG_S * 1000)
     incident = attack.get_by_role("link").inner_text()
