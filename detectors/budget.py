@@ -34,6 +34,7 @@ from detectors.policy import (
     RULE_THRESHOLD,
     Findings,
     Policy,
+    budget_for,
     count_fired,
     level_in_words,
     lowest_rule_threshold,
@@ -47,6 +48,10 @@ ORDINARY_DAYS = 56
 STEP_PERCENT = 20
 MOST_DAYS_OF_ONE = 3
 """A day counts as three days' budget at most: an attack of one day must not make the team blind for two weeks."""
+ONE_DETECTOR_SHARE = 0.2
+LEAST_OF_ONE_DETECTOR = 7
+"""What one scheduled detector may tell in a week without being noise: a fifth of the budget, one a day at least. On
+companies that detectors were written for the busiest takes an eighth."""
 HIGHEST_RULE_THRESHOLD = 10_001
 """Above every floor a rule can put under a risk."""
 
@@ -126,6 +131,11 @@ def _decided(findings: Findings, fired_at_most: float, current: Policy, most: fl
 def most_of_a_day(budget_per_day: float) -> float:
     """What one day of the history counts at most, of the stream's alerts and of scheduled ones each."""
     return MOST_DAYS_OF_ONE * max(1.0, budget_per_day)
+
+
+def most_of_one_detector(accounts: int) -> int:
+    """Alerts a week that one scheduled detector may raise in a company of so many accounts, before it is noise."""
+    return max(LEAST_OF_ONE_DETECTOR, round(ONE_DETECTOR_SHARE * 7 * budget_for(accounts)))
 
 
 def ordinary_days(active: Sequence[float], days: int) -> float:

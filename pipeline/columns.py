@@ -400,7 +400,7 @@ RUN_COLUMNS: tuple[ColumnSpec, ...] = (
         "held_back",
         f"Map({_LOW}, UInt32)",
         "schedule",
-        "how many findings each exception kept from alerting, by its id",
+        "how many findings each exception kept from alerting, by its id; `noise`: drowned by their own week",
         evidence=False,
     ),
     ColumnSpec("versions_id", _HASH, "schedule", "version set whose directory was used", evidence=False),

@@ -43,6 +43,8 @@ from pipeline.training_exclusions import NOTHING_EXCLUDED, Exclusions
 from pipeline.version_sets.sets import VersionSet
 
 BATCH = 5000
+SCHEDULED_MOST = 0.5
+"""Of a budget for a whole input, what scheduled detectors may take: the stream's findings are not to go unseen."""
 _ANY_TIME_US = 4_102_444_800_000_000  # 2100: a file has no receiving time, only its own lower bound is checked
 _POSITION = LogPosition("offline", "offline", 0)
 _DAY_US = 86_400_000_000
@@ -375,9 +377,9 @@ def _by_budget(
 def _over_the_whole(
     findings: Findings, events: EventFile, candidates: list[Candidate], budget_per_day: float
 ) -> tuple[Decided, list[Candidate]]:
-    """One policy that keeps the budget over the whole input; of too many scheduled alerts the gravest."""
+    """One policy that keeps the budget over the whole input; of too many scheduled alerts the gravest, at most half."""
     fired_at_most = budget_per_day * events.days
-    scheduled = within_budget(candidates, fired_at_most)
+    scheduled = within_budget(candidates, fired_at_most * SCHEDULED_MOST)
     policy = policy_for_budget(findings, fired_at_most - len(scheduled)) if len(events) else Policy(NEVER)
     return Decided(AlertMemory(findings).fire(findings, policy), policy), scheduled
 

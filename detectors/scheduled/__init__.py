@@ -28,5 +28,5 @@ SCHEDULED: Sequence[ScheduledDetector] = (
 )  # fmt: skip
 """Every scheduled detector, by name."""
 
-SCHEDULED_VERSION = "3"
+SCHEDULED_VERSION = "4"
 """Raised with every change of SQL or verdicts; part of each run's row."""

@@ -2,6 +2,8 @@
 
 State is keyed by the data subject: no account does anything unusual alone. Looks with a work item, a claimed case or
 an approval do not count; where colleagues are helping with an open case (as many explained as unexplained), it is work.
+What many means is the company's own: on a ward a dozen people open one patient's record every day, and no ticket says
+why. A day's most looked-at customer, the median of the 28 days before, is what any customer may come to.
 """
 
 from __future__ import annotations
@@ -20,14 +22,11 @@ from detectors.scheduled.sql import (
 )
 
 FLOOR_VIP, FLOOR = 4, 6
+OF_ANY_VIP, OF_ANY = 1.0, 1.5
+"""More than so many times what the most looked-at customer of an ordinary day comes to."""
 DAYS_KNOWN = 7
 
-_SQL = f"""SELECT tenant_id, slot, lower(hex(subject)) AS key, actors, explained_actors, is_vip,
-    toFloat64(largest_before) AS usual, {PICKED}
-FROM (
-    SELECT *, max(actors) OVER before AS largest_before, min(slot) OVER (PARTITION BY tenant_id) AS first_day
-    FROM (
-        SELECT tenant_id, slot, subject, countIf(looks > 0) AS actors, countIf(looks = 0) AS explained_actors,
+_BY_DAY = f"""SELECT tenant_id, slot, subject, countIf(looks > 0) AS actors, countIf(looks = 0) AS explained_actors,
             max(vip) AS is_vip, argMinIf(event, (-looks, event), looks > 0) AS picked
         FROM (
             SELECT tenant_id, slot, subject, actor_token, countIf(open) AS looks, max(vip) AS vip, minIf(one, open) AS event
@@ -38,26 +37,44 @@ FROM (
             )
             GROUP BY tenant_id, slot, subject, actor_token
         )
-        GROUP BY tenant_id, slot, subject
+        GROUP BY tenant_id, slot, subject"""
+# Of each day only what may be a finding and its most looked-at customer go on: customers are many.
+_LARGEST = f"""SELECT *, max(actors) OVER before AS largest_before, min(slot) OVER (PARTITION BY tenant_id) AS first_day,
+            max(actors) OVER today AS largest_today, argMax(subject, actors) OVER today AS most_looked_at
+        FROM (
+        {_BY_DAY}
+        )
+        WINDOW before AS (PARTITION BY tenant_id, subject ORDER BY slot {OWN_BEFORE}),
+            today AS (PARTITION BY tenant_id, slot)"""
+_SQL = f"""SELECT tenant_id, slot, lower(hex(subject)) AS key, actors, explained_actors, is_vip,
+    toFloat64(largest_before) AS usual,
+    toFloat64(if(empty(days_before), 0, arrayReduce('quantileExact', arrayMap(day -> day.2, days_before)))) AS usual_of_any,
+    {PICKED}
+FROM (
+    SELECT *, groupUniqArray((slot, largest_today)) OVER company AS days_before
+    FROM (
+        {_LARGEST}
     )
-    WINDOW before AS (PARTITION BY tenant_id, subject ORDER BY slot {OWN_BEFORE})
+    WHERE actors >= {FLOOR_VIP} OR subject = most_looked_at
+    WINDOW company AS (PARTITION BY tenant_id ORDER BY slot {OWN_BEFORE})
 )
 WHERE {IN_SLOTS} AND actors >= if(is_vip, {FLOOR_VIP}, {FLOOR}) AND actors >= 2 * usual + 2
+    AND actors > if(is_vip, {OF_ANY_VIP}, {OF_ANY}) * usual_of_any
     AND actors >= 2 * explained_actors AND (is_vip OR slot - first_day >= {DAYS_KNOWN})"""
 
 
 def _judge(row: Row) -> Verdict:
     numbers = numbers_of(row)
-    floor = FLOOR_VIP if numbers["is_vip"] else FLOOR
-    bound = max(floor, 2 * numbers["usual"] + 2)
+    floor, of_any = (FLOOR_VIP, OF_ANY_VIP) if numbers["is_vip"] else (FLOOR, OF_ANY)
+    bound = max(floor, 2 * numbers["usual"] + 2, of_any * numbers["usual_of_any"])
     who_en, who_zh = ("one prominent customer", "一名重点客户") if numbers["is_vip"] else ("one customer", "一名客户")
     return Verdict(
         beyond(numbers["actors"], bound, floor=7500 if numbers["is_vip"] else 7000),
         Words(
             f"{{actors}} accounts looked at {who_en} on one day without a work item, {{explained_actors}} with one. "
-            "Largest day of the 28 before: {usual} without.",
+            "Largest day of the 28 before: {usual} without; any customer's on an ordinary day: {usual_of_any}.",
             f"一天内有 {{actors}} 个账号在没有工单的情况下查看了{who_zh}，有工单的为 {{explained_actors}} 个。"
-            "此前 28 天单日最多 {usual} 个。",
+            "此前 28 天单日最多 {usual} 个；平常一天中任一客户最多 {usual_of_any} 个。",
         ),
         numbers,
     )
@@ -87,5 +104,10 @@ SUBJECT_LOOKED_AT_BY_MANY = ScheduledDetector(
     ),
     sql=_SQL,
     judge=_judge,
-    look_alikes=("a complaint case with several handlers", "a popular customer", "an export that lists many customers"),
+    look_alikes=(
+        "a complaint case with several handlers",
+        "a popular customer",
+        "an export that lists many customers",
+        "a company where teams share every customer and write no tickets",
+    ),
 )  # fmt: skip

@@ -47,6 +47,7 @@ from pipeline.schedule.findings import (
     window_alert_id,
 )
 from pipeline.schedule.held_back import HeldBack
+from pipeline.schedule.noise import NOISE, Week, most_told, slots_before
 
 _log = logging.getLogger(__name__)
 NIGHTLY, RETENTION = "nightly", "retention"
@@ -393,7 +394,10 @@ class Runner:
             self._store.write_verdicts(VERDICTS, values, versions.versions_id)
         found = find(self._store, detector, slots, versions.directory, versions.zone)
         open_ones, held_back = self._held_back(found, detector, versions)
-        kept = {str(alert_id(one)): one for one in open_ones if self._raises_alert(one, detector, versions)}
+        raised = {str(alert_id(one)): one for one in open_ones if self._raises_alert(one, detector, versions)}
+        kept = self._not_drowned(raised, due, versions)
+        if len(kept) < len(raised):
+            held_back = {**held_back, NOISE: len(raised) - len(kept)}
         if not self._has_lease():
             raise Away("another scheduler has its turn now", code="lease_lost")
         told = self._told.setdefault((detector.name, due.slot), {})
@@ -437,6 +441,20 @@ class Runner:
             else:
                 counts.update(covering)
         return open_ones, counts
+
+    def _not_drowned(self, raised: Mapping[str, Finding], due: Due, versions: Versions) -> Mapping[str, Finding]:
+        """The alerts that this detector's other findings of the week before do not drown; asked only where one is new.
+
+        What was told before stays told and is brought up to date.
+        """
+        detector = due.detector
+        known = self._store.known_alerts(detector.name, list(raised)) if raised else {}
+        if len(known) == len(raised):
+            return raised
+        slots = Slots(due.slot - slots_before(detector.cadence), due.slot - 1, due.received_before_us)
+        found = find(self._store, detector, slots, versions.directory, versions.zone)
+        week, most = Week(self._held_back(found, detector, versions)[0]), most_told(versions.directory)
+        return {name: one for name, one in raised.items() if name in known or not week.drowns(one, most)}
 
     def _raises_alert(self, finding: Finding, detector: ScheduledDetector, versions: Versions) -> bool:
         """Whether a finding fires: no alert of the quiet time before has told it already."""

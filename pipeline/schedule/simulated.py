@@ -1,7 +1,8 @@
 """Scheduled detectors in `accesstrail score`: the judged rows go into the embedded engine, findings come out as alerts.
 
 Place in the flow: below `offline.py`. `Collector` takes what the stages made, warm-up included; `candidates` runs
-every detector over the time of the scored events and leaves repetitions out. `within_budget` keeps the gravest.
+every detector over the time of the scored events and leaves repetitions and noise out (`noise.py`). `within_budget`
+keeps the gravest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pipeline.directory import DirectorySnapshot
 from pipeline.events import Alert
 from pipeline.schedule.findings import QueryEngine, Slots, alert_id, find, fired, work_item_rows
 from pipeline.schedule.held_back import HeldBack
+from pipeline.schedule.noise import most_told, slots_before, told_of
 from pipeline.stages.decide import severity
 
 
@@ -87,16 +89,15 @@ class Collector:
         first_us, last_us = int(times_us.min()), int(times_us.max())
         found: list[Finding] = []
         for detector in SCHEDULED:
-            end_us = self._end_us() if detector.of_absence else last_us + 1
-            slots = Slots(
-                detector.cadence.slot_of(first_us, self._zone), detector.cadence.slot_of(last_us, self._zone),
-                until_us=end_us,
-            )  # fmt: skip
+            cadence, end_us = detector.cadence, self._end_us() if detector.of_absence else last_us + 1
+            first, last = (cadence.slot_of(at_us, self._zone) for at_us in (first_us, last_us))
+            slots = Slots(first - slots_before(cadence), last, until_us=end_us)
             own = find(self._engine, detector, slots, self._directory, self._zone)
+            open_ones = [one for one in own if not self._held_back.by(one, detector)]
+            told = told_of(open_ones, cadence, most_told(self._directory))
             # The first slot may have begun before: what an alert names must be an event that is scored.
-            scored = [one for one in own if first_offset <= one.contributor.offset < first_offset + len(times_us)]
-            open_ones = [one for one in scored if not self._held_back.by(one, detector)]
-            found += fired(open_ones, detector.cadence.quiet_slots)
+            scored = [one for one in told if first_offset <= one.contributor.offset < first_offset + len(times_us)]
+            found += fired([one for one in scored if one.slot >= first], cadence.quiet_slots)
         return [Candidate(one.contributor.offset - first_offset, one) for one in sorted(found, key=_in_time)]
 
     def _end_us(self) -> int:

@@ -17,6 +17,11 @@ def _crowd(count: int, subject: str = "star", **more: Any) -> list[EventFields]:
     return [look(f"q{n}", subject, at(LAST, 9, 60 * n), **more) for n in range(count)]
 
 
+def _ward(staff: int) -> list[EventFields]:
+    """Every day before the last, all of a ward's staff open another patient's record, and no ticket says why."""
+    return [look(f"q{n}", f"patient{day}", at(day, 8, n)) for day in range(LAST) for n in range(staff)]
+
+
 def _assembly(actor: str, count: int, *, day: int = LAST, minutes: float = 2, **more: Any) -> list[EventFields]:
     """Three kinds of resource about each of `count` customers."""
     kinds = (("customer_profile", ("mobile",)), ("payment", ("bank_card",)), ("device", ("location",)))
@@ -88,6 +93,11 @@ BY_MANY: Sequence[Case] = (
     Case("true", "eight at an ordinary customer", [*_BASE, *_crowd(8)], (STAR,)),
     Case("true", "partners and administrators too",
          [*_BASE, *_crowd(4), *[look(f"x{n}", "star", at(LAST, 11, n), actor_type="partner") for n in range(3)]], (STAR,)),
+    Case("true", "far more than a ward's patients ever see", [*_BASE, *_ward(9), *_crowd(15)], (STAR,)),
+    Case("true", "a celebrity on a ward", [*_BASE, *_ward(9), *_crowd(10, subject_flags=("vip",))], (STAR,)),
+    Case("true", "a crowd of some days ago hides none",
+         [*_BASE, *[look(f"q{n}", "other", at(LAST - 3, 9, n)) for n in range(12)], *_crowd(8)],
+         (STAR, token("other").hex())),
     Case("false", "three at a celebrity", [*_BASE, *_crowd(3, subject_flags=("vip",))]),
     Case("false", "five at an ordinary customer", [*_BASE, *_crowd(5)]),
     Case("false", "one account, eight times", [*_BASE, *[look("q", "star", at(LAST, 9, n)) for n in range(8)]]),
@@ -95,6 +105,9 @@ BY_MANY: Sequence[Case] = (
     Case("look_alike", "a complaint with a case", [*_BASE, *_crowd(9, case="k", explained="claimed")]),
     Case("look_alike", "always popular", [*_BASE, *_crowd(8),
          *[look(f"q{n}", "star", at(day, 9, n)) for day in range(LAST) for n in range(7)]]),
+    Case("look_alike", "a ward that shares its patients", [*_BASE, *_ward(9), *_crowd(13)]),
+    Case("look_alike", "a celebrity looked at as any patient of a ward",
+         [*_BASE, *_ward(9), *_crowd(9, subject_flags=("vip",))]),
     Case("look_alike", "colleagues help with an open case", [*_BASE, *_crowd(8),
          *[look(f"h{n}", "star", at(LAST, 15, n), explained="explained") for n in range(8)]]),
     Case("look_alike", "exports that list everybody", [*_BASE, *[

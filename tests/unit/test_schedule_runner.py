@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.budget import LEAST_OF_ONE_DETECTOR
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import HOUR_US, Finding, Row, ScheduledDetector, Value, Verdict, Words
 from pipeline.column_batch import ColumnBatch
@@ -21,7 +22,8 @@ from pipeline.errors import AccesstrailError, Away, StoreRefused
 from pipeline.events import LogPosition
 from pipeline.incidents.records import WITHDRAWN
 from pipeline.schedule.alert_rows import FINAL, PROVISIONAL
-from pipeline.schedule.findings import RISE
+from pipeline.schedule.findings import RISE, window_alert_id
+from pipeline.schedule.noise import NOISE
 from pipeline.schedule.runner import (
     CLOCKS_DIFFER_US,
     HandledAlert,
@@ -60,6 +62,7 @@ class Store:
         self.findings: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.alerts: dict[str, tuple[int, str, int, bool]] = {}
         self.runs: list[tuple[str, int, str, str]] = []
+        self.held_back: list[dict[str, int]] = []
         self.holder = ""
         self.leases: dict[int, str] = {}
         self.when_asked: Callable[[], None] = lambda: None
@@ -77,7 +80,7 @@ class Store:
         slot = int(str(parameters["first_slot"]))
         self.asked.append((sql, slot, str(parameters["until"]), str(parameters["received_before"])))
         self.when_asked()
-        return [row for row in self.findings[sql] if row["slot"] == slot]
+        return [row for row in self.findings[sql] if slot <= row["slot"] <= int(str(parameters["last_slot"]))]
 
     def now_us(self) -> int:
         return self.at_us
@@ -141,6 +144,11 @@ class Store:
             name: row.text(name).interner.texts[int(row.text(name).ids[0])] for name in ("detector", "stage", "result")
         }
         self.runs.append((text["detector"], int(row.fixed("slot")[0]), text["stage"], text["result"]))
+        held = row.columns["held_back"]
+        names, counts = held.keys, held.values.values  # type: ignore[union-attr]
+        self.held_back.append(
+            {names.interner.texts[one]: count for one, count in zip(names.ids, counts.tolist(), strict=True)}
+        )
 
     # -- what tests say
 
@@ -318,6 +326,67 @@ def test_a_key_is_silent_for_its_quiet_time_unless_its_risk_rises() -> None:
         advance(store, made, 1.0)
     ends = sorted(end // HOUR_US - 1 for _, _, end, _ in store.alerts.values())
     assert ends == [SLOT, SLOT + 2, SLOT + 6]
+
+
+def told_keys(store: Store, keys: Sequence[str], slot: int) -> list[str]:
+    """Which of these keys have an alert about a slot that stands."""
+    zone_window = detector().cadence.window(slot, ZONE)
+    named = {str(window_alert_id("first", "default", one, *zone_window)): one for one in keys}
+    return sorted(key for one, key in named.items() if one in store.alerts and not store.alerts[one][3])
+
+
+def noisy(store: Store, slot: int, count: int) -> None:
+    """So many keys, each found once in the slots before this one."""
+    for number in range(count):
+        store.found("first", slot - 1 - number, f"noise{number}", risk=8000)
+
+
+def test_a_detector_that_finds_much_every_week_tells_only_what_is_graver_and_says_how_much_it_kept() -> None:
+    store = Store()
+    made, _ = runner(store)
+    noisy(store, SLOT, LEAST_OF_ONE_DETECTOR)
+    for key, risk in (("same", 8000), ("less", 7000), ("graver", 8001)):
+        store.found("first", SLOT, key, risk=risk)
+    advance(store, made, 0.5)
+    assert told_keys(store, ("same", "less", "graver"), SLOT) == ["graver"]
+    advance(store, made, 1.0)
+    assert told_keys(store, ("same", "less", "graver"), SLOT) == ["graver"]
+    (kept,) = [one for run, one in zip(store.runs, store.held_back, strict=True) if run[1:3] == (SLOT, FINAL)]
+    assert kept == {NOISE: 2}
+
+
+def test_up_to_its_share_a_detector_tells_all_and_a_burst_after_a_quiet_week_too() -> None:
+    store = Store()
+    made, _ = runner(store)
+    noisy(store, SLOT, LEAST_OF_ONE_DETECTOR - 1)
+    burst = [f"burst{number}" for number in range(30)]
+    for key in burst:
+        store.found("first", SLOT, key, risk=7000)
+    advance(store, made, 0.5)
+    advance(store, made, 1.0)
+    assert told_keys(store, burst, SLOT) == sorted(burst)
+
+
+def test_what_was_told_stays_told_when_late_events_make_noise_of_it() -> None:
+    store = Store()
+    made, published = runner(store)
+    store.found("first", SLOT, "told", risk=8000)
+    advance(store, made, 0.5)
+    noisy(store, SLOT, 20)
+    advance(store, made, 1.0)
+    assert told_keys(store, ("told",), SLOT) == ["told"]
+    assert [stage for _, stage in published.told] == [PROVISIONAL, FINAL]
+
+
+def test_the_week_before_is_asked_only_where_something_new_would_be_told() -> None:
+    store = Store()
+    made, _ = runner(store)
+    advance(store, made, 1.5)
+    weeks = [slot for _, slot, *_ in store.asked if slot < SLOT]
+    assert weeks == []
+    store.found("first", SLOT + 1, "k")
+    advance(store, made, 1.0)
+    assert {slot for _, slot, *_ in store.asked if slot < SLOT} == {SLOT + 1 - 7 * 24}
 
 
 @pytest.mark.parametrize("early_s", [300, None])

@@ -74,10 +74,10 @@ def test_a_candidate_becomes_an_alert_of_the_streams_form() -> None:
 
 
 class Engine:
-    """Implements `Collecting`: one finding of `slow_drip` an event, whatever is asked."""
+    """Implements `Collecting`: one finding of `slow_drip` an event, so many on each day, whatever is asked."""
 
-    def __init__(self, offsets: list[int]) -> None:
-        self._offsets = offsets
+    def __init__(self, offsets: list[int], a_day: int = 1_000_000) -> None:
+        self._offsets, self._a_day = offsets, a_day
 
     def add_events(self, rows: ColumnBatch) -> None:
         raise AssertionError("the test adds none")
@@ -92,13 +92,29 @@ class Engine:
             return []
         return [
             {
-                "tenant_id": "default", "slot": 1, "key": str(offset), "subjects": 50, "all_subjects": 50, "usual": 4,
+                "tenant_id": "default", "slot": offset // self._a_day, "key": str(offset), "subjects": 50,
+                "all_subjects": 50, "usual": 4,
                 "open_today": 2, "steady": 45, "deviations": 4.0, "event_time_us": offset, "received_at_us": 0,
                 "event_id": "id", "actor": "00", "topic": "offline", "incarnation": "offline", "partition": 0,
                 "offset": offset, "sensitivity": 3,
             }
             for offset in self._offsets
         ]  # fmt: skip
+
+
+def test_a_detector_that_finds_much_every_day_does_not_use_up_the_budget() -> None:
+    engine = Engine(list(range(200)), a_day=10)
+    collector = Collector(engine, DirectorySnapshot(), ZoneInfo("Asia/Shanghai"))
+    times_us = np.arange(200, dtype=np.int64) // 10 * 24 * HOUR_US
+    found = collector.candidates(times_us, 0)
+    assert [one.row for one in found] == list(range(10)), "the first day has no week before it"
+
+
+def test_the_warm_up_tells_what_is_noise() -> None:
+    engine = Engine(list(range(200)), a_day=10)
+    collector = Collector(engine, DirectorySnapshot(), ZoneInfo("Asia/Shanghai"))
+    times_us = np.arange(100, 200, dtype=np.int64) // 10 * 24 * HOUR_US
+    assert collector.candidates(times_us, 100) == []
 
 
 @pytest.mark.parametrize("warmed_up", [0, 10])
