@@ -1,9 +1,11 @@
 """From surprisals to risk: several witnesses, fused, calibrated to a tail probability, raised by rules.
 
 Place in the flow: second half of `assess`. Witnesses are the isolation forest, the sum of the three most surprising
-kinds of features and each pattern; each is a −log10 tail probability among days of an account. Fusion: the strongest
-plus half the second; the sum is calibrated again among events, where each day of an account weighs as much as any
-other: one burst of a thousand events in the history must not stand for a thousand days. level = 20 × −log10 p in
+kinds of features and each pattern; each is a −log10 tail probability among days of an account. Fusion: the forest, the
+top-3 sum and the strongest pattern added up; the sum is calibrated again among events, where each day of an account
+weighs as much as any other: one burst of a thousand events in the history must not stand for a thousand days. Added up,
+because three ways of looking that agree are worth more than the loudest of fourteen: patterns are written from a list
+of threats, and in companies that simulators of other authors drew, the loudest of them cost a tenth of the area. level = 20 × −log10 p in
 hundredths, without an upper end: 60 is one event in 1,000, 80 one in 10,000. Rules are floors; `strength.py` says what
 both come to, and the risk. What a work item explains or an approval covers counts eight tenths. `anomaly_score` =
 s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never saturates, breaks ties of risk. The top-3 sum of
@@ -24,7 +26,6 @@ from detectors.isolation_forest import Forest, scores
 from detectors.patterns import pattern_scores
 from detectors.surprisal import N_ORDER, daily_largest
 
-SECOND_WEIGHT = 0.5
 _TOP = 0.995
 _KNOTS = 257
 _PRESSED_FROM = 15.0
@@ -99,13 +100,12 @@ class Calibration:
         return self.fused.surprisal(self.fuse(forest_score, surprisals))
 
     def fuse(self, forest_score: F64, surprisals: F32) -> F64:
-        """The strongest witness plus half the second, before their own calibration."""
-        first, second = np.zeros((2, len(forest_score)))
-        for tail, score in zip(self.witnesses, _scores(forest_score, surprisals), strict=True):
-            heard = tail.surprisal(score)
-            second = np.maximum(second, np.minimum(first, heard))
-            first = np.maximum(first, heard)
-        return first + SECOND_WEIGHT * second
+        """Forest, top-3 sum and the strongest pattern added up, before their own calibration."""
+        heard = [
+            tail.surprisal(score) for tail, score in zip(self.witnesses, _scores(forest_score, surprisals), strict=True)
+        ]
+        together: F64 = heard[0] + heard[1] + np.maximum.reduce(heard[2:])
+        return together
 
     def leading(self, forest_score: F64, surprisals: F32) -> I64:
         """The strongest witness of each event, (n,): 0 the forest, 1 the top-3 sum, then the patterns.

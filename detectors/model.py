@@ -37,7 +37,7 @@ from detectors.policy import RULE_THRESHOLD, Policy
 from detectors.surprisal import PeerStatistics, surprisals
 from pipeline.errors import ModelRejected
 
-MODEL_VERSION = 4
+MODEL_VERSION = 5
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 FILES = ("forest.npz", "golden.npz", "tables.npz")

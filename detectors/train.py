@@ -45,7 +45,7 @@ _ACCOUNT_MEANS = 3.0
 _GOLDEN_ROWS = 64
 _DAY_US = 86_400_000_000
 _MANY_DAYS = 1 << 20
-_RARE_RULE_DAYS = 2_000.0
+_RARE_RULE_DAYS, _CUT_A_DECADE = 2_000.0, 4_000.0
 
 Reasons = Callable[[F32, npt.NDArray[np.uint16], Sequence[npt.NDArray[np.uint16]]], tuple[
     npt.NDArray[np.int64], npt.NDArray[np.int32]
@@ -208,9 +208,12 @@ def within_share(rows: npt.NDArray[np.int64], actors: npt.NDArray[np.int64]) -> 
 
 
 def _cut(floor: npt.NDArray[np.uint16], days: npt.NDArray[np.int64]) -> int:
-    """What a rule's floor loses (hundredths): 20 for every tenfold of one day in 2,000 on which it held in history."""
+    """What a rule's floor loses (hundredths): 40 for every tenfold of one day in 2,000 on which it held in history.
+
+    Twice the scale of risk: a rule that holds on one ordinary day in 200 says little of an account on any day.
+    """
     share = (len(np.unique(days[floor > 0])) + 0.5) / len(np.unique(days))
-    return max(0, round(2000.0 * math.log10(share * _RARE_RULE_DAYS)))
+    return max(0, round(_CUT_A_DECADE * math.log10(share * _RARE_RULE_DAYS)))
 
 
 def _active_a_day(actors: npt.NDArray[np.int64], time_us: npt.NDArray[np.int64]) -> float:

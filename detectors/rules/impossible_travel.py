@@ -9,11 +9,14 @@ KM_PER_HOUR, HARDLY_SEEN = 1000, 0.3
 
 
 def holds(facts: Facts) -> Mask:
-    """More than 1,000 km/h between two accesses of a person, to a device or network that is new to the account.
+    """More than 1,000 km/h between two accesses of a person, to a device that is new to the account.
 
-    Behind a VPN or cloud nobody sits; two networks that the account uses all the time are exits of one company.
+    Where no device is told, to a network that is new. Behind a VPN or cloud nobody sits; two networks that the account
+    uses all the time are exits of one company, and a known telephone on the move has another carrier's address every
+    day, in the city where the carrier says it is.
     """
-    new = any_of(facts.at_least("new_device", HARDLY_SEEN), facts.at_least("new_network", HARDLY_SEEN))
+    unknown = all_of(facts.events.device == 0, facts.at_least("new_network", HARDLY_SEEN))
+    new = any_of(facts.at_least("new_device", HARDLY_SEEN), unknown)
     human = ~facts.is_("actor_type", "service", "ai_agent")
     return all_of(human, ~facts.is_("network_kind", "vpn", "cloud"), facts.at_least("travel", KM_PER_HOUR), new)
 
@@ -52,11 +55,12 @@ RULE = Rule(
     ),
     holds=holds,
     cases=Cases(
-        base=case("1,001 km/h since the access before", {"travel": 1001, "new_network": 0.9}),
+        base=case("1,001 km/h since the access before", {"travel": 1001, "new_network": 0.9}, device=0),
         holds=(
             case("from an office"),
             case("from an unlisted network", network_kind="unlisted"),
             case("a known network, an unknown device", {"new_network": 0.0, "new_device": 0.9}),
+            case("an unknown network and device", {"new_device": 0.9}, device=7),
             case("a partner from home", network_kind="home", actor_type="partner"),
             case("a work item does not make it possible", explained="explained"),
         ),
@@ -71,6 +75,7 @@ RULE = Rule(
             case("VPN egress change: ends in another country now", {"travel": 9000}, network_kind="vpn"),
             case("a partner with exits in two cities, both in daily use", {"new_network": 0.05}),
             case("a desktop in the cloud", network_kind="cloud"),
+            case("the account's own telephone with another carrier's address", device=7),
         ),
     ),
 )

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import F32, F64, I64, EventArrays
-from detectors.combine import ACCOUNTED_WEIGHT, SECOND_WEIGHT, Tail, fit_tail, top3
+from detectors.combine import ACCOUNTED_WEIGHT, Tail, fit_tail, top3
 from detectors.evaluation.curve import actor_day_curve
 from detectors.evaluation.evidence import NONE, Evidence, stories
 from detectors.evaluation.recall import recall
@@ -79,8 +79,7 @@ def other_scores(model: Model, surprisals: F32) -> dict[str, F64]:
     heard = [
         tail.surprisal(score) for tail, score in zip(model.calibration.witnesses[:2], (of_forest, summed), strict=True)
     ]
-    fused = np.maximum(*heard) + SECOND_WEIGHT * np.minimum(*heard)
-    return {TOP3: summed, FOREST: of_forest, FUSED: fused}
+    return {TOP3: summed, FOREST: of_forest, FUSED: heard[0] + heard[1]}
 
 
 @dataclass(slots=True)

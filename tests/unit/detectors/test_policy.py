@@ -121,11 +121,11 @@ def test_a_rule_fires_from_its_own_threshold_on_whatever_the_models_is() -> None
 
 
 def test_rule_and_model_reach_the_threshold_together() -> None:
-    """A rule that history lowered fires where the threshold has come down to it, or with half of the model's level."""
+    """A rule that history lowered fires where the threshold has come down to it, or where half of it lifts the model there."""
     assert fired([by_rule(0, 6500)], Policy(threshold=6501)) == []
     assert fired([by_rule(0, 6500)], Policy(threshold=6500)) == [0]
-    assert fired([Judged(0, 3000, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == [0]
-    assert fired([Judged(0, 2998, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == []
+    assert fired([Judged(0, 4750, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == [0]
+    assert fired([Judged(0, 4749, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == []
 
 
 def test_a_rule_that_the_budget_silenced_raises_no_level() -> None:
@@ -337,9 +337,8 @@ class Alert:
 
 
 def together(one: Judged) -> int:
-    """The stronger of model and rules and half the weaker."""
-    low, high = sorted((one.level, one.floor))
-    return high + low // 2
+    """A rule's floor, or the model's level and half of the floor, whichever is more."""
+    return max(one.floor, one.level + one.floor // 2)
 
 
 def plainly_fired(history: list[Judged]) -> list[int]:

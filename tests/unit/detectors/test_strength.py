@@ -1,4 +1,4 @@
-"""What model and rules come to together: the stronger and half the weaker, alike for arrays and one event."""
+"""What model and rules come to together: a rule is a floor and half of it adds to the model, alike for arrays and one event."""
 
 import numpy as np
 from hypothesis import given
@@ -34,7 +34,16 @@ def test_more_of_either_is_never_less(level: int, floor: int, more: int) -> None
 
 def test_two_who_agree_weigh_more_than_one() -> None:
     assert strength_of(8000, 0) == strength_of(0, 8000) == 8000
-    assert strength_of(8000, 3000) == strength_of(3000, 8000) == 9500
+    assert strength_of(8000, 3000) == 9500
+    assert strength_of(6000, 8000) == 10_000
+
+
+def test_a_rule_that_the_model_does_not_second_is_a_floor_and_no_more() -> None:
+    """A rule holds on many ordinary days of a company that its author never saw."""
+    assert strength_of(3000, 8000) == strength_of(4000, 8000) == 8000
+
+
+def test_what_history_lowered_to_the_least_adds_nothing() -> None:
     assert strength_of(4000, 1) == 4000, "a floor that history lowered to the least adds nothing"
 
 
