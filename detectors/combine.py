@@ -2,11 +2,10 @@
 
 Place in the flow: second half of `assess`. Witnesses are the isolation forest, the sum of the three most surprising
 kinds of features and each pattern; each is a −log10 tail probability among days of an account. Fusion: the forest, the
-top-3 sum and the strongest pattern added up; the sum is calibrated again among events, where each day of an account
-weighs as much as any other: one burst of a thousand events in the history must not stand for a thousand days. Added up,
-because three ways of looking that agree are worth more than the loudest of fourteen: patterns are written from a list
-of threats, and in companies that simulators of other authors drew, the loudest of them cost a tenth of the area.
-level = 20 × −log10 p in
+top-3 sum and the strongest pattern added up: three ways of looking that agree are worth more than the loudest of
+fourteen. (Patterns are written from a list of threats; in companies that simulators of other authors drew, the loudest
+alone cost a tenth of the area.) The sum is calibrated again among events, where each day of an account weighs as much
+as any other: one burst of a thousand events in the history must not stand for a thousand days. level = 20 × −log10 p in
 hundredths, without an upper end: 60 is one event in 1,000, 80 one in 10,000. Rules are floors; `strength.py` says what
 both come to, and the risk. What a work item explains or an approval covers counts eight tenths. `anomaly_score` =
 s / (s + 2) with s = −log10 p: monotone in the calibrated tail, never saturates, breaks ties of risk. The top-3 sum of

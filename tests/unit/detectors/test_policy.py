@@ -121,7 +121,7 @@ def test_a_rule_fires_from_its_own_threshold_on_whatever_the_models_is() -> None
 
 
 def test_rule_and_model_reach_the_threshold_together() -> None:
-    """A rule that history lowered fires where the threshold has come down to it, or half of it lifts the model there."""
+    """A rule that history lowered fires where the threshold has come down to it, or half of it lifts the model."""
     assert fired([by_rule(0, 6500)], Policy(threshold=6501)) == []
     assert fired([by_rule(0, 6500)], Policy(threshold=6500)) == [0]
     assert fired([Judged(0, 4750, (ENUMERATION,), floor=6500)], Policy(threshold=8000)) == [0]

@@ -1,4 +1,4 @@
-"""What model and rules come to together: a rule is a floor, and half of it adds to the model; arrays as single events."""
+"""What model and rules come to together: a rule is a floor, and half of it adds to the model."""
 
 import numpy as np
 from hypothesis import given
