@@ -45,7 +45,7 @@ _ACCOUNT_MEANS = 3.0
 _GOLDEN_ROWS = 64
 _DAY_US = 86_400_000_000
 _MANY_DAYS = 1 << 20
-_RARE_RULE_DAYS, _CUT_A_DECADE = 2_000.0, 4_000.0
+_RARE_RULE_DAYS, _CUT_A_DECADE = 2_000.0, 2_000.0
 
 Reasons = Callable[[F32, npt.NDArray[np.uint16], Sequence[npt.NDArray[np.uint16]]], tuple[
     npt.NDArray[np.int64], npt.NDArray[np.int32]
@@ -127,7 +127,8 @@ def _fitted(
     forest = isolation_forest.fit(surprise[sample])
     calibration = calibrate(isolation_forest.scores(forest, surprise[learnt]), surprise[learnt], days[learnt])
     judged = judge(forest, calibration, surprise, accounted)
-    cuts = {rule.name: _cut(floors[learnt, index], days[learnt]) for index, rule in enumerate(rules)}
+    held = {rule.name: floors[learnt, index] > 0 for index, rule in enumerate(rules)}
+    cuts = {name: rule_cut(days[learnt][here], days[learnt]) for name, here in held.items()}
     by_rule = [lowered(floors[:, index], cuts[rule.name]) for index, rule in enumerate(rules)]
     floor = np.maximum.reduce(by_rule) if by_rule else np.zeros(len(features), np.uint16)
     risk = risk_of(judged.level, floor)
@@ -207,13 +208,18 @@ def within_share(rows: npt.NDArray[np.int64], actors: npt.NDArray[np.int64]) -> 
     return rows[keep]
 
 
-def _cut(floor: npt.NDArray[np.uint16], days: npt.NDArray[np.int64]) -> int:
-    """What a rule's floor loses (hundredths): 40 for every tenfold of one day in 2,000 on which it held in history.
+def rule_cut(days_held: npt.NDArray[np.int64], days: npt.NDArray[np.int64]) -> int:
+    """What a rule's floor loses (hundredths) by the days of accounts, numbered as in `train`, on which it held.
 
-    Twice the scale of risk: a rule that holds on one ordinary day in 200 says little of an account on any day.
+    20 for every tenfold of one day in 2,000; as much again at most, 20 for every tenfold of accounts: a rule that holds
+    on one ordinary day in 200 of many people says little of any of them. One account alone takes no more off it: who
+    repeats a burst for a week before the training is not to talk a rule away.
     """
-    share = (len(np.unique(days[floor > 0])) + 0.5) / len(np.unique(days))
-    return max(0, round(_CUT_A_DECADE * math.log10(share * _RARE_RULE_DAYS)))
+    held = np.unique(days_held)
+    share = (len(held) + 0.5) / len(np.unique(days))
+    often = max(0.0, math.log10(share * _RARE_RULE_DAYS))
+    widely = math.log10(max(1, len(np.unique(held // _MANY_DAYS))))
+    return round(_CUT_A_DECADE * (often + min(often, widely)))
 
 
 def _active_a_day(actors: npt.NDArray[np.int64], time_us: npt.NDArray[np.int64]) -> float:

@@ -31,7 +31,7 @@ in every strength. Tuning companies were looked at while detection was changed, 
 
 A hit is an alert on an event of the attack; an attack counts when at least one of its events was scored. An alert of a
 scheduled detector stands at the time of its event, not at the end of its window. Everything comes from this project's
-own simulator: expect less in real use.
+own simulator: expect something else in real use. [Other simulators](other-simulators.md) were measured too.
 
 模拟公司上的检测效果；“tuning”为调优时看过的公司，“held out”为从未看过的公司。命中：告警落在攻击事件上。
 

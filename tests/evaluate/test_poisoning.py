@@ -83,15 +83,16 @@ def test_a_burst_is_found_by_a_model_of_ordinary_history() -> None:
     assert of(fired(clean_model(), again), again)
 
 
-def test_without_a_guard_three_days_of_bursts_weigh_as_three_days_and_do_not_hide_the_next_one() -> None:
+@pytest.mark.parametrize("days", [3, 5])
+def test_without_a_guard_days_of_bursts_weigh_as_days_and_do_not_hide_the_next_one(days: int) -> None:
     """A day weighs as any other day of an account, however many events it has."""
-    before, again = _bursts(3), company().looks(AGAIN, BURST)
+    before, again = _bursts(days), company().looks(AGAIN, BURST)
     assert of(fired(trained(before), again, before), again)
 
 
-def test_without_a_guard_five_days_of_bursts_hide_the_next_one() -> None:
+def test_without_a_guard_seven_days_of_bursts_hide_the_next_one() -> None:
     """Why there are guards: nobody named the bursts, and no model in use was given."""
-    before, again = _bursts(5), company().looks(AGAIN, BURST)
+    before, again = _bursts(7), company().looks(AGAIN, BURST)
     assert not of(fired(trained(before), again, before), again)
 
 
@@ -102,7 +103,7 @@ def test_named_as_known_three_bursts_teach_the_model_nothing() -> None:
     assert of(fired(model, again, before), again)
 
 
-@pytest.mark.parametrize("days", [3, 5])
+@pytest.mark.parametrize("days", [3, 5, 7])
 def test_nobody_named_them_but_the_model_in_use_found_them_strange(days: int) -> None:
     before, again = _bursts(days), company().looks(AGAIN, BURST)
     model = trained(before, champion=clean_model())
@@ -110,9 +111,14 @@ def test_nobody_named_them_but_the_model_in_use_found_them_strange(days: int) ->
     assert of(fired(model, again, before), again)
 
 
-def test_after_ten_days_of_bursts_the_next_one_is_the_accounts_own_habit_whatever_the_model_was_taught() -> None:
-    """The limit that no training removes: the profile learns from every day, at most two deviations of each."""
+def test_ten_days_of_bursts_that_were_named_do_not_hide_the_next_one() -> None:
     before, again = _bursts(10), company().looks(AGAIN, BURST)
+    assert of(fired(trained(before, _known(before)), again, before), again)
+
+
+def test_after_eighteen_days_of_bursts_the_next_one_is_the_accounts_own_habit_whatever_the_model_was_taught() -> None:
+    """The limit that no training removes: the profile learns from every day, at most two deviations of each."""
+    before, again = _bursts(18), company().looks(AGAIN, BURST)
     assert not of(fired(trained(before, _known(before)), again, before), again)
 
 

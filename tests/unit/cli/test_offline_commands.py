@@ -159,12 +159,14 @@ def test_a_budget_is_kept_and_scheduled_alerts_take_their_share_first(company: P
     assert len(alerts) > len(_scheduled(alerts)) == len(_scheduled(found)) > 1
 
 
-def test_of_a_budget_smaller_than_the_scheduled_alerts_the_gravest_are_kept(company: Path) -> None:
+def test_of_a_budget_whose_half_is_less_than_the_scheduled_alerts_the_gravest_are_kept(company: Path) -> None:
+    """The other half is the stream's, whose findings are not to go unseen."""
     free = score(company, "free")[1]
     found, scheduled = {str(one["alert_id"]): float(str(one["risk"])) for one in free}, _scheduled(free)
-    alerts = score(company, "tight", "--budget", str((len(scheduled) - 0.5) / _days(company)))[1]
+    alerts = score(company, "tight", "--budget", str(2 * (len(scheduled) - 0.5) / _days(company)))[1]
     kept = _scheduled(alerts)
-    assert len(alerts) == len(kept) == len(scheduled) - 1
+    assert len(kept) == len(scheduled) - 1
+    assert len(kept) < len(alerts) <= 2 * (len(scheduled) - 0.5)
     assert {found[one] for one in scheduled if one not in kept} == {min(found[one] for one in scheduled)}
 
 

@@ -121,7 +121,7 @@ def test_that_model_and_rule_agree_makes_an_alert_surer_and_not_graver() -> None
     profiles.begin()
     profiles.slots(events.actor_keys)
     both = replace(
-        judged([pressed(10_500)], [[ENUMERATION]]), level=np.array([5000], np.uint16), floor=np.array([8000], np.uint16)
+        judged([pressed(10_500)], [[ENUMERATION]]), level=np.array([6500], np.uint16), floor=np.array([8000], np.uint16)
     )
     (alert,) = decide(columns_of(1), events, both, profiles, Policy(6000), None, RULES)
     assert (alert.risk, alert.severity) == (pressed(10_500), "medium") == (9851, "medium")
