@@ -48,6 +48,8 @@ ORDINARY_DAYS = 56
 STEP_PERCENT = 20
 MOST_DAYS_OF_ONE = 3
 """A day counts as three days' budget at most: an attack of one day must not make the team blind for two weeks."""
+SCHEDULED_MOST = 0.5
+"""Of a budget for a whole input, what scheduled detectors may take: the stream's findings are not to go unseen."""
 ONE_DETECTOR_SHARE = 0.2
 LEAST_OF_ONE_DETECTOR = 7
 """What one scheduled detector may tell in a week without being noise: a fifth of the budget, one a day at least. On

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.base import Assessment, EventArrays
-from detectors.budget import BudgetNight
+from detectors.budget import SCHEDULED_MOST, BudgetNight
 from detectors.exceptions import AlertException
 from detectors.model import Model
 from detectors.policy import NEVER, AlertMemory, Findings, Policy, policy_for_budget
@@ -43,8 +43,6 @@ from pipeline.training_exclusions import NOTHING_EXCLUDED, Exclusions
 from pipeline.version_sets.sets import VersionSet
 
 BATCH = 5000
-SCHEDULED_MOST = 0.5
-"""Of a budget for a whole input, what scheduled detectors may take: the stream's findings are not to go unseen."""
 _ANY_TIME_US = 4_102_444_800_000_000  # 2100: a file has no receiving time, only its own lower bound is checked
 _POSITION = LogPosition("offline", "offline", 0)
 _DAY_US = 86_400_000_000

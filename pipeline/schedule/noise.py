@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from detectors.budget import most_of_one_detector
 from detectors.scheduled.base import DAY_US, HOUR_US, Cadence, Finding
@@ -54,13 +54,11 @@ class Week:
 
 def told_of(found: Sequence[Finding], cadence: Cadence, most: int) -> list[Finding]:
     """Those of one detector's findings that the others of the week before do not drown, in their order."""
-    by_slot: Mapping[int, list[Finding]] = defaultdict(list)
+    by_slot: dict[int, list[Finding]] = {}
     for one in found:
-        by_slot[one.slot].append(one)
+        by_slot.setdefault(one.slot, []).append(one)
     weeks = {
-        slot: Week(
-            one for before in by_slot if slot - slots_before(cadence) <= before < slot for one in by_slot[before]
-        )
+        slot: Week(one for before in range(slot - slots_before(cadence), slot) for one in by_slot.get(before, ()))
         for slot in by_slot
     }
     return [one for one in found if not weeks[one.slot].drowns(one, most)]

@@ -453,7 +453,8 @@ class Runner:
             return raised
         slots = Slots(due.slot - slots_before(detector.cadence), due.slot - 1, due.received_before_us)
         found = find(self._store, detector, slots, versions.directory, versions.zone)
-        week, most = Week(self._held_back(found, detector, versions)[0]), most_told(versions.directory)
+        covered = HeldBack(versions.exceptions, versions.directory)
+        week, most = Week(one for one in found if not covered.by(one, detector)), most_told(versions.directory)
         return {name: one for name, one in raised.items() if name in known or not week.drowns(one, most)}
 
     def _raises_alert(self, finding: Finding, detector: ScheduledDetector, versions: Versions) -> bool:

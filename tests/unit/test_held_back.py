@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,17 +9,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from detectors.budget import LEAST_OF_ONE_DETECTOR
 from detectors.exceptions import AlertException
 from detectors.scheduled import SCHEDULED
 from detectors.scheduled.base import HOUR_US, Contributor, Finding
-from pipeline.column_batch import ColumnBatch, FixedColumn, MapColumn
 from pipeline.directory import DirectorySnapshot
 from pipeline.directory.snapshot import ActorRow
 from pipeline.schedule.alert_rows import FINAL
 from pipeline.schedule.held_back import HeldBack
 from pipeline.schedule.simulated import Collector
 from tests.exceptions import exception
-from tests.unit.test_schedule_runner import SLOT, START_US, VERSIONS, Store, advance, detector, runner
+from tests.schedule_fakes import SLOT, START_US, VERSIONS, Store, advance, detector, runner
 from tests.unit.test_simulated_time import Engine
 
 TOKEN = "ab" * 16
@@ -89,30 +88,13 @@ def test_the_end_of_the_window_decides_whether_it_is_valid() -> None:
 # -- live
 
 
-class Counting(Store):
-    """A store that keeps what each run says of exceptions."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held: list[tuple[str, Mapping[str, int], int]] = []
-
-    def record_run(self, row: ColumnBatch) -> None:
-        super().record_run(row)
-        column = row.columns["held_back"]
-        assert isinstance(column, MapColumn)
-        assert isinstance(column.values, FixedColumn)
-        keys = [column.keys.interner.texts[number] for number in column.keys.ids.tolist()]
-        counts = dict(zip(keys, column.values.values.tolist(), strict=True))
-        self.held.append((self.runs[-1][2], counts, int(row.fixed("findings")[0])))
-
-
 def excepted(*exceptions: AlertException) -> Any:
     return replace(VERSIONS, exceptions=exceptions)
 
 
 def test_a_covered_finding_raises_no_alert_and_the_runs_row_counts_it() -> None:
     one = exception("first", scope={"credential": TOKEN}, **ALWAYS)
-    store = Counting()
+    store = Store()
     made, published = runner(store, detector(), versions=excepted(one))
     store.found("first", SLOT, key=TOKEN)
     store.found("first", SLOT, key="ef" * 16)
@@ -125,7 +107,7 @@ def test_a_covered_finding_raises_no_alert_and_the_runs_row_counts_it() -> None:
 
 
 def test_what_was_told_before_an_exception_came_stays_told() -> None:
-    store, in_force = Counting(), [VERSIONS]
+    store, in_force = Store(), [VERSIONS]
     made, published = runner(store, detector())
     made._versions = lambda: in_force[0]
     store.found("first", SLOT, key=TOKEN)
@@ -140,8 +122,26 @@ def test_what_was_told_before_an_exception_came_stays_told() -> None:
     assert all(not held for _, held, _ in store.held)
 
 
+def test_what_an_exception_covers_is_no_noise_although_it_was_told_before() -> None:
+    """Whoever makes exceptions for what a detector always finds makes room for the rest."""
+    store, in_force = Store(), [VERSIONS]
+    made, _ = runner(store, detector(early_s=None))
+    made._versions = lambda: in_force[0]
+    usual = [f"{number:032x}" for number in range(LEAST_OF_ONE_DETECTOR)]
+    for key in usual:
+        store.found("first", SLOT, key=key)
+    store.found("first", SLOT + 1, key=TOKEN)
+    for _ in range(3):
+        advance(store, made, 0.5)
+    assert len(store.alerts) == len(usual)
+    in_force[0] = excepted(*(exception("first", scope={"credential": key}, **ALWAYS) for key in usual))
+    for _ in range(2):
+        advance(store, made, 0.5)
+    assert len(store.alerts) == len(usual) + 1
+
+
 def test_after_its_end_the_same_key_raises_its_alert() -> None:
-    store = Counting()
+    store = Store()
     one = exception("first", scope={"credential": TOKEN}, valid_from_us=0, valid_until_us=(SLOT + 2) * HOUR_US)
     made, _ = runner(store, detector(early_s=None), versions=excepted(one))
     for slot in range(SLOT, SLOT + 3):

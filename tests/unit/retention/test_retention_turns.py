@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import scheduler
 from pipeline.errors import Away, StoreRefused
 from pipeline.schedule.runner import Versions
-from tests.unit.test_schedule_runner import VERSIONS, Store, advance, runner
+from tests.schedule_fakes import VERSIONS, Store, advance, runner
 
 
 def test_retention_that_fails_is_told_beside_the_detectors_which_go_on() -> None:
