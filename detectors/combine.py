@@ -52,11 +52,16 @@ class Tail:
 
         Nobody knows such tails; a bound that many events share would leave a budget no threshold between all and none.
         """
-        inside = np.interp(score, self.values, self.levels)
-        beyond = self.levels[-1] + np.maximum(score - self.values[-1], 0.0) * self.slope
-        excess = np.maximum(beyond - _PRESSED_FROM, 0.0)
-        pressed = np.minimum(beyond, _PRESSED_FROM) + _PRESSED_FROM * excess / (_PRESSED_FROM + excess)
-        return np.where(score > self.values[-1], pressed, inside)
+        heard = np.full(len(score), self.levels[0])
+        # Most events say nothing to most witnesses, and one in a hundred lies beyond the last knot.
+        some = np.flatnonzero(score > self.values[0])
+        heard[some] = np.interp(score[some], self.values, self.levels)
+        rare = some[score[some] > self.values[-1]]
+        if len(rare):
+            beyond = self.levels[-1] + (score[rare] - self.values[-1]) * self.slope
+            excess = np.maximum(beyond - _PRESSED_FROM, 0.0)
+            heard[rare] = np.minimum(beyond, _PRESSED_FROM) + _PRESSED_FROM * excess / (_PRESSED_FROM + excess)
+        return heard
 
 
 def fit_tail(score: npt.NDArray[np.floating[Any]], top: float = _TOP, steepest: float = math.inf) -> Tail:

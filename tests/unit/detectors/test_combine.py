@@ -179,3 +179,16 @@ def test_of_two_scores_beyond_history_the_rarer_stays_the_rarer() -> None:
     assert (np.diff(levels) > 0).all()
     assert levels[-1] < 60_000
     assert tail.surprisal(tail.values[-1:])[0] == tail.levels[-1]
+
+
+@given(st.lists(st.floats(-1.0, 60.0), max_size=40))
+def test_a_tail_is_its_knots_inside_and_its_exponential_beyond_whatever_rows_come_together(drawn: list[float]) -> None:
+    history = np.round(np.random.default_rng(3).exponential(2.0, 4000))  # with many zeros: a first knot that most reach
+    tail = fit_tail(history)
+    score = np.array([*drawn, *tail.values[:3], *np.nextafter(tail.values[-3:], 99.0)])
+    plainly = []
+    for one in score.tolist():
+        beyond = float(tail.levels[-1]) + (one - float(tail.values[-1])) * tail.slope
+        pressed = min(beyond, 15.0) + 15.0 * max(beyond - 15.0, 0.0) / (15.0 + max(beyond - 15.0, 0.0))
+        plainly.append(pressed if one > tail.values[-1] else float(np.interp(one, tail.values, tail.levels)))
+    assert tail.surprisal(score).tolist() == plainly
